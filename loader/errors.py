@@ -1,0 +1,71 @@
+"""What can go wrong, as types. The class says what happens next: stop the run (with this exit code) or block one order."""
+
+from __future__ import annotations
+
+
+class LoaderError(Exception):
+    """Stops the command. `code` is stable, `exit_code` is the process's, `remedy` says what to do next."""
+
+    code = "error"
+    exit_code = 1
+    remedy = ""
+
+    def __init__(self, message: str, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if remedy is not None:
+            self.remedy = remedy
+
+
+class UsageError(LoaderError):
+    """A flag, a setting or the project is not usable as given."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class ContractError(UsageError):
+    """dbt's manifest does not describe CRM tables the way docs/contract.md says."""
+
+    code = "contract_invalid"
+
+
+class WarehouseUnavailable(LoaderError):
+    """The warehouse cannot be reached, or was lost."""
+
+    code = "warehouse_unavailable"
+    exit_code = 5
+
+
+class CrmUnavailable(LoaderError):
+    """CRM cannot be reached, or did not answer in time and after all retries."""
+
+    code = "crm_unavailable"
+    exit_code = 5
+
+
+class AccessRefused(LoaderError):
+    """Credentials or privileges were refused, by CRM or by the warehouse."""
+
+    code = "access_refused"
+    exit_code = 6
+
+
+class GuardTripped(LoaderError):
+    """Stopped before the first write: too many changes, failed contract tests, another run."""
+
+    code = "guard_tripped"
+    exit_code = 7
+
+
+class AnotherRunActive(GuardTripped):
+    """Another run holds the lock."""
+
+    code = "another_run_active"
+    remedy = "Wait for that run to end. A run that died gives the lock back when its lease ends."
+
+
+class NotFound(LoaderError):
+    """An order, a run or a file named by the user does not exist."""
+
+    code = "not_found"
