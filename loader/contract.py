@@ -1,0 +1,306 @@
+"""What dbt's manifest says about CRM: every model with `meta.crm` is one CRM table (docs/contract.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from loader.errors import ContractError
+
+JOURNAL_TABLES = ("sync_run", "sync_event", "retry_queue", "crm_xref", "sync_lock")
+
+OnFailure = Literal["block", "leave"]
+
+
+class _Meta(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Lookup(_Meta):
+    """A staged value that names a row of another CRM table; the loader turns it into that row's id.
+
+    `match` maps a CRM column, or a one-step path such as `uomscheduleid.name`, to the staged column that holds its
+    value. `block` keeps the whole order back, `leave` leaves the column as it is in CRM.
+    """
+
+    table: str
+    match: dict[str, str] = Field(min_length=1)
+    called: str
+    missing: OnFailure = "block"
+    ambiguous: OnFailure = "block"
+
+
+class Xref(_Meta):
+    """A value translated by a seed. Null while the helper column `code` is not: the code has no translation."""
+
+    code: str
+    called: str
+    unmapped: OnFailure = "leave"
+
+
+class GpOrigin(_Meta):
+    """Where a column comes from: GP's columns as TABLE.COLUMN, and the rule in words. For docs and `explain`."""
+
+    columns: list[str] = []
+    rule: str = ""
+
+
+class ColumnMeta(_Meta):
+    """`meta.crm` of a column."""
+
+    lookup: Lookup | None = None
+    xref: Xref | None = None
+    if_absent: Literal["fail", "skip"] = "fail"
+    computed: bool = False
+    gp: GpOrigin = GpOrigin()
+
+
+class ChildrenMeta(_Meta):
+    """The model whose rows are the parent's lines; `via` holds the parent's key and becomes its id."""
+
+    model: str
+    via: str
+    match_on: list[str] = Field(min_length=1)
+    refresh: Literal["merge", "replace"] = "merge"
+
+
+class ShareWith(_Meta):
+    """Share each record with the owner of the row that the look-up column `owner_of` found."""
+
+    owner_of: str
+    rights: list[str] = ["ReadAccess"]
+
+
+class States(_Meta):
+    """Which states CRM lets one edit: `editable` is what to set first when the record is in a `locked` state.
+
+    Records in a `closed` state are left alone.
+    """
+
+    editable: dict[str, int] = Field(min_length=1)
+    locked: list[int] = []
+    closed: list[int] = []
+
+
+class ModelMeta(_Meta):
+    """`meta.crm` of a model."""
+
+    table: str
+    match_on: list[str] = []
+    children: ChildrenMeta | None = None
+    share_with: ShareWith | None = None
+    state: States | None = None
+    time_zone: str = "UTC"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a `crm_*` model. A name with a double underscore is a helper and is not sent."""
+
+    name: str
+    data_type: str
+    description: str
+    meta: ColumnMeta
+
+    @property
+    def is_helper(self) -> bool:
+        return "__" in self.name
+
+
+@dataclass(frozen=True)
+class Model:
+    """One `crm_*` model: the rows of one CRM table. `relation` is its name in the warehouse, quoted by dbt."""
+
+    name: str
+    unique_id: str
+    relation: str
+    columns: tuple[Column, ...]
+    meta: ModelMeta
+    children: Model | None = None
+
+    @property
+    def table(self) -> str:
+        return self.meta.table
+
+    @property
+    def sent(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if not column.is_helper)
+
+    @property
+    def key_column(self) -> str:
+        """The staged column by which a record is known in plans, queue and journal."""
+        return self.meta.match_on[0]
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+
+@dataclass(frozen=True)
+class JournalTable:
+    """A journal table as dbt declares it: relation name and (column, type) pairs."""
+
+    relation: str
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """All that the loader reads from the manifest."""
+
+    adapter: str
+    models: tuple[Model, ...]
+    journal: Mapping[str, JournalTable]
+    path: Path
+
+
+def read_contract(manifest: Path, adapter: str) -> Contract:
+    """Reads `target/manifest.json`. Raises ContractError naming file, model and column."""
+    try:
+        content = json.loads(manifest.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ContractError(
+            f"{manifest} does not exist.", "Run `dbt build` first: it writes the manifest."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ContractError(f"{manifest} cannot be read: {error}", "Run `dbt build` again.") from None
+
+    built_for = content.get("metadata", {}).get("adapter_type")
+    if built_for != adapter:
+        raise ContractError(
+            f"{manifest} was built for {built_for}, but the target is {adapter}.",
+            "Run `dbt build` with the same --target as the loader.",
+        )
+    nodes = {
+        node["name"]: node
+        for node in content.get("nodes", {}).values()
+        if node.get("resource_type") == "model"
+    }
+    declared = {name: node for name, node in nodes.items() if "crm" in _meta(node)}
+    models = {name: _model(node) for name, node in declared.items()}
+    return Contract(
+        adapter=adapter,
+        models=_parents(models),
+        journal={name: _journal_table(nodes, name) for name in JOURNAL_TABLES},
+        path=manifest,
+    )
+
+
+def _meta(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta: Mapping[str, Any] = node.get("config", {}).get("meta") or node.get("meta") or {}
+    return meta
+
+
+def _model(node: Mapping[str, Any]) -> Model:
+    name = node["name"]
+    if not node.get("config", {}).get("contract", {}).get("enforced"):
+        raise ContractError(
+            f"Model {name}: meta.crm needs an enforced contract.", "Set contract: {enforced: true}."
+        )
+    columns = tuple(
+        Column(
+            name=column["name"],
+            data_type=column.get("data_type") or "",
+            description=column.get("description") or "",
+            meta=_validated(
+                ColumnMeta, _meta(column).get("crm") or {}, f"Model {name}, column {column['name']}"
+            ),
+        )
+        for column in node["columns"].values()
+    )
+    meta = _validated(ModelMeta, _meta(node)["crm"], f"Model {name}")
+    model = Model(name, node["unique_id"], node["relation_name"], columns, meta)
+    _check_names(model)
+    return model
+
+
+def _validated(kind: type[Any], value: object, where: str) -> Any:
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(["meta.crm", *(str(part) for part in first["loc"])])
+        raise ContractError(
+            f"{where}: {place}: {first['msg']}.", "docs/contract.md lists what meta.crm may hold."
+        ) from None
+
+
+def _check_names(model: Model) -> None:
+    """Every column that meta.crm names must be a column of the model."""
+    known = {column.name for column in model.columns}
+    named = [("match_on", name) for name in model.meta.match_on]
+    if model.meta.share_with:
+        named.append(("share_with.owner_of", model.meta.share_with.owner_of))
+    for column in model.columns:
+        if column.meta.lookup:
+            named += [
+                (f"{column.name}: lookup.match", staged) for staged in column.meta.lookup.match.values()
+            ]
+        if column.meta.xref:
+            named.append((f"{column.name}: xref.code", column.meta.xref.code))
+    for place, name in named:
+        if name not in known:
+            raise ContractError(
+                f"Model {model.name}, {place}: there is no column {name!r}.",
+                f"Columns are {', '.join(sorted(known))}.",
+            )
+    share = model.meta.share_with
+    if share and model.column(share.owner_of).meta.lookup is None:
+        raise ContractError(
+            f"Model {model.name}, share_with.owner_of: {share.owner_of!r} is not a look-up.",
+            "Name a column with meta.crm.lookup.",
+        )
+
+
+def _parents(models: Mapping[str, Model]) -> tuple[Model, ...]:
+    """Top-level models with their children attached; a table that another one looks up comes before it."""
+    children = {model.meta.children.model for model in models.values() if model.meta.children}
+    parents = [_with_children(model, models) for model in models.values() if model.name not in children]
+    if not parents:
+        raise ContractError("No model in the manifest has meta.crm.", "Run `dbt build` of the whole project.")
+    looked_up = {
+        column.meta.lookup.table
+        for model in models.values()
+        for column in model.columns
+        if column.meta.lookup
+    }
+    return tuple(sorted(parents, key=lambda model: (model.table not in looked_up, model.name)))
+
+
+def _with_children(model: Model, models: Mapping[str, Model]) -> Model:
+    if len(model.meta.match_on) != 1:
+        raise ContractError(
+            f"Model {model.name}: match_on needs exactly one column.", "Name CRM's cross-reference column."
+        )
+    meta = model.meta.children
+    if meta is None:
+        return model
+    lines = models.get(meta.model)
+    if lines is None:
+        raise ContractError(
+            f"Model {model.name}: children.model {meta.model!r} has no meta.crm.", "Add it to that model."
+        )
+    known = {column.name for column in lines.columns}
+    for name in [meta.via, *meta.match_on]:
+        if name not in known:
+            raise ContractError(
+                f"Model {lines.name}: there is no column {name!r}, named by {model.name}.",
+                "Correct children.",
+            )
+    return replace(model, children=lines)
+
+
+def _journal_table(nodes: Mapping[str, Mapping[str, Any]], name: str) -> JournalTable:
+    node = nodes.get(name)
+    if node is None:
+        raise ContractError(
+            f"The manifest has no journal model {name!r}.", "Restore models/journal/ and run `dbt build`."
+        )
+    return JournalTable(
+        node["relation_name"],
+        tuple((column["name"], column["data_type"]) for column in node["columns"].values()),
+    )

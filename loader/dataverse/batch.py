@@ -1,0 +1,151 @@
+"""OData `$batch`: change sets and queries to multipart/mixed and back. Pure (dataverse facts 3.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import simplejson
+
+from loader.dataverse.errors import CrmError, parse_error
+
+MAX_OPERATIONS = 1000
+
+_BATCH = "batch_gp_to_crm"
+_CHANGESET = "changeset_gp_to_crm_{}"
+_CRLF = "\r\n"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One write: `path` is relative to the service root, `body` is JSON or nothing."""
+
+    method: str
+    path: str
+    body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ChangeSet:
+    """Writes that CRM applies together or not at all."""
+
+    operations: tuple[Operation, ...]
+
+    def __len__(self) -> int:
+        return len(self.operations)
+
+
+@dataclass(frozen=True)
+class Query:
+    """One read; `path` is relative to the service root and already percent-encoded."""
+
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to one operation or query."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def error(self) -> CrmError | None:
+        return parse_error(self.status, self.body, dict(self.headers)) if self.status >= 400 else None
+
+
+class MalformedReply(ValueError):
+    """The reply is not the multipart document that was asked for."""
+
+
+def encode(parts: Sequence[ChangeSet | Query], root: str) -> tuple[str, bytes]:
+    """Content type and body of a `$batch` request. `root` is the service root, ending in a slash."""
+    lines: list[str] = []
+    for number, part in enumerate(parts, 1):
+        lines.append(f"--{_BATCH}")
+        if isinstance(part, Query):
+            lines += _http(
+                "GET", root + part.path, {"Accept": "application/json", **part.headers}, None, None
+            )
+            continue
+        boundary = _CHANGESET.format(number)
+        lines += [f"Content-Type: multipart/mixed; boundary={boundary}", ""]
+        for content_id, operation in enumerate(part.operations, 1):
+            lines.append(f"--{boundary}")
+            path = operation.path if operation.path.startswith("$") else root + operation.path
+            lines += _http(operation.method, path, operation.headers, operation.body, content_id)
+        lines += [f"--{boundary}--", ""]
+    lines += [f"--{_BATCH}--", ""]
+    return f"multipart/mixed; boundary={_BATCH}", _CRLF.join(lines).encode()
+
+
+def _http(
+    method: str, url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None, content_id: int | None
+) -> list[str]:
+    lines = ["Content-Type: application/http", "Content-Transfer-Encoding: binary"]
+    if content_id is not None:
+        lines.append(f"Content-ID: {content_id}")
+    lines += ["", f"{method} {url} HTTP/1.1"]
+    if body is not None:
+        lines.append("Content-Type: application/json; charset=utf-8; type=entry")
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return [*lines, "", "" if body is None else simplejson.dumps(body, use_decimal=True)]
+
+
+def decode(content_type: str, body: bytes) -> list[Reply | list[Reply]]:
+    """The replies in the order of the parts: a list for a change set that was applied, else one reply.
+
+    A change set that failed answers with a single error. Raises MalformedReply.
+    """
+    replies: list[Reply | list[Reply]] = []
+    for headers, content in _split(content_type, body):
+        kind = headers.get("content-type", "")
+        if kind.lower().startswith("multipart/"):
+            replies.append([_reply(*inner) for inner in _split(kind, content)])
+        else:
+            replies.append(_reply(headers, content))
+    return replies
+
+
+def _split(content_type: str, body: bytes) -> list[tuple[dict[str, str], bytes]]:
+    _, _, boundary = content_type.partition("boundary=")
+    boundary = boundary.split(";")[0].strip().strip('"')
+    if not boundary:
+        raise MalformedReply(f"no boundary in {content_type!r}")
+    delimiter = b"--" + boundary.encode()
+    if not body.startswith(delimiter):
+        _, found, body = body.partition(b"\r\n" + delimiter)
+        if not found:
+            raise MalformedReply("the boundary does not appear in the reply")
+    else:
+        body = body[len(delimiter) :]
+    *parts, tail = body.split(b"\r\n" + delimiter)
+    if not tail.startswith(b"--"):
+        raise MalformedReply("the reply ends early")
+    return [_head(part.partition(b"\r\n")[2]) for part in parts]
+
+
+def _head(part: bytes) -> tuple[dict[str, str], bytes]:
+    if part.startswith(b"\r\n"):
+        return {}, part[2:]
+    head, _, content = part.partition(b"\r\n\r\n")
+    return _headers(head.decode("utf-8", "replace")), content
+
+
+def _headers(text: str) -> dict[str, str]:
+    pairs = (line.partition(":") for line in text.split(_CRLF) if ":" in line)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def _reply(part_headers: Mapping[str, str], content: bytes) -> Reply:
+    head, _, body = content.partition(b"\r\n\r\n")
+    status_line, _, headers = head.decode("utf-8", "replace").partition(_CRLF)
+    try:
+        status = int(status_line.split(" ")[1])
+    except (IndexError, ValueError):
+        raise MalformedReply(f"no status line: {status_line[:80]!r}") from None
+    return Reply(status, {**part_headers, **_headers(headers)}, body)

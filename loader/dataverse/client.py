@@ -1,0 +1,259 @@
+"""One HTTP request to the Web API and what its failure means: tried again, refused, or a reply that was lost."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NoReturn, Protocol
+
+import requests
+
+from loader.dataverse import batch
+from loader.dataverse.errors import CrmError, parse_error
+from loader.dataverse.pace import Pace
+from loader.errors import AccessRefused, CrmUnavailable
+
+_HEADERS = {
+    "Accept": "application/json",
+    "OData-Version": "4.0",
+    "OData-MaxVersion": "4.0",
+    "If-None-Match": "null",
+    "Prefer": 'odata.include-annotations="Microsoft.Dynamics.CRM.lookuplogicalname"',
+    "User-Agent": "gp-to-crm",
+}
+_LONGEST_WAIT = 300.0
+"""Seconds; the window of CRM's service protection limits."""
+
+
+class Auth(Protocol):
+    """Signs requests. `renew` is called once after a 401."""
+
+    def sign(self, session: requests.Session) -> requests.auth.AuthBase: ...
+    def renew(self) -> None: ...
+
+
+class LostReply(Exception):
+    """A write was sent and its answer did not arrive: it may or may not have been applied."""
+
+
+class Interrupted(Exception):
+    """The run was asked to stop while waiting."""
+
+
+class RequestFailed(Exception):
+    """CRM answered a whole request with an error."""
+
+    def __init__(self, error: CrmError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Client:
+    """Speaks to one organisation. Safe to share between threads.
+
+    Reads are repeated on any passing failure. A write is repeated only where CRM certainly did not apply it
+    (429, 401, no connection); otherwise LostReply says that nobody knows.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        auth: Auth,
+        *,
+        api_version: str = "v9.2",
+        timeout: float = 120,
+        concurrency: int = 4,
+        ca_bundle: str | None = None,
+        attempts: int = 8,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.root = f"{url.rstrip('/')}/api/data/{api_version}/"
+        self.pace = Pace(concurrency)
+        self.reads = 0
+        self.writes = 0
+        self._auth = auth
+        self._timeout = timeout
+        self._attempts = attempts
+        self._verify = ca_bundle
+        self._stop = stop or threading.Event()
+        self._local = threading.local()
+        self._count = threading.Lock()
+        self._renewal = threading.Lock()
+        self._generation = 0
+
+    def get(self, path: str) -> Any:
+        """JSON of one read, numbers as Decimal. Raises RequestFailed, CrmUnavailable, AccessRefused."""
+        return _json(self._send("GET", self._url(path), None, {}, is_read=True).content)
+
+    def pages(self, path: str) -> Iterator[list[dict[str, Any]]]:
+        """The rows of a collection, page by page; nextLink is followed as CRM wrote it."""
+        next_link: str | None = path
+        while next_link:
+            page = self.get(next_link)
+            yield page["value"]
+            next_link = page.get("@odata.nextLink")
+
+    def query(self, queries: Sequence[batch.Query]) -> list[Any]:
+        """JSON of several reads in one request. An error of one of them is raised as RequestFailed."""
+        answers: list[Any] = []
+        for start in range(0, len(queries), 100):
+            content_type, body = batch.encode(queries[start : start + 100], self.root)
+            response = self._send(
+                "POST", self.root + "$batch", body, {"Content-Type": content_type}, is_read=True
+            )
+            for reply in batch.decode(response.headers.get("Content-Type", ""), response.content):
+                assert isinstance(reply, batch.Reply)
+                if reply.error:
+                    _raise(reply.error)
+                answers.append(_json(reply.body))
+        return answers
+
+    def apply(self, change_sets: Sequence[batch.ChangeSet]) -> list[batch.Reply | list[batch.Reply]]:
+        """Sends change sets in one request; each is applied whole or not at all, whatever becomes of the others.
+
+        The answer may be shorter than what was sent: the rest was not run. Raises LostReply.
+        """
+        content_type, body = batch.encode(change_sets, self.root)
+        headers = {"Content-Type": content_type, "Prefer": "odata.continue-on-error"}
+        response = self._send("POST", self.root + "$batch", body, headers, is_read=False)
+        try:
+            return batch.decode(response.headers.get("Content-Type", ""), response.content)
+        except batch.MalformedReply as error:
+            raise LostReply(str(error)) from error
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> None:
+        """One update outside of any change set (organisation settings)."""
+        data = json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", "If-Match": "*"}
+        self._send("PATCH", self._url(path), data, headers, is_read=False)
+
+    def _url(self, path: str) -> str:
+        return path if path.startswith(("http://", "https://")) else self.root + path
+
+    def _send(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], *, is_read: bool
+    ) -> requests.Response:
+        failure, renewed = "no answer", False
+        for attempt in range(self._attempts):
+            self._raise_if_stopped()
+            generation = self._generation
+            try:
+                with self.pace.slot():
+                    self._tally(is_read)
+                    response = self._session().request(
+                        method,
+                        url,
+                        data=body,
+                        headers=dict(headers),
+                        timeout=(min(self._timeout, 30.0), self._timeout),
+                        verify=self._verify,
+                        allow_redirects=False,
+                    )
+            except requests.exceptions.SSLError as error:
+                raise CrmUnavailable(
+                    f"CRM's certificate was not accepted: {_root_cause(error)}",
+                    "Set CRM_CA_BUNDLE to the file with your own certificate authority.",
+                ) from error
+            except requests.RequestException as error:
+                failure = _root_cause(error)
+                if not (is_read or _never_sent(error)):
+                    raise LostReply(failure) from error
+                self._wait(_backoff(attempt))
+                continue
+
+            self.pace.advised(response.headers.get("x-ms-dop-hint"))
+            if response.status_code < 400 or _is_multipart(response):
+                self.pace.succeeded()
+                return response
+            error = parse_error(response.status_code, response.content, dict(response.headers))
+            failure = str(error)
+            if error.status == 401 and not renewed:
+                renewed = True
+                self._renew(generation)
+            elif error.is_throttled:
+                self.pace.throttled()
+                self._wait(min(error.retry_after or _backoff(attempt), _LONGEST_WAIT))
+            elif error.is_passing:
+                if not is_read:
+                    raise LostReply(failure)
+                self._wait(min(error.retry_after or _backoff(attempt), _LONGEST_WAIT))
+            else:
+                _raise(error)
+        raise CrmUnavailable(
+            f"CRM at {self.root} did not answer in {self._attempts} attempts: {failure}",
+            "Check CRM_URL and the service's health, and run again later.",
+        )
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.headers.update(_HEADERS)
+            session.auth = self._auth.sign(session)
+            self._local.session = session
+        return session
+
+    def _renew(self, generation: int) -> None:
+        """Renews the credentials once, however many threads were refused with the old ones."""
+        with self._renewal:
+            if generation == self._generation:
+                self._auth.renew()
+                self._generation += 1
+
+    def _tally(self, is_read: bool) -> None:
+        with self._count:
+            if is_read:
+                self.reads += 1
+            else:
+                self.writes += 1
+
+    def _wait(self, seconds: float) -> None:
+        self._stop.wait(seconds)
+        self._raise_if_stopped()
+
+    def _raise_if_stopped(self) -> None:
+        if self._stop.is_set():
+            raise Interrupted
+
+
+def _raise(error: CrmError) -> NoReturn:
+    if error.is_refused:
+        raise AccessRefused(f"CRM refused access: {error}", _refused_remedy(error))
+    raise RequestFailed(error)
+
+
+def _json(body: bytes) -> Any:
+    return json.loads(body, parse_float=Decimal)
+
+
+def _is_multipart(response: requests.Response) -> bool:
+    """A `$batch` whose parts failed answers 400 with the parts; they speak for themselves."""
+    return response.headers.get("Content-Type", "").lower().startswith("multipart/mixed")
+
+
+def _never_sent(error: requests.RequestException) -> bool:
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    return "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
+
+
+def _backoff(attempt: int) -> float:
+    """Seconds: doubles from a quarter, at most 15, with jitter so that workers do not march in step."""
+    return min(15.0, 0.25 * 2**attempt) * random.uniform(0.75, 1.25)
+
+
+def _root_cause(error: BaseException) -> str:
+    while error.__context__ is not None:
+        error = error.__context__
+    return f"{type(error).__name__}: {error}"
+
+
+def _refused_remedy(error: CrmError) -> str:
+    if error.status == 401:
+        return (
+            "Check CRM_AUTH and its credentials, and that the application user exists in this organisation."
+        )
+    return "Give the application user a security role with the missing privilege; `loader check` lists what is needed."

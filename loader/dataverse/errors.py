@@ -1,0 +1,71 @@
+"""CRM's answers that are not success, and which of them are worth another try."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+DUPLICATE_ID = "0x80040237"
+VERSION_MISMATCH = "0x80060882"
+
+# Deadlock and time-out inside CRM's own database: rolled back, and gone at the next try (dataverse facts 3.10).
+_PASSING = {"0x80044150", "0x80044151", "0x80044152", "0x8004a112"}
+_THROTTLED = {"0x80072321", "0x80072322", "0x80072326"}
+
+
+@dataclass(frozen=True)
+class CrmError:
+    """An error reply: HTTP status, Dataverse's code (`0x…`, may be blank on old versions) and its text."""
+
+    status: int
+    code: str
+    message: str
+    retry_after: float | None = None
+    request_id: str | None = None
+
+    @property
+    def is_throttled(self) -> bool:
+        return self.status == 429 or self.code in _THROTTLED
+
+    @property
+    def is_passing(self) -> bool:
+        """Not applied, and may well succeed when sent again."""
+        return self.is_throttled or self.code in _PASSING or self.status in (502, 503, 504)
+
+    @property
+    def is_conflict(self) -> bool:
+        """The record is not what it was when it was read: read it again."""
+        return self.status == 412 or self.code in (DUPLICATE_ID, VERSION_MISMATCH)
+
+    @property
+    def is_refused(self) -> bool:
+        return self.status in (401, 403)
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.code or self.status})"
+
+
+def parse_error(status: int, body: bytes, headers: dict[str, str]) -> CrmError:
+    """Reads `{"error": {"code", "message"}}`; whatever else came is quoted, shortened."""
+    code, message = "", body[:300].decode("utf-8", "replace").strip() or f"HTTP {status}"
+    try:
+        error = json.loads(body)["error"]
+        code, message = str(error.get("code") or ""), str(error.get("message") or message)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    lowered = {name.lower(): value for name, value in headers.items()}
+    return CrmError(
+        status,
+        code,
+        message,
+        retry_after(lowered.get("retry-after")),
+        lowered.get("x-ms-service-request-id") or lowered.get("req_id"),
+    )
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds to wait, from a Retry-After header in seconds; None when absent or not a number."""
+    try:
+        return max(0.0, float(value)) if value else None
+    except ValueError:
+        return None

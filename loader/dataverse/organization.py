@@ -1,0 +1,55 @@
+"""The organisation's settings that decide how orders are stored, and who the caller is (dataverse facts 2.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from loader.dataverse.batch import Query
+from loader.dataverse.client import Client
+
+
+@dataclass(frozen=True)
+class Organization:
+    """`currency_precision` maps a currency's id to its decimals."""
+
+    id: str
+    caller_id: str
+    caller_name: str
+    sop_integration: bool
+    integration_user: bool
+    pricing_decimals: int
+    base_currency: str
+    currency_precision: Mapping[str, int]
+
+    @property
+    def keeps_amounts(self) -> bool:
+        """CRM keeps totals that it is sent instead of computing them: SOP mode, and the caller an integration user."""
+        return self.sop_integration and self.integration_user
+
+
+def read_organization(client: Client) -> Organization:
+    caller = client.get("WhoAmI")["UserId"]
+    organizations, user, currencies = client.query(
+        [
+            Query(
+                "organizations?$select=issopintegrationenabled,pricingdecimalprecision,_basecurrencyid_value"
+            ),
+            Query(f"systemusers({caller})?$select=fullname,isintegrationuser"),
+            Query("transactioncurrencies?$select=currencyprecision"),
+        ]
+    )
+    organization = organizations["value"][0]
+    return Organization(
+        id=organization["organizationid"],
+        caller_id=caller,
+        caller_name=user.get("fullname") or caller,
+        sop_integration=bool(organization.get("issopintegrationenabled")),
+        integration_user=bool(user.get("isintegrationuser")),
+        pricing_decimals=int(organization.get("pricingdecimalprecision") or 2),
+        base_currency=organization.get("_basecurrencyid_value") or "",
+        currency_precision={
+            row["transactioncurrencyid"]: int(row.get("currencyprecision") or 0)
+            for row in currencies["value"]
+        },
+    )
