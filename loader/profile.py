@@ -1,0 +1,418 @@
+"""Which warehouse: dbt's own profiles.yml, rendered without importing dbt."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from loader.errors import UsageError
+from loader.settings import Secret
+
+Dialect = Literal["duckdb", "sqlserver"]
+DEFAULT_DRIVER = "ODBC Driver 18 for SQL Server"
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """Another database file that dbt attaches to DuckDB; views may read from it."""
+
+    path: str
+    alias: str | None = None
+    type: str | None = None
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """One output of profiles.yml: the warehouse that dbt builds in and the loader reads."""
+
+    type: Dialect
+    name: str
+    profile: str
+    schema: str
+    database: str
+    # DuckDB
+    path: Path | None = None
+    attach: tuple[Attachment, ...] = ()
+    options: tuple[tuple[str, object], ...] = ()
+    # SQL Server
+    host: str = ""
+    port: int = 1433
+    user: str | None = None
+    password: Secret | None = None
+    driver: str = DEFAULT_DRIVER
+    encrypt: bool = True
+    trust_cert: bool = False
+    windows_login: bool = False
+    login_timeout: int = 15
+    query_timeout: int = 0
+    retries: int = 3
+    backend: Literal["pyodbc", "mssql-python"] = "pyodbc"
+    authentication: str = "sql"
+    client_id: str | None = None
+    client_secret: Secret | None = None
+    access_token: Secret | None = None
+
+    @property
+    def address(self) -> str:
+        """The warehouse in words, without credentials."""
+        if self.type == "duckdb":
+            return f"DuckDB file {self.path}"
+        return f"SQL Server {self.host},{self.port}, database {self.database}"
+
+
+def read_target(
+    project_dir: Path,
+    profiles_dir: Path | None = None,
+    target: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Target:
+    """The target dbt would use. Raises UsageError with what to correct.
+
+    profiles.yml is looked for in `profiles_dir`, $DBT_PROFILES_DIR, the project and ~/.dbt, in this order; the target
+    is `target`, $DBT_TARGET or the profile's own.
+    """
+    environ = os.environ if environ is None else environ
+    render = _Renderer(environ)
+    profile_name = _profile_name(project_dir, environ, render)
+    path = _profiles_file(project_dir, profiles_dir, environ)
+    profile = _profile(path, profile_name)
+    outputs = profile.get("outputs")
+    if not isinstance(outputs, dict) or not outputs:
+        raise UsageError(f"{path}: profile {profile_name!r} has no outputs.", "Add a target under `outputs:`.")
+    name = (
+        target
+        or environ.get("DBT_TARGET")
+        or str(render(profile.get("target", "default"), f"{path}: {profile_name}.target"))
+    )
+    if not isinstance(outputs.get(name), dict):
+        raise UsageError(
+            f"{path}: profile {profile_name!r} has no target {name!r}.",
+            f"Targets are {', '.join(sorted(map(str, outputs)))}; choose one with --target.",
+        )
+    output = {
+        str(key): render(value, f"{path}: {profile_name}.outputs.{name}.{key}") for key, value in outputs[name].items()
+    }
+    return _Output(output, f"{path}: target {name!r}", profile_name, name).target(project_dir)
+
+
+# ------------------------------------------------------------------------------------------------------ finding it
+
+
+def _profile_name(project_dir: Path, environ: Mapping[str, str], render: _Renderer) -> str:
+    path = project_dir / "dbt_project.yml"
+    if not path.is_file():
+        raise UsageError(
+            f"{project_dir} is not a dbt project: it has no dbt_project.yml.",
+            "Run inside the project, or name it with --project-dir.",
+        )
+    project = _read_yaml(path)
+    name = environ.get("DBT_PROFILE") or render(project.get("profile"), f"{path}: profile")
+    if not isinstance(name, str) or not name:
+        raise UsageError(f"{path} names no profile.", "Add `profile: gp_to_crm`.")
+    return name
+
+
+def _profiles_file(project_dir: Path, profiles_dir: Path | None, environ: Mapping[str, str]) -> Path:
+    if profiles_dir is not None:
+        return _must_exist(profiles_dir / "profiles.yml", "--profiles-dir")
+    if environ.get("DBT_PROFILES_DIR"):
+        return _must_exist(Path(environ["DBT_PROFILES_DIR"]).expanduser() / "profiles.yml", "DBT_PROFILES_DIR")
+    tried = [project_dir / "profiles.yml", Path.home() / ".dbt" / "profiles.yml"]
+    for path in tried:
+        if path.is_file():
+            return path
+    raise UsageError(
+        f"No profiles.yml: looked for {' and '.join(map(str, tried))}.",
+        "Copy profiles.example.yml to profiles.yml in the project, or name its directory with --profiles-dir.",
+    )
+
+
+def _must_exist(path: Path, named_by: str) -> Path:
+    if not path.is_file():
+        raise UsageError(f"{path} does not exist ({named_by}).", f"Correct {named_by}: a directory with profiles.yml.")
+    return path
+
+
+def _profile(path: Path, name: str) -> Mapping[str, Any]:
+    profiles = _read_yaml(path)
+    profile = profiles.get(name)
+    if not isinstance(profile, dict):
+        there = ", ".join(sorted(str(key) for key in profiles if key != "config")) or "none"
+        raise UsageError(
+            f"{path} has no profile {name!r}, which dbt_project.yml names.",
+            f"Profiles there: {there}. Add {name!r}, or correct `profile:` in dbt_project.yml.",
+        )
+    return profile
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", "Make it a readable UTF-8 file.") from None
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        where = f", line {place.line + 1}, column {place.column + 1}" if place else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise UsageError(f"{path}{where}: {problem}.", "Correct the YAML; Jinja expressions need quotes.") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} is not a mapping.", "It begins with the profile's or project's keys.")
+    return content
+
+
+# ------------------------------------------------------------------------------------------------------- rendering
+
+
+@dataclass(frozen=True)
+class _Marked:
+    """Text that one of dbt's filters marks for conversion; without a filter a rendered value stays text."""
+
+    value: object
+    kind: Literal["as_bool", "as_number", "as_native"]
+
+    def converted(self) -> object:
+        import yaml
+
+        native = yaml.safe_load(self.value) if isinstance(self.value, str) else self.value
+        expected = {"as_bool": (bool,), "as_number": (int, float), "as_native": (object,)}[self.kind]
+        if not isinstance(native, expected) or (self.kind == "as_number" and isinstance(native, bool)):
+            raise ValueError(
+                f"{self.value!r} is not a {'boolean' if self.kind == 'as_bool' else 'number'} ({self.kind})"
+            )
+        return native
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class _MissingVariable(Exception):
+    pass
+
+
+class _Renderer:
+    """Renders the `{{ }}` of one YAML value as dbt does."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._environment: Any = None
+
+    def __call__(self, value: object, where: str) -> object:
+        if isinstance(value, dict):
+            return {key: self(item, f"{where}.{key}") for key, item in value.items()}
+        if isinstance(value, list):
+            return [self(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        if not isinstance(value, str) or not re.search(r"{[{%#]", value):
+            return value
+        return self._rendered(value, where)
+
+    def _rendered(self, text: str, where: str) -> object:
+        import jinja2
+
+        try:
+            return self._jinja().from_string(text).render(env_var=self._env_var)
+        except _MissingVariable as error:
+            raise UsageError(
+                f"{where} needs the environment variable {error}, which is not set.",
+                f"Set {error}, or give env_var a default there.",
+            ) from None
+        except jinja2.TemplateError as error:
+            raise UsageError(
+                f"{where}: {error.message or error}.", "A profile knows env_var('NAME', 'default') only."
+            ) from None
+        except ValueError as error:
+            raise UsageError(f"{where}: {error}.", "Correct the value or the filter.") from None
+
+    def _env_var(self, name: str, default: object = None) -> object:
+        if name in self._environ:
+            return self._environ[name]
+        if default is None:
+            raise _MissingVariable(name)
+        return default
+
+    def _jinja(self) -> Any:
+        if self._environment is None:
+            import jinja2
+            from jinja2.nativetypes import NativeEnvironment
+
+            class Environment(NativeEnvironment):
+                concat = staticmethod(_joined)
+
+            self._environment = Environment(undefined=jinja2.StrictUndefined)
+            self._environment.filters.update(
+                as_text=str,
+                as_bool=lambda value: _Marked(value, "as_bool"),
+                as_number=lambda value: _Marked(value, "as_number"),
+                as_native=lambda value: _Marked(value, "as_native"),
+            )
+        return self._environment
+
+
+def _joined(values: Iterable[object]) -> object:
+    parts = list(values)
+    if len(parts) == 1 and isinstance(parts[0], _Marked):
+        return parts[0].converted()
+    return "".join(map(str, parts))
+
+
+# --------------------------------------------------------------------------------------------------- what it says
+
+_ALIASES = {
+    "UID": "user",
+    "username": "user",
+    "PWD": "password",
+    "pass": "password",
+    "server": "host",
+    "trusted_connection": "windows_login",
+    "auth": "authentication",
+    "app_id": "client_id",
+    "app_secret": "client_secret",
+    "TrustServerCertificate": "trust_cert",
+    "dbname": "database",
+}
+
+
+class _Output:
+    """The rendered mapping of one target, read field by field."""
+
+    def __init__(self, values: Mapping[str, object], where: str, profile: str, name: str) -> None:
+        self._values = {_ALIASES.get(key, key): value for key, value in values.items()}
+        self._where = where
+        self._profile = profile
+        self._name = name
+
+    def target(self, project_dir: Path) -> Target:
+        kind = self._text("type")
+        if kind == "duckdb":
+            return self._duckdb(project_dir)
+        if kind == "sqlserver":
+            return self._sqlserver()
+        raise UsageError(
+            f"{self._where} is of type {kind!r}.",
+            "The loader reads duckdb and sqlserver; choose such a target with --target.",
+        )
+
+    def _duckdb(self, project_dir: Path) -> Target:
+        schema = self._text("schema", "main")
+        given = self._text("path", ":memory:")
+        if given == ":memory:" or re.match(r"[a-z]{2,}:", given):
+            raise UsageError(
+                f"{self._where}: path {given!r} is not a file.",
+                "dbt and the loader share a DuckDB file: set GP_CRM_DUCKDB_PATH or `path:`.",
+            )
+        path = Path(given).expanduser()
+        path = path if path.is_absolute() else project_dir / path
+        _refuse_schema_name(path, schema)
+        return Target(
+            type="duckdb",
+            name=self._name,
+            profile=self._profile,
+            schema=schema,
+            database=self._text("database", path.stem),
+            path=path,
+            attach=tuple(self._attachments()),
+            options=tuple(sorted(self._mapping("settings").items())),
+            retries=self._integer("retries", 0) if not isinstance(self._values.get("retries"), dict) else 0,
+        )
+
+    def _sqlserver(self) -> Target:
+        backend = self._text("backend", "pyodbc")
+        if backend not in ("pyodbc", "mssql-python"):
+            self._refuse("backend", backend, "pyodbc or mssql-python")
+        return Target(
+            type="sqlserver",
+            name=self._name,
+            profile=self._profile,
+            schema=self._text("schema"),
+            database=self._text("database"),
+            host=self._text("host"),
+            port=self._integer("port", 1433),
+            user=self._optional("user"),
+            password=self._secret("password"),
+            driver=self._text("driver", DEFAULT_DRIVER),
+            encrypt=self._boolean("encrypt", True),
+            trust_cert=self._boolean("trust_cert", False),
+            windows_login=self._boolean("windows_login", False),
+            login_timeout=self._integer("login_timeout", 0) or 15,
+            query_timeout=self._integer("query_timeout", 0),
+            retries=self._integer("retries", 3),
+            backend="pyodbc" if backend == "pyodbc" else "mssql-python",
+            authentication=self._text("authentication", "sql"),
+            client_id=self._optional("client_id"),
+            client_secret=self._secret("client_secret"),
+            access_token=self._secret("access_token"),
+        )
+
+    def _attachments(self) -> Iterable[Attachment]:
+        entries = self._values.get("attach") or []
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            self._refuse("attach", entries, "a list of mappings with `path`")
+        for entry in entries:
+            one = _Output(entry, f"{self._where}, attach", self._profile, self._name)
+            yield Attachment(
+                one._text("path"),
+                one._optional("alias"),
+                one._optional("type"),
+                one._boolean("read_only", False),
+            )
+
+    def _optional(self, key: str) -> str | None:
+        value = self._values.get(key)
+        return None if value is None or str(value) == "" else str(value)
+
+    def _text(self, key: str, default: str | None = None) -> str:
+        value = self._optional(key)
+        if value is None:
+            if default is None:
+                raise UsageError(f"{self._where} has no {key}.", f"Add `{key}:` to the target.")
+            return default
+        return value
+
+    def _secret(self, key: str) -> Secret | None:
+        value = self._optional(key)
+        return None if value is None else Secret(value)
+
+    def _integer(self, key: str, default: int) -> int:
+        value = self._optional(key)
+        if value is None:
+            return default
+        if not re.fullmatch(r"[0-9]{1,6}", value.strip()):
+            self._refuse(key, value, "a whole number")
+        return int(value)
+
+    def _boolean(self, key: str, default: bool) -> bool:
+        value = self._values.get(key)
+        if value is None or value == "":
+            return default
+        text = str(value).strip().lower()
+        if text not in ("true", "false", "yes", "no", "1", "0"):
+            self._refuse(key, value, "true or false")
+        return text in ("true", "yes", "1")
+
+    def _mapping(self, key: str) -> dict[str, object]:
+        value = self._values.get(key) or {}
+        if not isinstance(value, dict):
+            self._refuse(key, value, "a mapping")
+        return dict(value)
+
+    def _refuse(self, key: str, value: object, allowed: str) -> NoReturn:
+        raise UsageError(f"{self._where}: {key} is {value!r}.", f"Set {key} to {allowed}.")
+
+
+def _refuse_schema_name(path: Path, schema: str) -> None:
+    """DuckDB names a database after its file: `gp.SOP10100` in gp.duckdb could be a schema's or a database's table."""
+    taken = {"gp", "main", "journal", "xref", "information_schema", "pg_catalog", "system", "temp"}
+    taken |= {schema.lower(), f"{schema.lower()}_journal"}
+    if path.stem.lower() in taken:
+        raise UsageError(
+            f"The DuckDB file {path} is named like a schema in it ({path.stem}), which makes table names ambiguous.",
+            "Rename the file and set GP_CRM_DUCKDB_PATH, for instance to gp_to_crm.duckdb.",
+        )

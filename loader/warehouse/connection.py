@@ -1,0 +1,118 @@
+"""The warehouse as the loader sees it: plain SQL with `?`, exact values, short transactions. Drivers load on demand."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from decimal import Decimal
+from typing import Literal, Protocol
+
+from loader.errors import LoaderError, WarehouseUnavailable
+from loader.profile import Target
+
+Row = tuple[object, ...]
+
+
+class Warehouse(Protocol):
+    """One connection. Threads may share it: statements wait for one another, a transaction for all of its own.
+
+    Values are str, int, Decimal, datetime (naive, UTC), date, bool or None; never float.
+    """
+
+    @property
+    def dialect(self) -> Literal["duckdb", "sqlserver"]: ...
+
+    def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]: ...
+
+    def stream(self, sql: str, params: Sequence[object] = (), size: int = 10_000) -> Iterator[list[Row]]:
+        """Rows in lists of `size`, on a connection of its own: other statements can run between them."""
+        ...
+
+    def execute(self, sql: str, params: Sequence[object] = ()) -> int:
+        """Runs a statement; gives the number of rows it changed (0 where it changes none)."""
+        ...
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None: ...
+
+    def insert(self, relation: str, columns: Sequence[tuple[str, str]], rows: Sequence[Row]) -> None:
+        """Adds rows fast. `columns` are the (name, data type) pairs that the values belong to."""
+        ...
+
+    def matching(self, expression: str, values: Iterable[str]) -> Iterator[tuple[str, list[object]]]:
+        """`expression in (values)` as (condition, parameters), in as many parts as the database needs."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commits at the end, rolls back on any exception. One inside another belongs to the outer one."""
+        ...
+
+    def exclusive(self, name: str) -> AbstractContextManager[None]:
+        """A transaction that no other one of this name runs beside, in this or any other process."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class WarehouseBusy(WarehouseUnavailable):
+    """Another session was in the way (deadlock, lock timeout, conflicting write); the same work may succeed again."""
+
+    remedy = "Run it again; if it stays so, look for a session that holds locks on the journal."
+
+
+def connect(profile: Target, *, read_only: bool = False, for_run: bool = False, create: bool = False) -> Warehouse:
+    """Opens the warehouse. Raises WarehouseUnavailable, AccessRefused or UsageError.
+
+    `for_run` is for commands that push: a DuckDB file that another process holds then means that another run is
+    active. `create` lets DuckDB make the file.
+    """
+    if profile.type == "duckdb":
+        from loader.warehouse.duckdb import DuckDBWarehouse
+
+        return DuckDBWarehouse(profile, read_only=read_only, for_run=for_run, create=create)
+    from loader.warehouse.sqlserver import SqlServerWarehouse
+
+    return SqlServerWarehouse(profile)
+
+
+def first_line(message: object) -> str:
+    """What a database says, without statement, hints and stack."""
+    return str(message).strip().partition("\n")[0].strip()
+
+
+def statement_failed(message: str) -> LoaderError:
+    return LoaderError(
+        f"The warehouse refused a statement: {message}",
+        "Run `dbt build` with the same target, so that models and journal exist as the manifest says.",
+    )
+
+
+def quoted(name: str) -> str:
+    """A column or table name for both databases."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def exact(value: object) -> object:
+    """A driver's value as one of the types above."""
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        return value.astimezone(dt.timezone.utc).replace(tzinfo=None)
+    if value is None or isinstance(value, (str, int, Decimal, dt.date)):
+        return value
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).hex()
+    return str(value)
+
+
+def exact_rows(rows: list[Row], doubtful: Sequence[int]) -> list[Row]:
+    """`rows` with the columns at the positions `doubtful` made exact."""
+    if not doubtful:
+        return rows
+    result = []
+    for row in rows:
+        values = list(row)
+        for position in doubtful:
+            values[position] = exact(values[position])
+        result.append(tuple(values))
+    return result
