@@ -1,0 +1,156 @@
+"""The sample CRM organisation, as a snapshot for the emulator.
+
+`crm/<table>.csv` holds the rows. Column names are CRM's logical names; `key` names a row for the look-ups of the
+others and for its id, which is therefore the same on every machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from sample.reading import FOLDER, Row, rows
+
+CALLER = "integration"
+"""Key of the user that the loader signs in as."""
+
+LOOKUPS: dict[str, dict[str, str]] = {
+    # column → table of the look-up; "" where the cell names it, as in `team:Field Sales`
+    "account": {"ownerid": "", "transactioncurrencyid": "transactioncurrency"},
+    "uom": {"uomscheduleid": "uomschedule", "baseuom": "uom"},
+    "product": {
+        "defaultuomscheduleid": "uomschedule",
+        "defaultuomid": "uom",
+        "transactioncurrencyid": "transactioncurrency",
+    },
+    "pricelevel": {"transactioncurrencyid": "transactioncurrency"},
+    "salesorder": {
+        "customerid": "account",
+        "ownerid": "",
+        "pricelevelid": "pricelevel",
+        "transactioncurrencyid": "transactioncurrency",
+    },
+    "salesorderdetail": {
+        "salesorderid": "salesorder",
+        "productid": "product",
+        "uomid": "uom",
+        "salesrepid": "systemuser",
+    },
+}
+TABLES = (
+    "transactioncurrency",
+    "systemuser",
+    "team",
+    "account",
+    "uomschedule",
+    "uom",
+    "pricelevel",
+    "product",
+    "salesorder",
+    "salesorderdetail",
+)
+OPTIONS = {"statecode", "statuscode", "paymenttermscode", "shippingmethodcode", "teamtype", "accessmode"}
+WHOLE = OPTIONS | {"lineitemnumber", "currencyprecision", "quantitydecimal", "productstructure"}
+BOOLEAN = {"isproductoverridden", "ispriceoverridden", "isintegrationuser", "isdefault", "isschedulebaseuom"}
+DECIMAL = {
+    *("quantity", "priceperunit", "baseamount", "extendedamount", "manualdiscountamount", "tax"),
+    *("discountamount", "freightamount", "totalamount", "totaltax", "totallineitemamount"),
+    *("price", "exchangerate"),
+}
+
+
+def record_id(table: str, key: str) -> str:
+    """The id of the row that the CSV files call `key`."""
+    return str(uuid5(NAMESPACE_URL, f"gp_to_crm/{table}/{key}"))
+
+
+def snapshot(sop_mode: bool = True) -> dict[str, Any]:
+    """The organisation for `Emulator(snapshot=…)`.
+
+    With `sop_mode`, the organisation has sales order processing integration on and keeps the totals that the
+    integration user sends; without, it computes them from the lines.
+    """
+    tables: dict[str, list[dict[str, Any]]] = {table: _records(table) for table in TABLES}
+    tables["organization"] = [
+        {
+            "organizationid": record_id("organization", "Fabrikam"),
+            "name": "Fabrikam",
+            "issopintegrationenabled": sop_mode,
+            "oobpricecalculationenabled": True,
+            "discountcalculationmethod": 0,
+            "pricingdecimalprecision": 2,
+            "basecurrencyid": reference("transactioncurrency", "USD"),
+        }
+    ]
+    return {
+        "tables": tables,
+        "custom_columns": [{"table": "systemuser", "name": "new_gpsalespersonid", "type": "String", "max_length": 100}],
+        "caller": record_id("systemuser", CALLER),
+    }
+
+
+def reference(table: str, key: str) -> dict[str, str]:
+    """A look-up's value in a snapshot."""
+    return {"table": table, "id": record_id(table, key)}
+
+
+def _records(table: str) -> list[dict[str, Any]]:
+    records = []
+    lookups = LOOKUPS.get(table, {})
+    seen: dict[str, int] = {}
+    for row in rows(FOLDER / "crm" / f"{table}.csv", ("key",)):
+        key = row.cells["key"]
+        if key in seen:
+            raise row.error("key", f"{key!r} is also on line {seen[key]}", "Give every row a key of its own.")
+        seen[key] = row.line
+        record: dict[str, Any] = {f"{table}id": record_id(table, key)}
+        for column in row.cells:
+            if column in lookups:
+                record[column] = _lookup(row, column, lookups[column])
+            elif column != "key":
+                record[column] = _value(row, column)
+        records.append(record)
+    return records
+
+
+def _keys(table: str) -> set[str]:
+    return {row.cells["key"] for row in rows(FOLDER / "crm" / f"{table}.csv", ("key",))}
+
+
+def _lookup(row: Row, column: str, table: str) -> dict[str, str]:
+    key = row.cells[column]
+    if not table:
+        table, colon, key = key.partition(":")
+        if not colon or table not in ("systemuser", "team"):
+            problem = f"{row.cells[column]!r} does not name an owner"
+            raise row.error(column, problem, "Write systemuser:<key> or team:<key>.")
+    if key not in _keys(table):
+        raise row.error(column, f"{table}.csv has no row {key!r}", f"Add it to {table}.csv, or correct the key.")
+    return reference(table, key)
+
+
+def _value(row: Row, column: str) -> str | int | bool | Decimal:
+    text = row.cells[column]
+    parse: Callable[[str], str | int | bool | Decimal] = str
+    expected = "text"
+    if column in WHOLE:
+        parse, expected = int, "a whole number"
+    elif column in DECIMAL:
+        parse, expected = Decimal, "a number such as 1234.50"
+    elif column in BOOLEAN:
+        parse, expected = {"true": True, "false": False}.__getitem__, "true or false"
+    elif column in ("datefulfilled", "requestdeliveryby"):
+        parse, expected = _instant, "an instant such as 2027-04-12T04:00:00Z"
+    try:
+        return parse(text)
+    except (ValueError, KeyError, InvalidOperation):
+        raise row.error(column, f"{text!r} is not {expected}", f"Write {expected}.") from None
+
+
+def _instant(text: str) -> str:
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text):
+        raise ValueError(text)
+    return text
