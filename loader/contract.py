@@ -163,9 +163,7 @@ def read_contract(manifest: Path, adapter: str) -> Contract:
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ContractError(
-            f"{manifest} does not exist.", "Run `dbt build` first: it writes the manifest."
-        ) from None
+        raise ContractError(f"{manifest} does not exist.", "Run `dbt build` first: it writes the manifest.") from None
     except (OSError, ValueError) as error:
         raise ContractError(f"{manifest} cannot be read: {error}", "Run `dbt build` again.") from None
 
@@ -175,11 +173,7 @@ def read_contract(manifest: Path, adapter: str) -> Contract:
             f"{manifest} was built for {built_for}, but the target is {adapter}.",
             "Run `dbt build` with the same --target as the loader.",
         )
-    nodes = {
-        node["name"]: node
-        for node in content.get("nodes", {}).values()
-        if node.get("resource_type") == "model"
-    }
+    nodes = {node["name"]: node for node in content.get("nodes", {}).values() if node.get("resource_type") == "model"}
     declared = {name: node for name, node in nodes.items() if "crm" in _meta(node)}
     models = {name: _model(node) for name, node in declared.items()}
     return Contract(
@@ -198,17 +192,13 @@ def _meta(node: Mapping[str, Any]) -> Mapping[str, Any]:
 def _model(node: Mapping[str, Any]) -> Model:
     name = node["name"]
     if not node.get("config", {}).get("contract", {}).get("enforced"):
-        raise ContractError(
-            f"Model {name}: meta.crm needs an enforced contract.", "Set contract: {enforced: true}."
-        )
+        raise ContractError(f"Model {name}: meta.crm needs an enforced contract.", "Set contract: {enforced: true}.")
     columns = tuple(
         Column(
             name=column["name"],
             data_type=column.get("data_type") or "",
             description=column.get("description") or "",
-            meta=_validated(
-                ColumnMeta, _meta(column).get("crm") or {}, f"Model {name}, column {column['name']}"
-            ),
+            meta=_validated(ColumnMeta, _meta(column).get("crm") or {}, f"Model {name}, column {column['name']}"),
         )
         for column in node["columns"].values()
     )
@@ -237,9 +227,7 @@ def _check_names(model: Model) -> None:
         named.append(("share_with.owner_of", model.meta.share_with.owner_of))
     for column in model.columns:
         if column.meta.lookup:
-            named += [
-                (f"{column.name}: lookup.match", staged) for staged in column.meta.lookup.match.values()
-            ]
+            named += [(f"{column.name}: lookup.match", staged) for staged in column.meta.lookup.match.values()]
         if column.meta.xref:
             named.append((f"{column.name}: xref.code", column.meta.xref.code))
     for place, name in named:
@@ -263,10 +251,7 @@ def _parents(models: Mapping[str, Model]) -> tuple[Model, ...]:
     if not parents:
         raise ContractError("No model in the manifest has meta.crm.", "Run `dbt build` of the whole project.")
     looked_up = {
-        column.meta.lookup.table
-        for model in models.values()
-        for column in model.columns
-        if column.meta.lookup
+        column.meta.lookup.table for model in models.values() for column in model.columns if column.meta.lookup
     }
     return tuple(sorted(parents, key=lambda model: (model.table not in looked_up, model.name)))
 

@@ -15,6 +15,10 @@ MAX_OPERATIONS = 1000
 _BATCH = "batch_gp_to_crm"
 _CHANGESET = "changeset_gp_to_crm_{}"
 _CRLF = "\r\n"
+_QUERY_HEADERS = {
+    "Accept": "application/json",
+    "Prefer": 'odata.include-annotations="Microsoft.Dynamics.CRM.lookuplogicalname"',
+}
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,7 @@ def encode(parts: Sequence[ChangeSet | Query], root: str) -> tuple[str, bytes]:
     for number, part in enumerate(parts, 1):
         lines.append(f"--{_BATCH}")
         if isinstance(part, Query):
-            lines += _http(
-                "GET", root + part.path, {"Accept": "application/json", **part.headers}, None, None
-            )
+            lines += _http("GET", root + part.path, {**_QUERY_HEADERS, **part.headers}, None, None)
             continue
         boundary = _CHANGESET.format(number)
         lines += [f"Content-Type: multipart/mixed; boundary={boundary}", ""]

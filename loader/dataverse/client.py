@@ -24,6 +24,8 @@ _HEADERS = {
     "Prefer": 'odata.include-annotations="Microsoft.Dynamics.CRM.lookuplogicalname"',
     "User-Agent": "gp-to-crm",
 }
+_LONGEST_URL = 30_000
+"""Characters; CRM takes 32,768 in a URL and twice that inside a batch (dataverse facts 3.6)."""
 _LONGEST_WAIT = 300.0
 """Seconds; the window of CRM's service protection limits."""
 
@@ -90,20 +92,19 @@ class Client:
 
     def pages(self, path: str) -> Iterator[list[dict[str, Any]]]:
         """The rows of a collection, page by page; nextLink is followed as CRM wrote it."""
-        next_link: str | None = path
-        while next_link:
+        url = self._url(path)
+        page = self.get(url) if len(url) < _LONGEST_URL else self.query([batch.Query(path)])[0]
+        yield page["value"]
+        while next_link := page.get("@odata.nextLink"):
             page = self.get(next_link)
             yield page["value"]
-            next_link = page.get("@odata.nextLink")
 
     def query(self, queries: Sequence[batch.Query]) -> list[Any]:
         """JSON of several reads in one request. An error of one of them is raised as RequestFailed."""
         answers: list[Any] = []
         for start in range(0, len(queries), 100):
             content_type, body = batch.encode(queries[start : start + 100], self.root)
-            response = self._send(
-                "POST", self.root + "$batch", body, {"Content-Type": content_type}, is_read=True
-            )
+            response = self._send("POST", self.root + "$batch", body, {"Content-Type": content_type}, is_read=True)
             for reply in batch.decode(response.headers.get("Content-Type", ""), response.content):
                 assert isinstance(reply, batch.Reply)
                 if reply.error:
@@ -168,20 +169,20 @@ class Client:
             if response.status_code < 400 or _is_multipart(response):
                 self.pace.succeeded()
                 return response
-            error = parse_error(response.status_code, response.content, dict(response.headers))
-            failure = str(error)
-            if error.status == 401 and not renewed:
+            refusal = parse_error(response.status_code, response.content, dict(response.headers))
+            failure = str(refusal)
+            if refusal.status == 401 and not renewed:
                 renewed = True
                 self._renew(generation)
-            elif error.is_throttled:
+            elif refusal.is_throttled:
                 self.pace.throttled()
-                self._wait(min(error.retry_after or _backoff(attempt), _LONGEST_WAIT))
-            elif error.is_passing:
+                self._wait(min(refusal.retry_after or _backoff(attempt), _LONGEST_WAIT))
+            elif refusal.is_passing:
                 if not is_read:
                     raise LostReply(failure)
-                self._wait(min(error.retry_after or _backoff(attempt), _LONGEST_WAIT))
+                self._wait(min(refusal.retry_after or _backoff(attempt), _LONGEST_WAIT))
             else:
-                _raise(error)
+                _raise(refusal)
         raise CrmUnavailable(
             f"CRM at {self.root} did not answer in {self._attempts} attempts: {failure}",
             "Check CRM_URL and the service's health, and run again later.",
@@ -242,7 +243,7 @@ def _never_sent(error: requests.RequestException) -> bool:
 
 def _backoff(attempt: int) -> float:
     """Seconds: doubles from a quarter, at most 15, with jitter so that workers do not march in step."""
-    return min(15.0, 0.25 * 2**attempt) * random.uniform(0.75, 1.25)
+    return min(15.0, 0.25 * 2.0**attempt) * float(random.uniform(0.75, 1.25))
 
 
 def _root_cause(error: BaseException) -> str:
@@ -253,7 +254,5 @@ def _root_cause(error: BaseException) -> str:
 
 def _refused_remedy(error: CrmError) -> str:
     if error.status == 401:
-        return (
-            "Check CRM_AUTH and its credentials, and that the application user exists in this organisation."
-        )
+        return "Check CRM_AUTH and its credentials, and that the application user exists in this organisation."
     return "Give the application user a security role with the missing privilege; `loader check` lists what is needed."

@@ -75,9 +75,7 @@ def read_tables(client: Client, names: Iterable[str]) -> dict[str, Table]:
             f"CRM does not have a table that meta.crm names: {failure.error}", "Correct meta.crm.table."
         ) from failure
     size = len(queries) // max(1, len(wanted))
-    return {
-        name: _table(name, answers[number * size : (number + 1) * size]) for number, name in enumerate(wanted)
-    }
+    return {name: _table(name, answers[number * size : (number + 1) * size]) for number, name in enumerate(wanted)}
 
 
 def _paths(name: str) -> list[str]:
@@ -112,19 +110,14 @@ def _table(name: str, answers: list[Any]) -> Table:
         entity_set=entity["EntitySetName"],
         id_column=entity["PrimaryIdAttribute"],
         attributes={
-            row["LogicalName"]: _attribute(row, details.get(row["LogicalName"], {}))
-            for row in attributes["value"]
+            row["LogicalName"]: _attribute(row, details.get(row["LogicalName"], {})) for row in attributes["value"]
         },
         single={
-            (row["ReferencingAttribute"], row["ReferencedEntity"]): row[
-                "ReferencingEntityNavigationPropertyName"
-            ]
+            (row["ReferencingAttribute"], row["ReferencedEntity"]): row["ReferencingEntityNavigationPropertyName"]
             for row in entity["ManyToOneRelationships"]
         },
         collections={
-            (row["ReferencingEntity"], row["ReferencingAttribute"]): row[
-                "ReferencedEntityNavigationPropertyName"
-            ]
+            (row["ReferencingEntity"], row["ReferencingAttribute"]): row["ReferencedEntityNavigationPropertyName"]
             for row in entity["OneToManyRelationships"]
         },
     )

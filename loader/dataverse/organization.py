@@ -32,9 +32,7 @@ def read_organization(client: Client) -> Organization:
     caller = client.get("WhoAmI")["UserId"]
     organizations, user, currencies = client.query(
         [
-            Query(
-                "organizations?$select=issopintegrationenabled,pricingdecimalprecision,_basecurrencyid_value"
-            ),
+            Query("organizations?$select=issopintegrationenabled,pricingdecimalprecision,_basecurrencyid_value"),
             Query(f"systemusers({caller})?$select=fullname,isintegrationuser"),
             Query("transactioncurrencies?$select=currencyprecision"),
         ]
@@ -49,7 +47,6 @@ def read_organization(client: Client) -> Organization:
         pricing_decimals=int(organization.get("pricingdecimalprecision") or 2),
         base_currency=organization.get("_basecurrencyid_value") or "",
         currency_precision={
-            row["transactioncurrencyid"]: int(row.get("currencyprecision") or 0)
-            for row in currencies["value"]
+            row["transactioncurrencyid"]: int(row.get("currencyprecision") or 0) for row in currencies["value"]
         },
     )

@@ -21,18 +21,14 @@ def rows_where_in(
     entity_set: str, column: str, values: Sequence[str], select: Sequence[str], expand: str | None = None
 ) -> str:
     """Path of the rows whose `column` is one of `values`. CRM compares without case and trailing blanks."""
-    condition = (
-        f"Microsoft.Dynamics.CRM.In(PropertyName='{column}',PropertyValues={json.dumps(list(values))})"
-    )
+    condition = f"Microsoft.Dynamics.CRM.In(PropertyName='{column}',PropertyValues={json.dumps(list(values))})"
     parts = [f"$select={','.join(select)}", f"$filter={quote(condition, safe='')}"]
     if expand:
         parts.append(f"$expand={expand}")
     return f"{entity_set}?{'&'.join(parts)}"
 
 
-def rows(
-    entity_set: str, select: Sequence[str], expand: str | None = None, condition: str | None = None
-) -> str:
+def rows(entity_set: str, select: Sequence[str], expand: str | None = None, condition: str | None = None) -> str:
     """Path of all rows, or of those that meet an OData condition."""
     parts = [f"$select={','.join(select)}"]
     if condition:

@@ -1,0 +1,267 @@
+"""The contract held against CRM's live metadata: which column is sent when, as what type, what does not fit. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from loader.contract import Column, Model
+from loader.dataverse.metadata import Attribute, Table
+from loader.dataverse.organization import Organization
+from loader.errors import LoaderError
+from loader.sync.canonical import Type, UnsupportedType, type_in_currency
+
+CURRENCY = "transactioncurrencyid"
+
+
+class ContractMismatch(LoaderError):
+    """CRM does not have what the models want to send."""
+
+    code = "contract_mismatch"
+    remedy = "`loader check` lists every column that does not fit, with its remedy."
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that does not fit. Without `fatal` the push goes on without that column."""
+
+    model: str
+    column: str
+    text: str
+    remedy: str
+    fatal: bool = True
+
+
+@dataclass(frozen=True)
+class Field:
+    """One staged column and the CRM column it becomes. `navigation` and `target_set` are set for look-ups."""
+
+    column: Column
+    attribute: Attribute
+    type: Type
+    navigation: str = ""
+    target_set: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.column.name
+
+    @property
+    def wire_name(self) -> str:
+        """The property CRM answers with."""
+        return f"_{self.name}_value" if self.navigation else self.name
+
+    @property
+    def on_create(self) -> bool:
+        return self.attribute.creatable
+
+    @property
+    def on_update(self) -> bool:
+        return self.attribute.updatable
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One model bound to its CRM table."""
+
+    model: Model
+    table: Table
+    fields: tuple[Field, ...]
+    """Content columns; neither state nor the children's parent column."""
+    state_fields: tuple[Field, ...]
+    lines: Binding | None = None
+    lines_navigation: str = ""
+    """Collection-valued navigation property from the parent to its lines."""
+    parent_navigation: str = ""
+    """Single-valued navigation property from a line to its parent."""
+    is_created_locked: bool = False
+    """SOP mode creates orders as Submitted (dataverse facts 2.3)."""
+
+    @cached_property
+    def select(self) -> tuple[str, ...]:
+        names = [self.table.id_column, *(field.wire_name for field in (*self.fields, *self.state_fields))]
+        if CURRENCY in self.table.attributes:
+            names.append(f"_{CURRENCY}_value")
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def editable_state(self) -> Mapping[str, int]:
+        return self.model.meta.state.editable if self.model.meta.state else {}
+
+    @property
+    def locked_states(self) -> list[int]:
+        return self.model.meta.state.locked if self.model.meta.state else []
+
+    @cached_property
+    def state_column(self) -> str:
+        return next((field.name for field in self.state_fields if field.attribute.kind == "State"), "")
+
+    @cached_property
+    def key(self) -> Field:
+        return next(field for field in self.fields if field.name == self.model.key_column)
+
+
+@dataclass(frozen=True)
+class Bindings:
+    """A top-level model bound to CRM, for the currency of each record."""
+
+    model: Model
+    tables: Mapping[str, Table]
+    organization: Organization
+    problems: tuple[Problem, ...]
+    _by_currency: dict[str, Binding]
+
+    def in_currency(self, currency: str | None) -> Binding:
+        currency = currency or self.organization.base_currency
+        if currency not in self._by_currency:
+            self._by_currency[currency] = _bind(self.model, self.tables, self.organization, currency, [])
+        return self._by_currency[currency]
+
+    @property
+    def base(self) -> Binding:
+        return self.in_currency(None)
+
+    def refuse_problems(self) -> None:
+        """Raises ContractMismatch when a column cannot be sent."""
+        fatal = [problem for problem in self.problems if problem.fatal]
+        if fatal:
+            first = fatal[0]
+            more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
+            raise ContractMismatch(f"{first.model}.{first.column}: {first.text}{more}.", first.remedy)
+
+
+def tables_needed(models: Iterable[Model]) -> list[str]:
+    """Every CRM table that the models write or look up."""
+    names: list[str] = []
+    for model in models:
+        for each in (model, model.children):
+            if each:
+                names += [each.table, *(column.meta.lookup.table for column in each.columns if column.meta.lookup)]
+    return list(dict.fromkeys(names))
+
+
+def bind(model: Model, tables: Mapping[str, Table], organization: Organization) -> Bindings:
+    """Binds a top-level model; what does not fit is in `problems`."""
+    problems: list[Problem] = []
+    binding = _bind(model, tables, organization, organization.base_currency, problems)
+    return Bindings(model, tables, organization, tuple(problems), {organization.base_currency: binding})
+
+
+def _bind(
+    model: Model,
+    tables: Mapping[str, Table],
+    organization: Organization,
+    currency: str,
+    problems: list[Problem],
+    via: str = "",
+) -> Binding:
+    table = tables[model.table]
+    lines, children = None, model.meta.children
+    lines_navigation = parent_navigation = ""
+    if children and model.children:
+        lines = _bind(model.children, tables, organization, currency, problems, children.via)
+        lines_navigation = table.collections.get((lines.table.name, children.via), "")
+        parent_navigation = lines.table.single.get((children.via, table.name), "")
+        if not (lines_navigation and parent_navigation):
+            text = f"CRM has no relationship from {lines.table.name}.{children.via} to {table.name}"
+            problems.append(Problem(model.name, children.via, text, "Correct children.via in meta.crm."))
+    fields: list[Field] = []
+    states: list[Field] = []
+    for column in model.sent:
+        if column.name != via:
+            field = _field(column, model, tables, organization, currency, problems)
+            if field:
+                (states if field.attribute.kind in ("State", "Status") else fields).append(field)
+    return Binding(
+        model,
+        table,
+        tuple(fields),
+        tuple(states),
+        lines,
+        lines_navigation,
+        parent_navigation,
+        is_created_locked=organization.sop_integration and bool(model.meta.state and model.meta.state.locked),
+    )
+
+
+def _field(
+    column: Column,
+    model: Model,
+    tables: Mapping[str, Table],
+    organization: Organization,
+    currency: str,
+    problems: list[Problem],
+) -> Field | None:
+    """The bound column, or None where it is not sent at all."""
+
+    def problem(text: str, remedy: str, fatal: bool = True) -> None:
+        problems.append(Problem(model.name, column.name, text, remedy, fatal))
+
+    table = tables[model.table]
+    attribute = table.attributes.get(column.name)
+    if attribute is None:
+        if column.meta.if_absent == "skip":
+            problem(
+                f"{table.name} has no such column; it is not sent", "Create it in CRM to have it sent.", fatal=False
+            )
+        else:
+            problem(f"{table.name} has no such column", "Create it in CRM, or set if_absent: skip in its meta.crm.")
+        return None
+    if column.meta.computed and not organization.keeps_amounts:
+        return None
+    if not (attribute.creatable or attribute.updatable):
+        problem(
+            f"{table.name}.{column.name} is read-only in CRM", "Take it out of the model, or rename it to a helper."
+        )
+        return None
+    try:
+        kind = type_in_currency(attribute, organization, model.meta.time_zone, currency)
+    except UnsupportedType as error:
+        problem(str(error), "Take it out of the model: columns of this type cannot be sent.")
+        return None
+    mistyped = _mistyped(column, attribute)
+    if mistyped:
+        problem(mistyped, "Cast it in the model to what CRM's column holds.")
+        return None
+    lookup = column.meta.lookup
+    if lookup is None:
+        return Field(column, attribute, kind)
+    navigation = table.single.get((column.name, lookup.table))
+    if navigation is None:
+        targets = ", ".join(attribute.targets) or "nothing"
+        problem(f"it points to {targets}, not to {lookup.table}", "Correct meta.crm.lookup.table.")
+        return None
+    for path in lookup.match:
+        if not _has_path(path, tables[lookup.table]):
+            problem(f"{lookup.table} has no column {path}", "Create it in CRM, or correct meta.crm.lookup.match.")
+            return None
+    return Field(column, attribute, kind, navigation, tables[lookup.table].entity_set)
+
+
+def _has_path(path: str, table: Table) -> bool:
+    head, dot, _ = path.partition(".")
+    return head in table.attributes and (not dot or any(column == head for column, _ in table.single))
+
+
+_TEXT = ("String", "Memo")
+_NUMBER = ("Money", "Decimal", "Double", "Integer", "BigInt", "Picklist", "State", "Status", "Boolean")
+
+
+def _mistyped(column: Column, attribute: Attribute) -> str | None:
+    """Says so when the staged type can never become the CRM type."""
+    staged = column.data_type.lower().partition("(")[0].strip()
+    is_lookup = attribute.kind in ("Lookup", "Customer", "Owner", "Uniqueidentifier")
+    if is_lookup != (column.meta.lookup is not None):
+        return f"CRM's column is a {attribute.kind}" + (
+            "; it needs meta.crm.lookup" if is_lookup else ", not a look-up"
+        )
+    is_text = staged in ("varchar", "nvarchar", "char", "nchar", "text")
+    is_date = staged.startswith(("timestamp", "date"))
+    if attribute.kind in _NUMBER and (is_text or is_date):
+        return f"it is staged as {column.data_type}, but CRM's column is {attribute.kind}"
+    if attribute.kind == "DateTime" and not is_date:
+        return f"it is staged as {column.data_type}, but CRM's column is {attribute.kind}"
+    if attribute.kind in _TEXT and is_date:
+        return f"it is staged as {column.data_type}, but CRM's column is {attribute.kind}"
+    return None

@@ -1,0 +1,243 @@
+"""Values as CRM stores them: what a column's metadata does to a staged value, and how CRM's own value reads. Pure.
+
+Comparing canonical values is what makes a second push write nothing (dataverse facts 1 and 3.14).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timezone
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from typing import TypeAlias
+from zoneinfo import ZoneInfo
+
+from loader.dataverse.metadata import Attribute
+from loader.dataverse.organization import Organization
+
+Value: TypeAlias = "str | int | Decimal | bool | None"
+"""What JSON can carry; dates are ISO text."""
+
+_EARLIEST = datetime(1753, 1, 1)
+
+
+class ValueOutOfRange(ValueError):
+    """CRM cannot hold this value; the order is blocked as `value_out_of_range`."""
+
+
+class Type(ABC):
+    """How one CRM column holds its values."""
+
+    name: str
+
+    @abstractmethod
+    def canonical(self, value: object) -> Value:
+        """The value CRM would give back after storing `value`, never None. Raises ValueOutOfRange."""
+
+    def read(self, value: object) -> Value:
+        """CRM's own JSON value in canonical form."""
+        return None if value is None else self.canonical(value)
+
+    def shortened(self, value: object) -> str | None:
+        """A warning where storing the value loses a part of it."""
+        return None
+
+
+@dataclass(frozen=True)
+class Text(Type):
+    """Text of at most `max_length` UTF-16 units; trailing blanks do not count and an empty text is none."""
+
+    max_length: int | None
+    name: str = "text"
+
+    def canonical(self, value: object) -> Value:
+        text = str(value).rstrip(" ")
+        if self.max_length is not None and _units(text) > self.max_length:
+            text = _cut(text, self.max_length).rstrip(" ")
+        return text or None
+
+    def read(self, value: object) -> Value:
+        return (str(value).rstrip(" ") or None) if value is not None else None
+
+    def shortened(self, value: object) -> str | None:
+        length = _units(str(value).rstrip(" "))
+        if self.max_length is None or length <= self.max_length:
+            return None
+        return f"cut from {length} to {self.max_length} characters"
+
+
+@dataclass(frozen=True)
+class Number(Type):
+    """Money and decimals with `precision` decimals, between `minimum` and `maximum`."""
+
+    precision: int
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+    name: str = "number"
+
+    def canonical(self, value: object) -> Value:
+        """Rounds half away from zero first, as CRM does, then checks the range."""
+        stored = self._rounded(value)
+        if (self.minimum is not None and stored < self.minimum) or (self.maximum is not None and stored > self.maximum):
+            raise ValueOutOfRange(f"{value} is not between {self.minimum:f} and {self.maximum:f}")
+        return stored
+
+    def read(self, value: object) -> Value:
+        return None if value is None else self._rounded(value)
+
+    def _rounded(self, value: object) -> Decimal:
+        number = value if isinstance(value, Decimal) else Decimal(str(value))
+        with localcontext() as context:
+            context.prec = 60
+            stored = number.quantize(Decimal(1).scaleb(-self.precision), ROUND_HALF_UP)
+        return abs(stored) if stored == 0 else stored
+
+
+@dataclass(frozen=True)
+class Whole(Type):
+    """Whole numbers between `minimum` and `maximum`."""
+
+    minimum: int | None = None
+    maximum: int | None = None
+    name: str = "whole number"
+
+    def canonical(self, value: object) -> Value:
+        number = int(Decimal(str(value)).to_integral_value(ROUND_HALF_UP))
+        if (self.minimum is not None and number < self.minimum) or (self.maximum is not None and number > self.maximum):
+            raise ValueOutOfRange(f"{value} is not between {self.minimum} and {self.maximum}")
+        return number
+
+    def read(self, value: object) -> Value:
+        return None if value is None else int(str(value))
+
+
+@dataclass(frozen=True)
+class Option(Type):
+    """One of CRM's option values."""
+
+    options: Mapping[int, str] = field(hash=False)
+    name: str = "option"
+
+    def canonical(self, value: object) -> Value:
+        number = int(str(value))
+        if self.options and number not in self.options:
+            known = ", ".join(f"{key} {label}" for key, label in self.options.items())
+            raise ValueOutOfRange(f"{number} is not an option; CRM has {known}")
+        return number
+
+    def read(self, value: object) -> Value:
+        return None if value is None else int(str(value))
+
+
+@dataclass(frozen=True)
+class YesNo(Type):
+    """A two-option column; staged as 0 or 1."""
+
+    name: str = "yes/no"
+
+    def canonical(self, value: object) -> Value:
+        return bool(value)
+
+
+@dataclass(frozen=True)
+class Instant(Type):
+    """A point in time, to the second, as CRM writes it: `2024-11-03T04:00:00Z`. Staged without zone, in UTC."""
+
+    name: str = "date and time"
+
+    def canonical(self, value: object) -> Value:
+        moment = _moment(value)
+        if moment < _EARLIEST:
+            raise ValueOutOfRange(f"{value} is before 1753-01-01")
+        return moment.replace(microsecond=0).isoformat() + "Z"
+
+
+@dataclass(frozen=True)
+class Day(Type):
+    """A calendar day (behaviour DateOnly). A staged instant is turned into the day it is in `time_zone`."""
+
+    time_zone: str
+    name: str = "date"
+
+    def canonical(self, value: object) -> Value:
+        if isinstance(value, str) and len(value) == len("2024-11-03"):
+            return value
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return value.isoformat()
+        moment = _moment(value)
+        if moment < _EARLIEST:
+            raise ValueOutOfRange(f"{value} is before 1753-01-01")
+        return moment.replace(tzinfo=timezone.utc).astimezone(ZoneInfo(self.time_zone)).date().isoformat()
+
+
+@dataclass(frozen=True)
+class Identifier(Type):
+    """A row's id."""
+
+    name: str = "id"
+
+    def canonical(self, value: object) -> Value:
+        return str(value).strip("{}").lower()
+
+
+class UnsupportedType(ValueError):
+    """A column of a kind that cannot be sent (image, entity name, party list)."""
+
+
+def type_of(attribute: Attribute, organization: Organization, time_zone: str) -> Type:
+    """The Type of a CRM column. Money in the base currency; raises UnsupportedType."""
+    return type_in_currency(attribute, organization, time_zone, organization.base_currency)
+
+
+def type_in_currency(attribute: Attribute, organization: Organization, time_zone: str, currency: str) -> Type:
+    """As `type_of`, with money rounded to the decimals of the record's own currency."""
+    kind = attribute.kind
+    if kind in ("String", "Memo"):
+        return Text(attribute.max_length)
+    if kind == "Money":
+        return Number(_money_decimals(attribute, organization, currency), attribute.minimum, attribute.maximum)
+    if kind in ("Decimal", "Double"):
+        return Number(2 if attribute.precision is None else attribute.precision, attribute.minimum, attribute.maximum)
+    if kind in ("Integer", "BigInt"):
+        return Whole(_int(attribute.minimum), _int(attribute.maximum))
+    if kind in ("Picklist", "State", "Status"):
+        return Option(attribute.options)
+    if kind == "Boolean":
+        return YesNo()
+    if kind == "DateTime":
+        return Day(time_zone) if attribute.date_behaviour == "DateOnly" else Instant()
+    if kind in ("Lookup", "Customer", "Owner", "Uniqueidentifier"):
+        return Identifier()
+    raise UnsupportedType(f"{attribute.name} is of type {kind}")
+
+
+def _money_decimals(attribute: Attribute, organization: Organization, currency: str) -> int:
+    if attribute.precision_source == 1:
+        return organization.pricing_decimals
+    if attribute.precision_source == 2 and currency in organization.currency_precision:
+        return organization.currency_precision[currency]
+    return 2 if attribute.precision is None else attribute.precision
+
+
+def _int(value: Decimal | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _moment(value: object) -> datetime:
+    if isinstance(value, datetime):
+        return value if value.tzinfo is None else value.astimezone(timezone.utc).replace(tzinfo=None)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)
+    return _moment(datetime.fromisoformat(str(value).replace("Z", "+00:00")))
+
+
+def _units(text: str) -> int:
+    """Length as CRM counts it: UTF-16 code units."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _cut(text: str, units: int) -> str:
+    if text.isascii():
+        return text[:units]
+    return text.encode("utf-16-le", "surrogatepass")[: units * 2].decode("utf-16-le", "ignore")

@@ -1,0 +1,169 @@
+"""The writes that turn one order in CRM into the desired one, in the order in which CRM accepts them. Pure.
+
+Dataverse facts 2.2, 2.3 and 3.5; design section 7: a new order and its lines go in one deep insert; totals are
+update-only; a locked order is reopened by a PATCH of its state alone; the state comes last, sharing after it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from loader.dataverse.batch import ChangeSet, Operation
+from loader.sync.binding import Binding, Field
+from loader.sync.canonical import Value
+from loader.sync.diff import Change, Difference, LineChange
+from loader.sync.records import Current, Desired
+
+Share = tuple[str, str]
+
+_NAMESPACE = uuid.UUID("2f6c1a3e-9a55-5d6e-8a36-6b2f6f0f7d11")
+
+
+def for_create(id_: str, want: Desired, share: Share | None, binding: Binding) -> ChangeSet:
+    """A new order: deep insert, then what can only be updated, then its state and its share."""
+    path = _path(binding, id_)
+    body = {binding.table.id_column: id_, **_creation(want.values, binding.fields)}
+    late: list[Operation] = []
+    if binding.lines and want.lines:
+        lines = []
+        for number, line in enumerate(want.lines):
+            line_id = str(uuid.uuid5(_NAMESPACE, f"{id_}/{number}"))
+            lines.append({binding.lines.table.id_column: line_id, **_creation(line.values, binding.lines.fields)})
+            late += _patch(_path(binding.lines, line_id), _set(line.values), _update_only(binding.lines.fields))
+        body[binding.lines_navigation] = lines
+    late += _patch(path, _set(want.values), _update_only(binding.fields))
+    return ChangeSet(
+        (
+            Operation("POST", binding.table.entity_set, body),
+            *([_set_state(path, binding.editable_state)] if binding.is_created_locked else []),
+            *late,
+            *([_set_state(path, want.state)] if want.state and want.state != binding.editable_state else []),
+            *_grant(id_, share, binding),
+        )
+    )
+
+
+def for_update(want: Desired, have: Current, delta: Difference, share: Share | None, binding: Binding) -> ChangeSet:
+    """Changes to an order as it was read: CRM refuses all of them (412) where it has moved since."""
+    path = _path(binding, have.id)
+    header = {change.column: change.after for change in delta.header}
+    content = [
+        *_patch(path, header, [field for field in binding.fields if field.on_create]),
+        *_lines(delta.lines, have, binding),
+        *_patch(path, header, _update_only(binding.fields)),
+    ]
+    final = want.state or have.state
+    is_locked = have.state.get(binding.state_column) in binding.locked_states
+    reopens = is_locked and (content or final != have.state)
+    before = binding.editable_state if reopens else have.state
+    writes = [
+        *([_set_state(path, binding.editable_state)] if reopens else []),
+        *content,
+        *([_set_state(path, final)] if final != before else []),
+    ]
+    if writes:
+        if writes[0].method != "PATCH" or writes[0].path != path:
+            writes.insert(0, Operation("PATCH", path, {binding.key.name: have.values[binding.key.name]}))
+        writes[0] = replace(writes[0], headers={"If-Match": have.etag})
+    return ChangeSet((*writes, *_grant(have.id, share, binding)))
+
+
+def _lines(changes: Iterable[LineChange], have: Current, binding: Binding) -> Iterator[Operation]:
+    if binding.lines is None:
+        return
+    lines = binding.lines
+    for number, line in enumerate(changes):
+        if line.action == "delete":
+            assert line.id is not None
+            yield Operation("DELETE", _path(lines, line.id))
+        elif line.action == "update":
+            assert line.id is not None
+            yield from _patch(_path(lines, line.id), _after(line.changes), lines.fields)
+        else:
+            line_id = str(uuid.uuid5(_NAMESPACE, f"{have.id}/{have.etag}/{number}"))
+            values = _after(line.changes)
+            body = {
+                lines.table.id_column: line_id,
+                f"{binding.parent_navigation}@odata.bind": f"/{_path(binding, have.id)}",
+                **_creation(values, lines.fields),
+            }
+            yield Operation("POST", lines.table.entity_set, body)
+            yield from _patch(_path(lines, line_id), values, _update_only(lines.fields))
+
+
+def _path(binding: Binding, id_: str) -> str:
+    return f"{binding.table.entity_set}({id_})"
+
+
+def _after(changes: Iterable[Change]) -> dict[str, Value]:
+    return {change.column: change.after for change in changes}
+
+
+def _set(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Values that are there; a new row has nothing to clear."""
+    return {column: value for column, value in values.items() if value is not None}
+
+
+def _update_only(fields: Iterable[Field]) -> list[Field]:
+    return [field for field in fields if not field.on_create]
+
+
+def _creation(values: Mapping[str, Value], fields: Iterable[Field]) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    for field in fields:
+        value = values.get(field.name)
+        if value is not None and field.on_create:
+            body.update(_property(field, value))
+    return body
+
+
+def _patch(path: str, values: Mapping[str, Value], fields: Iterable[Field]) -> list[Operation]:
+    """Updates of one row: a PATCH of what it holds, and a DELETE for each look-up that is cleared."""
+    body: dict[str, Any] = {}
+    cleared = []
+    for field in fields:
+        if field.name not in values:
+            continue
+        value = values[field.name]
+        if value is None and field.navigation:
+            cleared.append(Operation("DELETE", f"{path}/{field.navigation}/$ref"))
+        else:
+            body.update(_property(field, value))
+    return [*([Operation("PATCH", path, body)] if body else []), *cleared]
+
+
+def _property(field: Field, value: Value) -> dict[str, Value]:
+    if field.navigation:
+        return {f"{field.navigation}@odata.bind": f"/{field.target_set}({value})"}
+    return {field.name: value}
+
+
+def _set_state(path: str, state: Mapping[str, int]) -> Operation:
+    return Operation("PATCH", path, dict(state))
+
+
+def _grant(id_: str, share: Share | None, binding: Binding) -> list[Operation]:
+    """Access for the owner of the account (facts 3.9); repeating it changes nothing."""
+    rights = binding.model.meta.share_with
+    if share is None or rights is None:
+        return []
+    table, principal = share
+    return [
+        Operation(
+            "POST",
+            "GrantAccess",
+            {
+                "Target": {
+                    binding.table.id_column: id_,
+                    "@odata.type": f"Microsoft.Dynamics.CRM.{binding.table.name}",
+                },
+                "PrincipalAccess": {
+                    "AccessMask": ",".join(rights.rights),
+                    "Principal": {f"{table}id": principal, "@odata.type": f"Microsoft.Dynamics.CRM.{table}"},
+                },
+            },
+        )
+    ]

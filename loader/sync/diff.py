@@ -1,0 +1,125 @@
+"""Desired against current: which columns and lines differ. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from loader.sync.binding import Binding, Field
+from loader.sync.canonical import Value
+from loader.sync.records import Current, Desired, line_key
+
+LineAction = Literal["create", "update", "delete"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One column: CRM's value and the one it is to get."""
+
+    column: str
+    before: Value
+    after: Value
+
+
+@dataclass(frozen=True)
+class LineChange:
+    """One line to write. `id` is None for a line that CRM does not have yet."""
+
+    action: LineAction
+    key: tuple[Value, ...]
+    id: str | None
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """All that an order in CRM lacks to be as desired."""
+
+    header: tuple[Change, ...]
+    state: tuple[Change, ...]
+    lines: tuple[LineChange, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.header or self.state or self.lines)
+
+
+def difference(want: Desired, have: Current, binding: Binding) -> Difference:
+    """What to write so that CRM holds `want`; nothing where it already does."""
+    return Difference(
+        header=changes(want.values, have.values, binding.fields),
+        state=state_changes(want.state, have.state),
+        lines=tuple(_line_changes(want, have, binding)),
+    )
+
+
+def created(values: Mapping[str, Value]) -> tuple[Change, ...]:
+    """A new row, as changes from nothing."""
+    return tuple(Change(column, None, value) for column, value in values.items() if value is not None)
+
+
+def changes(want: Mapping[str, Value], have: Mapping[str, Value], fields: Iterable[Field]) -> tuple[Change, ...]:
+    """Columns that CRM lets one update and that differ."""
+    return tuple(
+        Change(field.name, have.get(field.name), want[field.name])
+        for field in fields
+        if field.name in want and want[field.name] != have.get(field.name) and field.on_update
+    )
+
+
+def state_changes(want: Mapping[str, int], have: Mapping[str, int]) -> tuple[Change, ...]:
+    return tuple(Change(column, have.get(column), value) for column, value in want.items() if have.get(column) != value)
+
+
+def _line_changes(want: Desired, have: Current, binding: Binding) -> Iterable[LineChange]:
+    """The fewest writes that leave exactly the desired lines (design 5, refresh: merge).
+
+    A line whose create-only columns differ (a product line that turns write-in, or back) is deleted and inserted.
+    Of doubled lines the one that needs the least change stays.
+    """
+    if binding.lines is None:
+        return
+    model, fields = binding.model, binding.lines.fields
+    fixed = [field for field in fields if field.on_create and not field.on_update]
+    existing: dict[tuple[Value, ...], list[Current]] = {}
+    for held in have.lines:
+        existing.setdefault(line_key(held.values, model), []).append(held)
+
+    inserts = []
+    for line in want.lines:
+        key = line_key(line.values, model)
+        fitting = [
+            each for each in existing.get(key, ()) if all(line.values.get(f.name) == each.values[f.name] for f in fixed)
+        ]
+        if not fitting:
+            inserts.append(LineChange("create", key, None, created(line.values)))
+            continue
+        edits, kept = min(
+            ((changes(line.values, each.values, fields), each) for each in fitting), key=lambda x: len(x[0])
+        )
+        existing[key].remove(kept)
+        if edits:
+            yield LineChange("update", key, kept.id, edits)
+
+    for key, lines in existing.items():
+        for stale in lines:
+            gone = tuple(Change(column, value, None) for column, value in stale.values.items() if value is not None)
+            yield LineChange("delete", key, stale.id, gone)
+    yield from inserts
+
+
+def replaced(want: Desired, have: Current, binding: Binding) -> tuple[LineChange, ...]:
+    """Every line deleted and inserted anew (design 5, refresh: replace)."""
+    deletes = tuple(
+        LineChange(
+            "delete",
+            line_key(line.values, binding.model),
+            line.id,
+            tuple(Change(column, value, None) for column, value in line.values.items() if value is not None),
+        )
+        for line in have.lines
+    )
+    inserts = tuple(
+        LineChange("create", line_key(line.values, binding.model), None, created(line.values)) for line in want.lines
+    )
+    return deletes + inserts

@@ -1,0 +1,79 @@
+"""Reads from CRM what planning needs, in bulk: the look-up tables once, then the orders in question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from loader.contract import Model
+from loader.dataverse.batch import Query
+from loader.dataverse.client import Client
+from loader.dataverse.metadata import Table
+from loader.dataverse.query import chunks, rows_where_in
+from loader.sync.binding import Binding
+from loader.sync.lookups import Index, LookupKey, match_key, parent_table
+from loader.sync.records import Row
+
+
+def read_lookups(client: Client, tables: Mapping[str, Table], wanted: Mapping[LookupKey, Iterable[str]]) -> Index:
+    """Every CRM row that one of the staged values names. `wanted` holds the values of each look-up's own column."""
+    index = Index()
+    reads = [
+        (key, Query(_lookup_path(key, tables, chunk)))
+        for key, values in wanted.items()
+        for chunk in chunks(sorted({match_key(value): str(value).rstrip() for value in values}.values()))
+    ]
+    answers = client.query([query for _, query in reads]) if reads else []
+    for (key, _), answer in zip(reads, answers, strict=True):
+        index.add(key, tables[key.table], answer["value"])
+        while next_link := answer.get("@odata.nextLink"):
+            answer = client.get(next_link)
+            index.add(key, tables[key.table], answer["value"])
+    return index
+
+
+def lookup_columns(model: Model) -> dict[LookupKey, list[tuple[Model, str]]]:
+    """For each look-up, where the values of its own column are staged: (model, column)."""
+    columns: dict[LookupKey, list[tuple[Model, str]]] = {}
+    for each in [model, model.children] if model.children else [model]:
+        for column in each.sent:
+            lookup = column.meta.lookup
+            if lookup:
+                key = LookupKey.of(lookup)
+                columns.setdefault(key, []).append((each, lookup.match[key.own_column]))
+    return columns
+
+
+def read_orders(client: Client, binding: Binding, keys: Sequence[str]) -> dict[str, list[Row]]:
+    """CRM's records of these names with their lines, by match key; one request for up to 500."""
+    expand = None
+    if binding.lines:
+        expand = f"{binding.lines_navigation}($select={','.join(binding.lines.select)})"
+    found: dict[str, list[Row]] = {match_key(key): [] for key in keys}
+    for chunk in chunks(keys):
+        path = rows_where_in(binding.table.entity_set, binding.key.name, chunk, binding.select, expand)
+        for page in client.pages(path):
+            for row in page:
+                held = found.get(match_key(row[binding.key.name]))
+                if held is not None:
+                    held.append(_with_all_lines(client, row, binding))
+    return found
+
+
+def _with_all_lines(client: Client, row: dict[str, Any], binding: Binding) -> dict[str, Any]:
+    """Versions before 9.1 expand a collection to an empty list and a link to it (dataverse facts 3.6)."""
+    link = row.get(f"{binding.lines_navigation}@odata.nextLink")
+    if link and not row[binding.lines_navigation]:
+        row[binding.lines_navigation] = [line for page in client.pages(link) for line in page]
+    return row
+
+
+def _lookup_path(key: LookupKey, tables: Mapping[str, Table], values: Sequence[str]) -> str:
+    table = tables[key.table]
+    own = [path for path in key.paths if "." not in path]
+    related = [path for path in key.paths if "." in path]
+    expand = ",".join(
+        f"{table.navigation(*parent_table(path, table))}($select={path.partition('.')[2]})" for path in related
+    )
+    select = [table.id_column, *own, *(["_ownerid_value"] if "ownerid" in table.attributes else [])]
+    return rows_where_in(table.entity_set, key.own_column, values, select, expand or None)

@@ -1,0 +1,98 @@
+"""Look-ups on CRM's own tables: staged text in, one id, nothing, or too many out. Pure; `gather` does the reading."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loader.contract import Lookup
+from loader.dataverse.metadata import Table
+
+
+def match_key(value: object) -> str:
+    """Keys that differ in case or trailing blanks are one key, as in SQL Server and in CRM."""
+    return str(value).rstrip(" ").casefold()
+
+
+@dataclass(frozen=True)
+class Found:
+    """The one row that matches. `owner` is its owner as (table, id)."""
+
+    table: str
+    id: str
+    owner: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Missing:
+    """No row matches."""
+
+
+@dataclass(frozen=True)
+class Ambiguous:
+    """More than one row matches."""
+
+    count: int
+
+
+Outcome = Found | Missing | Ambiguous
+
+
+@dataclass(frozen=True)
+class LookupKey:
+    """What two look-ups share: the CRM table and the CRM columns matched, in the order of `meta.crm`."""
+
+    table: str
+    paths: tuple[str, ...]
+
+    @classmethod
+    def of(cls, lookup: Lookup) -> LookupKey:
+        return cls(lookup.table, tuple(lookup.match))
+
+    @property
+    def own_column(self) -> str:
+        """The column of the table itself, by which rows are fetched."""
+        return next(path for path in self.paths if "." not in path)
+
+
+class Index:
+    """CRM rows by their match values, for every look-up of the contract."""
+
+    def __init__(self) -> None:
+        self._rows: dict[LookupKey, dict[tuple[str, ...], list[Found]]] = {}
+
+    def add(self, key: LookupKey, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Adds the rows CRM returned for one look-up; single-step paths are read from their `$expand`."""
+        found = self._rows.setdefault(key, defaultdict(list))
+        for row in rows:
+            values = [_at(row, path, table) for path in key.paths]
+            if all(value is not None for value in values):
+                found[tuple(match_key(value) for value in values)].append(_found(key.table, row, table))
+
+    def find(self, lookup: Lookup, values: Sequence[object]) -> Outcome:
+        rows = self._rows.get(LookupKey.of(lookup), {}).get(tuple(match_key(value) for value in values), ())
+        if not rows:
+            return Missing()
+        return rows[0] if len(rows) == 1 else Ambiguous(len(rows))
+
+
+def parent_table(path: str, table: Table) -> tuple[str, str]:
+    """(look-up column, target table) of the first step of `uomscheduleid.name`."""
+    column = path.partition(".")[0]
+    return next(pair for pair in table.single if pair[0] == column)
+
+
+def _at(row: Mapping[str, Any], path: str, table: Table) -> object:
+    head, dot, rest = path.partition(".")
+    if not dot:
+        return row.get(head)
+    related = row.get(table.navigation(*parent_table(path, table)))
+    return related.get(rest) if related else None
+
+
+def _found(name: str, row: Mapping[str, Any], table: Table) -> Found:
+    owner = row.get("_ownerid_value")
+    kind = row.get("_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname")
+    return Found(name, row[table.id_column], (kind, owner) if owner and kind else None)

@@ -1,0 +1,207 @@
+"""One staged order against one CRM: what is to be done with it, and why. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import simplejson
+
+from loader.contract import Model
+from loader.dataverse.batch import MAX_OPERATIONS, ChangeSet
+from loader.sync import changeset
+from loader.sync.binding import Binding, Bindings
+from loader.sync.diff import Change, Difference, LineChange, created, difference, replaced
+from loader.sync.lookups import Index, match_key
+from loader.sync.records import Current, Desired, Obstacle, Row, Staged, Warning, currency_of, current, desired
+
+Action = Literal["create", "update", "unchanged", "skip", "block"]
+
+NOTHING = ChangeSet(())
+_NAMESPACE = uuid.UUID("7a1c0a52-0f8d-5c8e-9d1b-2c64f7f1f0e5")
+
+
+@dataclass(frozen=True)
+class OrderPlan:
+    """What a push does with one order."""
+
+    key: str
+    table: str
+    action: Action
+    crm_id: str | None = None
+    header: tuple[Change, ...] = ()
+    state: tuple[Change, ...] = ()
+    lines: tuple[LineChange, ...] = ()
+    share: tuple[str, str] | None = None
+    """(table, id) of the owner that the order is to be shared with."""
+    reason: str = ""
+    message: str = ""
+    obstacles: tuple[Obstacle, ...] = ()
+    warnings: tuple[Warning, ...] = ()
+    etag: str = ""
+    operations: ChangeSet = NOTHING
+
+    @property
+    def writes(self) -> bool:
+        return self.action in ("create", "update")
+
+    def count_lines(self, action: str) -> int:
+        return sum(line.action == action for line in self.lines) if self.writes else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """For `plan --json`, plan files and the journal."""
+        return {
+            "order": self.key,
+            "action": self.action,
+            "crm_id": self.crm_id,
+            "reason": self.reason or None,
+            "message": self.message or None,
+            "changes": self.changes_json(),
+            "share_with": f"{self.share[0]}:{self.share[1]}" if self.share else None,
+            "warnings": [vars(warning) for warning in self.warnings],
+        }
+
+    def changes_json(self) -> list[dict[str, Any]]:
+        """One entry a changed column: table, record, action, column, before, after."""
+        action = "create" if self.action == "create" else "update"
+        rows = [_change_json(self.table, self.key, action, change) for change in (*self.header, *self.state)]
+        for line in self.lines:
+            record = "/".join([self.key, *(str(part) for part in line.key)])
+            rows += [_change_json(f"{self.table} line", record, line.action, change) for change in line.changes]
+        return rows
+
+    @property
+    def digest(self) -> str:
+        """The same for two plans that do the same to the same CRM content."""
+        text = simplejson.dumps(self.as_json(), use_decimal=True, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _change_json(table: str, record: str, action: str, change: Change) -> dict[str, Any]:
+    return {
+        "table": table,
+        "record": record,
+        "action": action,
+        "column": change.column,
+        "before": change.before,
+        "after": change.after,
+    }
+
+
+def plan_order(
+    staged: Staged,
+    bindings: Bindings,
+    index: Index,
+    found: Sequence[Row],
+    shared_with: str | None,
+    id_attempt: int = 0,
+) -> OrderPlan:
+    """Decides for one order. `found` are CRM's orders of that name, `shared_with` is what the journal remembers.
+
+    `id_attempt` counts up when the id of a new order turned out to be taken.
+    """
+    model = bindings.model
+    binding = bindings.in_currency(currency_of(found[0]) if found else None)
+    blank = OrderPlan(staged.key, model.table, "block")
+    if len(found) > 1:
+        message = f"CRM has {len(found)} {binding.table.entity_set} named {staged.key!r}"
+        return replace(blank, reason="order_ambiguous", message=message)
+    have = current(found[0], binding) if found else None
+    if have and is_closed(have, model):
+        return replace(
+            blank, action="skip", crm_id=have.id, reason="closed_in_crm", message="closed in CRM; left alone"
+        )
+
+    want, obstacles, warnings = desired(staged, binding, index)
+    obstacles += tuple(_repeated_lines(staged, model))
+    if want is None or obstacles:
+        return replace(
+            blank,
+            crm_id=have.id if have else None,
+            reason=obstacles[0].code,
+            message="; ".join(dict.fromkeys(obstacle.message for obstacle in obstacles)),
+            obstacles=obstacles,
+            warnings=warnings,
+        )
+    share = _share(want, shared_with)
+    if have is None:
+        plan = _create(staged.key, want, share, binding, id_attempt)
+    else:
+        plan = _update(staged.key, want, have, share, binding)
+    plan = replace(plan, warnings=warnings)
+    if len(plan.operations) > MAX_OPERATIONS:
+        message = f"needs {len(plan.operations)} operations; one change set holds {MAX_OPERATIONS}"
+        return replace(plan, action="block", reason="order_too_large", message=message)
+    return plan
+
+
+def order_id(table: str, key: str, attempt: int = 0) -> str:
+    """The id that a new record gets: always the same, so that a create sent twice cannot make two records."""
+    return str(uuid.uuid5(_NAMESPACE, f"{table}/{match_key(key)}" + (f"/{attempt}" if attempt else "")))
+
+
+def is_closed(have: Current, model: Model) -> bool:
+    states = model.meta.state
+    return states is not None and have.state.get("statecode") in states.closed
+
+
+def _repeated_lines(staged: Staged, model: Model) -> list[Obstacle]:
+    if model.meta.children is None:
+        return []
+    keys = [tuple(line[column] for column in model.meta.children.match_on) for line in staged.lines]
+    repeated = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
+    return [Obstacle("line_repeated", f"line {', '.join(map(str, key))} is staged more than once") for key in repeated]
+
+
+def _share(want: Desired, shared_with: str | None) -> tuple[str, str] | None:
+    if want.owner is None or shared_with == ":".join(want.owner):
+        return None
+    return want.owner
+
+
+def _create(key: str, want: Desired, share: tuple[str, str] | None, binding: Binding, id_attempt: int) -> OrderPlan:
+    id_ = order_id(binding.table.name, key, id_attempt)
+    plan = OrderPlan(
+        key,
+        binding.table.name,
+        "create",
+        id_,
+        header=created(want.values),
+        state=tuple(Change(column, None, value) for column, value in want.state.items()),
+        lines=tuple(LineChange("create", _key(line, binding), None, created(line.values)) for line in want.lines),
+        share=share,
+    )
+    return replace(plan, operations=changeset.for_create(id_, want, share, binding))
+
+
+def _update(key: str, want: Desired, have: Current, share: tuple[str, str] | None, binding: Binding) -> OrderPlan:
+    delta = difference(want, have, binding)
+    if not delta and not share:
+        return OrderPlan(key, binding.table.name, "unchanged", have.id)
+    operations = changeset.for_update(want, have, delta, share, binding)
+    children = binding.model.meta.children
+    if delta.lines and children and children.refresh == "replace":
+        whole = Difference(delta.header, delta.state, replaced(want, have, binding))
+        literal = changeset.for_update(want, have, whole, share, binding)
+        if len(literal) <= MAX_OPERATIONS:
+            delta, operations = whole, literal
+    return OrderPlan(
+        key,
+        binding.table.name,
+        "update",
+        have.id,
+        etag=have.etag,
+        header=delta.header,
+        state=delta.state,
+        lines=delta.lines,
+        share=share,
+        operations=operations,
+    )
+
+
+def _key(line: Desired, binding: Binding) -> tuple[Any, ...]:
+    assert binding.model.meta.children is not None
+    return tuple(line.values.get(column) for column in binding.model.meta.children.match_on)

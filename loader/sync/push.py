@@ -1,0 +1,297 @@
+"""The run: plan orders chunk by chunk, send the changed ones, settle every one of them. The promises are kept here.
+
+Reading and sending happen on worker threads; results are settled (counted, journalled) on the caller's thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Literal
+
+from loader.dataverse.batch import MAX_OPERATIONS, Reply
+from loader.dataverse.client import Client, Interrupted, LostReply, RequestFailed
+from loader.dataverse.errors import DUPLICATE_ID, CrmError
+from loader.errors import LoaderError
+from loader.sync.binding import Bindings
+from loader.sync.gather import read_orders
+from loader.sync.lookups import Index, match_key
+from loader.sync.plan import OrderPlan, plan_order
+from loader.sync.records import Row, Staged
+
+CHUNK = 500
+"""Orders planned together: one read request."""
+ROUNDS = 6
+"""How often an order is read again and sent again before it is given up for this run."""
+
+Outcome = Literal["created", "updated", "unchanged", "skipped", "blocked", "failed"]
+_UNSENT: Mapping[str, Outcome] = {"unchanged": "unchanged", "skip": "skipped", "block": "blocked"}
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How a run ended for one order."""
+
+    plan: OrderPlan
+    outcome: Outcome
+    reason: str = ""
+    message: str = ""
+    request_id: str = ""
+
+    @property
+    def pushed(self) -> bool:
+        return self.outcome in ("created", "updated")
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a run knows before it looks at the first order."""
+
+    client: Client
+    bindings: Bindings
+    index: Index
+    shared: Mapping[str, str] = field(default_factory=dict)
+    """Order key → "table:id" of the owner it was shared with, from the journal."""
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    """Order key → "held" or "ignored"."""
+    repeated: frozenset[str] = frozenset()
+    """Match keys that are staged more than once."""
+
+    def plan(self, orders: Sequence[Staged], attempts: Mapping[str, int] | None = None) -> list[OrderPlan]:
+        """Plans orders against CRM as it is now."""
+        withheld = {order.key for order in orders if order.key in self.withheld}
+        asked = [order.key for order in orders if order.key not in withheld]
+        found = read_orders(self.client, self.bindings.base, asked) if asked else {}
+        return [
+            self._withheld(order) if order.key in withheld else self._plan(order, found, attempts or {})
+            for order in orders
+        ]
+
+    def _plan(self, order: Staged, found: Mapping[str, Sequence[Row]], attempts: Mapping[str, int]) -> OrderPlan:
+        table, key = self.bindings.model.table, match_key(order.key)
+        if key in self.repeated:
+            message = f"{self.bindings.model.name} has more than one row of this key"
+            return OrderPlan(order.key, table, "block", reason="order_ambiguous", message=message)
+        shared, attempt = self.shared.get(order.key), attempts.get(order.key, 0)
+        return plan_order(order, self.bindings, self.index, found[key], shared, attempt)
+
+    def _withheld(self, order: Staged) -> OrderPlan:
+        table, state = self.bindings.model.table, self.withheld[order.key]
+        return OrderPlan(order.key, table, "skip", reason=state, message=f"{state} in the retry queue")
+
+
+def plans(
+    session: Session, staged: Iterable[Staged], workers: int, stop: threading.Event | None = None
+) -> Iterator[list[tuple[Staged, OrderPlan]]]:
+    """Chunks of planned orders, in order; CRM is read ahead by `workers` threads."""
+    source = iter(staged)
+    ahead: deque[tuple[list[Staged], Future[list[OrderPlan]]]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="read") as readers:
+        try:
+            while chunk := list(islice(source, CHUNK)):
+                if stop and stop.is_set():
+                    return
+                ahead.append((chunk, readers.submit(session.plan, chunk)))
+                if len(ahead) > workers:
+                    yield _joined(*ahead.popleft())
+            while ahead:
+                yield _joined(*ahead.popleft())
+        finally:
+            for _, future in ahead:
+                future.cancel()
+
+
+def _joined(chunk: list[Staged], future: Future[list[OrderPlan]]) -> list[tuple[Staged, OrderPlan]]:
+    return list(zip(chunk, future.result(), strict=True))
+
+
+@dataclass
+class Pusher:
+    """Sends plans and settles them. `settle` gets every order exactly once, from the calling thread."""
+
+    session: Session
+    settle: Callable[[list[Settled]], None]
+    concurrency: int = 4
+    batch_size: int = MAX_OPERATIONS
+    stop: threading.Event = field(default_factory=threading.Event)
+    failure: LoaderError | None = None
+    """What ended the run early: CRM out of reach, credentials refused."""
+    _sent: set[Future[list[Settled]]] = field(default_factory=set)
+
+    def run(self, chunks: Iterable[Sequence[tuple[Staged, OrderPlan]]]) -> None:
+        """Pushes everything. Raises the first error that ends the run, after the requests under way came back."""
+        waiting: list[tuple[Staged, OrderPlan]] = []
+        with ThreadPoolExecutor(self.concurrency, thread_name_prefix="send") as senders:
+            try:
+                for chunk in chunks:
+                    self._settle([_settled_unsent(plan) for _, plan in chunk if not plan.writes])
+                    waiting += [(staged, plan) for staged, plan in chunk if plan.writes]
+                    while _operations(waiting) >= self.batch_size and not self.stop.is_set():
+                        self._submit(senders, waiting)
+                    if self.stop.is_set():
+                        break
+                while waiting and not self.stop.is_set():
+                    self._submit(senders, waiting)
+            finally:
+                self._collect(at_most=0)
+
+    def _submit(self, senders: ThreadPoolExecutor, waiting: list[tuple[Staged, OrderPlan]]) -> None:
+        self._sent.add(senders.submit(self._send, _take(waiting, self.batch_size)))
+        self._collect(at_most=2 * self.concurrency)
+
+    def _collect(self, at_most: int) -> None:
+        """Settles what came back, waiting until at most so many requests are under way."""
+        failure: Exception | None = None
+        while self._sent:
+            over = len(self._sent) - at_most
+            done, _ = wait(self._sent, timeout=None if over > 0 else 0, return_when=FIRST_COMPLETED)
+            if not done:
+                break
+            self._sent -= done
+            for future in done:
+                try:
+                    self._settle(future.result())
+                except Exception as error:
+                    self.stop.set()
+                    failure = failure or error
+        if failure:
+            raise failure
+
+    def _settle(self, orders: list[Settled]) -> None:
+        if orders:
+            self.settle(orders)
+
+    def _send(self, orders: list[tuple[Staged, OrderPlan]]) -> list[Settled]:
+        """Sends one batch and keeps at it until each of its orders is settled."""
+        settled: list[Settled] = []
+        pending = [_Attempt(staged, plan) for staged, plan in orders]
+        try:
+            for _ in range(ROUNDS):
+                self._apply(pending, settled)
+                pending = [attempt for attempt in pending if not attempt.is_settled]
+                if not pending:
+                    return settled
+                self._plan_again(pending, settled)
+                pending = [attempt for attempt in pending if not attempt.is_settled]
+                if not pending:
+                    return settled
+            reason, text = "crm_rejected", "still refused after several attempts"
+        except Interrupted:
+            reason, text = "interrupted", "the run was stopped before this order was settled; the next one takes it up"
+        except LoaderError as error:
+            self.failure = self.failure or error
+            self.stop.set()
+            reason, text = "crm_unavailable", str(error)
+        return settled + [
+            Settled(attempt.plan, "failed", _last_reason(attempt, reason), str(attempt.last_error or text))
+            for attempt in pending
+            if not attempt.is_settled
+        ]
+
+    def _apply(self, pending: list[_Attempt], settled: list[Settled]) -> None:
+        try:
+            replies = self.session.client.apply([attempt.plan.operations for attempt in pending])
+        except LostReply as error:
+            for attempt in pending:
+                attempt.was_lost, attempt.last_error = True, str(error)
+            return
+        except RequestFailed as error:
+            if len(pending) == 1:
+                settled.append(pending[0].rejected(error.error))
+                return
+            half = len(pending) // 2
+            self._apply(pending[:half], settled)
+            self._apply(pending[half:], settled)
+            return
+        for attempt, reply in zip(pending, replies, strict=False):
+            settled += attempt.answered(reply)
+
+    def _plan_again(self, pending: list[_Attempt], settled: list[Settled]) -> None:
+        """Reads the orders again whose fate is unknown, or which moved, and plans what is still to do."""
+        delay = max((attempt.retry_after for attempt in pending), default=0.0)
+        if delay and self.stop.wait(delay):
+            raise Interrupted
+        anew = self.session.plan(
+            [attempt.staged for attempt in pending], {attempt.staged.key: attempt.id_attempt for attempt in pending}
+        )
+        for attempt, plan in zip(pending, anew, strict=True):
+            settled += attempt.planned_again(plan)
+
+
+@dataclass
+class _Attempt:
+    """One order on its way."""
+
+    staged: Staged
+    plan: OrderPlan
+    first_plan: OrderPlan | None = None
+    was_lost: bool = False
+    is_settled: bool = False
+    id_attempt: int = 0
+    retry_after: float = 0.0
+    last_error: str | None = None
+
+    def answered(self, reply: Reply | list[Reply]) -> list[Settled]:
+        if isinstance(reply, list):
+            return [self._settle("created" if self._intended.action == "create" else "updated")]
+        error = reply.error
+        if error is None:
+            self.was_lost, self.last_error = True, "CRM answered a change set with a single success"
+            return []
+        if error.is_passing or error.is_conflict:
+            self.last_error = str(error)
+            self.retry_after = error.retry_after or (0.5 if error.is_passing else 0.0)
+            self.id_attempt += error.code == DUPLICATE_ID and not self.was_lost and self.plan.action == "create"
+            return []
+        return [self.rejected(error)]
+
+    def rejected(self, error: CrmError) -> Settled:
+        self.is_settled = True
+        return Settled(self.plan, "failed", "crm_rejected", str(error), error.request_id or "")
+
+    def planned_again(self, plan: OrderPlan) -> list[Settled]:
+        self.first_plan = self._intended
+        if plan.writes:
+            self.plan = plan
+            return []
+        if plan.action == "unchanged" and self.was_lost:
+            return [self._settle("created" if self._intended.action == "create" else "updated")]
+        self.is_settled = True
+        return [_settled_unsent(plan)]
+
+    @property
+    def _intended(self) -> OrderPlan:
+        return self.first_plan or self.plan
+
+    def _settle(self, outcome: Outcome) -> Settled:
+        self.is_settled = True
+        return Settled(replace(self._intended, crm_id=self.plan.crm_id), outcome)
+
+
+def _last_reason(attempt: _Attempt, reason: str) -> str:
+    return "crm_unavailable" if reason == "crm_rejected" and attempt.was_lost else reason
+
+
+def _settled_unsent(plan: OrderPlan) -> Settled:
+    return Settled(plan, _UNSENT[plan.action], plan.reason, plan.message)
+
+
+def _operations(orders: Iterable[tuple[Staged, OrderPlan]]) -> int:
+    return sum(len(plan.operations) for _, plan in orders)
+
+
+def _take(waiting: list[tuple[Staged, OrderPlan]], size: int) -> list[tuple[Staged, OrderPlan]]:
+    """As many orders as fit into one request, at least one; they leave `waiting`."""
+    count, operations = 0, 0
+    for _, plan in waiting:
+        operations += len(plan.operations)
+        if count and operations > size:
+            break
+        count += 1
+    taken = waiting[:count]
+    del waiting[:count]
+    return taken
