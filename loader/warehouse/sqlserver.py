@@ -253,7 +253,7 @@ def _translated(error: Exception, target: Target) -> LoaderError:
             f"{target.address} refused the login: {message}",
             "Check GP_CRM_SQLSERVER_USER, _PASSWORD and _DATABASE, and that the login may use that database.",
         )
-    if codes & _DENIED or "permission" in lowered and "denied" in lowered:
+    if codes & _DENIED or ("permission" in lowered and "denied" in lowered):
         return AccessRefused(
             f"{target.address} refused: {message}",
             "Grant the login that right (docs/security.md lists what it needs).",

@@ -1,0 +1,901 @@
+"""What the loader did, in tables beside the staged orders: runs, events, the retry queue, known CRM ids, the lock.
+
+The tables' columns are dbt's (models/journal/): the journal creates what is missing and adds columns that are new.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+import simplejson
+
+from loader.errors import AnotherRunActive, GuardTripped, LoaderError, NotFound, UsageError
+from loader.warehouse.connection import Row, Warehouse, WarehouseBusy, quoted
+from loader.warehouse.staging import fold
+
+SCHEMA_VERSION = 1
+LOCK_NAME = "push"
+
+QueueState = Literal["open", "held", "ignored", "resolved"]
+Action = Literal["create", "update", "unchanged", "skip", "block"]
+Outcome = Literal["created", "updated", "unchanged", "skipped", "blocked", "failed"]
+RunOutcome = Literal["running", "ok", "blocked", "error", "interrupted", "died"]
+Clock = Callable[[], dt.datetime]
+T = TypeVar("T")
+
+
+def utc_now() -> dt.datetime:
+    """Now, UTC, naive, in milliseconds: what both databases store and give back unchanged."""
+    return _milliseconds(dt.datetime.now(dt.timezone.utc).replace(tzinfo=None))
+
+
+def _milliseconds(instant: dt.datetime) -> dt.datetime:
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+def this_host() -> str:
+    """This machine; a container's own process numbers are told apart from the host's."""
+    name = socket.gethostname()[:100]
+    try:
+        namespace = re.sub(r"\D", "", os.readlink("/proc/self/ns/pid"))
+    except OSError:
+        return name
+    return name if namespace in ("", "4026531836") else f"{name}#{namespace}"
+
+
+# ------------------------------------------------------------------------------------------------- what goes in and out
+
+
+class TableDefinition(Protocol):
+    """A journal table as dbt declares it."""
+
+    @property
+    def relation(self) -> str: ...
+    @property
+    def columns(self) -> Sequence[tuple[str, str]]: ...
+
+
+@dataclass(frozen=True)
+class RunStart:
+    """A run as it begins."""
+
+    run_id: str
+    command: str
+    crm_url: str
+    version: str
+    started_at: dt.datetime
+    host: str
+    pid: int
+
+    @classmethod
+    def now(cls, command: str, crm_url: str, version: str, clock: Clock = utc_now) -> RunStart:
+        return cls(str(uuid.uuid4()), command, crm_url, version, clock(), this_host(), os.getpid())
+
+
+@dataclass(frozen=True)
+class RunCounts:
+    """How a run's orders ended, and what it cost. The first six orders' counts add up to `staged`."""
+
+    staged: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    blocked: int = 0
+    failed: int = 0
+    lines_created: int = 0
+    lines_updated: int = 0
+    lines_deleted: int = 0
+    requests_read: int = 0
+    requests_write: int = 0
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A row of sync_run."""
+
+    run_id: str
+    command: str
+    crm_url: str
+    started_at: dt.datetime
+    finished_at: dt.datetime | None
+    outcome: str
+    counts: RunCounts
+    message: str | None
+    host: str
+    pid: int
+    version: str
+
+
+@dataclass(frozen=True)
+class OrderResult:
+    """How one record of a run ended. `pushed`: CRM was written; `changes`, `warnings`, `missing` as in the columns."""
+
+    key: str
+    table: str
+    crm_id: str | None
+    action: Action
+    outcome: Outcome
+    reason: str | None = None
+    message: str | None = None
+    changes: Sequence[Mapping[str, object]] = ()
+    warnings: Sequence[Mapping[str, object]] = ()
+    missing: Sequence[Mapping[str, object]] = ()
+    request_id: str | None = None
+    shared_with: str | None = None
+    pushed: bool = False
+
+
+@dataclass(frozen=True)
+class Event:
+    """A row of sync_event."""
+
+    run_id: str
+    event_no: int
+    happened_at: dt.datetime
+    table: str
+    key: str
+    crm_id: str | None
+    action: str
+    outcome: str
+    reason: str | None
+    message: str | None
+    changes: list[dict[str, Any]]
+    warnings: list[dict[str, Any]]
+    request_id: str | None
+
+
+@dataclass(frozen=True)
+class QueueEntry:
+    """A row of retry_queue: an order that did not go, or that someone holds back."""
+
+    table: str
+    key: str
+    reason: str | None
+    message: str | None
+    missing: list[dict[str, Any]]
+    first_failed_at: dt.datetime | None
+    last_failed_at: dt.datetime | None
+    attempts: int
+    state: QueueState
+    resolution: str | None
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class XrefEntry:
+    """A row of crm_xref: the CRM record of a key."""
+
+    key: str
+    crm_id: str
+    first_pushed_at: dt.datetime | None
+    last_pushed_at: dt.datetime | None
+    shared_with: str | None
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class Purged:
+    runs: int
+    events: int
+    queue: int
+
+
+class ByKey(Mapping[str, T], Generic[T]):
+    """A mapping whose keys match as in GP and CRM: case and trailing blanks do not matter."""
+
+    def __init__(self, items: Iterable[tuple[str, T]]) -> None:
+        self._items = {fold(key): (key, value) for key, value in items}
+
+    def __getitem__(self, key: str) -> T:
+        return self._items[fold(key)][1]
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key, _ in self._items.values())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+# ------------------------------------------------------------------------------------------------------- the journal
+
+
+class Journal:
+    """The five journal tables. Reading needs no preparation; a command that writes calls `prepare` first.
+
+    Reading a table that does not exist yet finds nothing in it.
+    """
+
+    def __init__(self, warehouse: Warehouse, tables: Mapping[str, TableDefinition], clock: Clock = utc_now) -> None:
+        self._warehouse = warehouse
+        self._given_clock = clock
+        self._tables = {name: _Table(name, table) for name, table in tables.items()}
+        self._existing: set[str] | None = None
+        self._lease: _Lease | None = None
+
+    def _clock(self) -> dt.datetime:
+        return _milliseconds(self._given_clock())
+
+    # -------------------------------------------------------------------------------------------- schema
+
+    def prepare(self) -> None:
+        """Creates missing tables and adds missing columns; refuses a journal that a newer loader has written."""
+
+        def migrate() -> None:
+            for table in self._tables.values():
+                present = self._columns(table)
+                if not present:
+                    self._create(table)
+                for name, data_type in table.columns if present else ():
+                    if name.lower() not in present:
+                        self._warehouse.execute(f"alter table {table.relation} add {quoted(name)} {data_type}")
+
+        if any(self._is_stale(table) for table in self._tables.values()):
+            self._atomically("journal schema", migrate)
+        self._existing = None
+        version = self._query("sync_run", "select max(schema_version) from {sync_run}")
+        if version and version[0][0] is not None and int(str(version[0][0])) > SCHEMA_VERSION:
+            raise UsageError(
+                f"The journal has version {version[0][0]}; this loader knows {SCHEMA_VERSION}.",
+                "Use the newer loader that wrote it.",
+            )
+
+    def _is_stale(self, table: _Table) -> bool:
+        present = self._columns(table)
+        return any(name.lower() not in present for name, _ in table.columns)
+
+    def _columns(self, table: _Table) -> set[str]:
+        database, schema, name = table.parts
+        where = "table_schema = ? and table_name = ?" + (" and table_catalog = ?" if database else "")
+        found = self._warehouse.query(
+            f"select column_name from information_schema.columns where {where}",
+            [schema, name, *([database] if database else [])],
+        )
+        return {str(row[0]).lower() for row in found}
+
+    def _create(self, table: _Table) -> None:
+        database, schema, _ = table.parts
+        if self._warehouse.dialect == "duckdb":
+            path = ".".join(quoted(part) for part in (database, schema) if part)
+            self._warehouse.execute(f"create schema if not exists {path}")
+        elif self._warehouse.query("select schema_id(?)", [schema])[0][0] is None:
+            self._warehouse.execute(f"create schema {quoted(schema)}")
+        columns = ", ".join(f"{quoted(name)} {data_type}" for name, data_type in table.columns)
+        self._warehouse.execute(f"create table {table.relation} ({columns})")
+
+    # ---------------------------------------------------------------------------------------------- lock
+
+    def acquire(self, run: RunStart, lease_seconds: int = 120) -> None:
+        """Takes the lock for `run`, or raises AnotherRunActive naming who has it.
+
+        A lock whose lease is over, or whose process on this machine is gone, is taken over; its run is marked died.
+        """
+
+        def take() -> None:
+            now = self._clock()
+            held = self._query(
+                "sync_lock",
+                "select run_id, host, pid, acquired_at, expires_at from {sync_lock} where lock_name = ?",
+                [LOCK_NAME],
+            )
+            for run_id, host, pid, since, until in held:
+                if run_id == run.run_id:
+                    continue
+                if _is_live(host, pid, until, now):
+                    raise AnotherRunActive(
+                        f"Run {run_id} holds the lock: process {pid} on {host}, since {_second(since)} UTC."
+                    )
+                self._execute(
+                    "update {sync_run} set outcome = 'died', finished_at = ?, message = ?"
+                    " where run_id = ? and outcome = 'running'",
+                    [now, f"Ended without a word; run {run.run_id} took over its lock.", run_id],
+                )
+            self._execute("delete from {sync_lock} where lock_name = ?", [LOCK_NAME])
+            self._insert(
+                "sync_lock",
+                {
+                    "lock_name": LOCK_NAME,
+                    "run_id": run.run_id,
+                    "host": run.host,
+                    "pid": run.pid,
+                    "acquired_at": now,
+                    "expires_at": now + dt.timedelta(seconds=lease_seconds),
+                },
+            )
+
+        self._atomically("sync_lock", take)
+        self._lease = _Lease(run.run_id, dt.timedelta(seconds=lease_seconds), self._clock())
+
+    def renew(self) -> None:
+        """Extends the lease. Raises GuardTripped when the lock was lost: another run may be pushing."""
+        lease = self._held_lease()
+        now = self._clock()
+        changed = self._atomically(
+            "sync_lock",
+            lambda: self._execute(
+                "update {sync_lock} set expires_at = ? where lock_name = ? and run_id = ?",
+                [now + lease.duration, LOCK_NAME, lease.run_id],
+            ),
+        )
+        if not changed:
+            self._lease = None
+            raise _lock_lost(lease.run_id)
+        lease.renewed_at = now
+
+    def ensure_held(self) -> None:
+        """Called before each write to CRM: renews a lease that is half over, so that no two runs ever write."""
+        lease = self._held_lease()
+        if self._clock() >= lease.renewed_at + lease.duration / 2:
+            self.renew()
+
+    def release(self) -> None:
+        """Gives the lock back; a lock that was lost is not ours to give."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            self._atomically(
+                "sync_lock",
+                lambda: self._execute(
+                    "delete from {sync_lock} where lock_name = ? and run_id = ?", [LOCK_NAME, lease.run_id]
+                ),
+            )
+
+    @contextmanager
+    def holding(self, run: RunStart, lease_seconds: int = 120) -> Iterator[None]:
+        """Holds the lock for a block, while a thread renews the lease; `ensure_held` tells whether it could."""
+        self.acquire(run, lease_seconds)
+        ended = threading.Event()
+
+        def keep() -> None:
+            while not ended.wait(lease_seconds / 4):
+                with suppress(LoaderError):  # ensure_held meets the same trouble where it can be acted on
+                    self.renew()
+
+        thread = threading.Thread(target=keep, name="lock-renewal", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            with suppress(LoaderError):  # a warehouse that is gone frees the lock when the lease ends
+                self.release()
+
+    def _held_lease(self) -> _Lease:
+        if self._lease is None:
+            raise _lock_lost("this run")
+        return self._lease
+
+    # ---------------------------------------------------------------------------------------------- runs
+
+    def start(self, run: RunStart) -> None:
+        """Enters the run as running."""
+        self._atomically(
+            "sync_run",
+            lambda: self._insert(
+                "sync_run",
+                {
+                    "run_id": run.run_id,
+                    "command": run.command,
+                    "crm_url": run.crm_url,
+                    "started_at": run.started_at,
+                    "outcome": "running",
+                    **asdict(RunCounts()),
+                    "host": run.host,
+                    "pid": run.pid,
+                    "version": run.version,
+                    "schema_version": SCHEMA_VERSION,
+                },
+            ),
+        )
+
+    def finish(self, run_id: str, counts: RunCounts, outcome: RunOutcome, message: str | None = None) -> None:
+        """Enters how the run ended."""
+        numbers = asdict(counts)
+        assignments = ", ".join(f"{quoted(name)} = ?" for name in numbers)
+        self._atomically(
+            "sync_run",
+            lambda: self._execute(
+                f"update {{sync_run}} set finished_at = ?, outcome = ?, message = ?, {assignments} where run_id = ?",
+                [self._clock(), outcome, message, *numbers.values(), run_id],
+            ),
+        )
+
+    def runs(self, limit: int = 20) -> list[RunRecord]:
+        """The latest runs, newest first."""
+        return self._runs("", [], limit)
+
+    def run(self, run_id: str) -> RunRecord:
+        """The run of this id, or of the only id that begins so. Raises NotFound."""
+        wanted = run_id.strip().lower()
+        found = self._runs("where lower(left(run_id, ?)) = ?", [len(wanted), wanted], 2) if wanted else []
+        if not found:
+            raise NotFound(f"There is no run {run_id!r}.", "`loader status` lists the runs.")
+        if len(found) > 1:
+            raise NotFound(f"More than one run begins with {run_id!r}.", "Give more of its id.")
+        return found[0]
+
+    def _runs(self, where: str, params: Sequence[object], limit: int) -> list[RunRecord]:
+        names = [field.name for field in fields(RunRecord) if field.name != "counts"]
+        numbers = [field.name for field in fields(RunCounts)]
+        rows = self._query(
+            "sync_run",
+            self._limited(
+                f"select {', '.join(map(quoted, names + numbers))} from {{sync_run}} {where}"
+                " order by started_at desc, run_id",
+                limit,
+            ),
+            params,
+        )
+        return [_run_record(dict(zip(names + numbers, row, strict=True)), numbers) for row in rows]
+
+    # -------------------------------------------------------------------------------------------- events
+
+    def record(self, results: Sequence[OrderResult], run_id: str) -> None:
+        """Enters how orders ended: events, the retry queue and the CRM ids, all in one short transaction.
+
+        An order without news gets no event: unchanged, without warnings, and not in the queue before.
+        """
+        for table in dict.fromkeys(result.table for result in results):
+            # The last word on a key counts, should it come twice.
+            latest = {fold(result.key): result for result in results if result.table == table}
+            self._atomically("retry_queue", self._recording(table, latest, run_id))
+
+    def _recording(self, table: str, results: Mapping[str, OrderResult], run_id: str) -> Callable[[], None]:
+        def write() -> None:
+            now = self._clock()
+            keys = [result.key for result in results.values()]
+            queue = ByKey((entry.key, entry) for entry in self._queue_of(table, keys))
+            queued = [
+                (result, entry)
+                for result in results.values()
+                if (entry := _queued(result, queue.get(result.key), run_id, now)) is not None
+            ]
+            resolved = {fold(result.key) for result, entry in queued if entry.state == "resolved"}
+            self._add_events(
+                [
+                    result
+                    for key, result in results.items()
+                    if result.outcome != "unchanged" or result.warnings or key in resolved
+                ],
+                run_id,
+                now,
+            )
+            self._put_queue([entry for _, entry in queued], [queue[e.key].key for _, e in queued if e.key in queue])
+            self._put_xref(table, results, run_id, now)
+
+        return write
+
+    def _add_events(self, results: Sequence[OrderResult], run_id: str, now: dt.datetime) -> None:
+        if not results:
+            return
+        last = self._query(
+            "sync_event", "select coalesce(max(event_no), 0) from {sync_event} where run_id = ?", [run_id]
+        )
+        first = int(str(last[0][0])) + 1
+        self._insert(
+            "sync_event",
+            *(
+                {
+                    "run_id": run_id,
+                    "event_no": number,
+                    "happened_at": now,
+                    "crm_table": result.table,
+                    "record_key": result.key,
+                    "crm_id": result.crm_id,
+                    "action": result.action,
+                    "outcome": result.outcome,
+                    "reason": result.reason,
+                    "message": result.message,
+                    "changes": _json(result.changes),
+                    "warnings": _json(result.warnings),
+                    "request_id": result.request_id,
+                }
+                for number, result in enumerate(results, first)
+            ),
+        )
+
+    def events(self, run_id: str | None = None, key: str | None = None, limit: int | None = None) -> list[Event]:
+        """Events of a run in their order, or of an order (or all), newest first."""
+        conditions: list[str] = []
+        params: list[object] = []
+        if run_id is not None:
+            conditions.append("run_id = ?")
+            params.append(run_id)
+        if key is not None:
+            conditions.append("upper(rtrim(record_key)) = ?")
+            params.append(fold(key))
+        newest_first = run_id is None or key is not None
+        rows = self._query(
+            "sync_event",
+            self._limited(
+                "select run_id, event_no, happened_at, crm_table, record_key, crm_id, action, outcome, reason,"
+                " message, changes, warnings, request_id from {sync_event}"
+                + (f" where {' and '.join(conditions)}" if conditions else "")
+                + (" order by happened_at desc, event_no desc" if newest_first else " order by event_no"),
+                limit,
+            ),
+            params,
+        )
+        return [
+            Event(*row[:10], _list(row[10]), _list(row[11]), row[12])  # type: ignore[arg-type, call-arg]
+            for row in rows
+        ]
+
+    # --------------------------------------------------------------------------------------- retry queue
+
+    def queue(self, states: Iterable[QueueState] | None = None) -> list[QueueEntry]:
+        """The queue's entries, longest waiting first; without `states` all but the resolved."""
+        wanted = set(states) if states is not None else {"open", "held", "ignored"}
+        rows = self._query("retry_queue", f"select {_QUEUE_COLUMNS} from {{retry_queue}}")
+        entries = [entry for entry in map(_queue_entry, rows) if entry.state in wanted]
+        return sorted(entries, key=lambda e: (e.first_failed_at or dt.datetime.max, e.table, e.key))
+
+    def set_state(self, table: str, key: str, state: Literal["held", "ignored", "open"]) -> QueueEntry:
+        """Holds or ignores an order, or releases it (`open`). Gives the entry as it is now.
+
+        An order that never failed can be held or ignored too; its release resolves the entry. Releasing an order that
+        is not in the queue raises NotFound. The caller makes sure that the order exists.
+        """
+
+        def change() -> QueueEntry:
+            found = [entry for entry in self._queue_of(table, [key]) if fold(entry.key) == fold(key)]
+            entry = found[0] if found else None
+            changed = _released(entry, key) if state == "open" else _put_aside(entry, table, key, state)
+            if changed != entry:
+                self._put_queue([changed], [e.key for e in found])
+            return changed
+
+        return self._atomically("retry_queue", change)
+
+    def held_or_ignored(self, table: str) -> Mapping[str, QueueState]:
+        """The orders that someone holds back or ignores."""
+        rows = self._query(
+            "retry_queue",
+            "select record_key, state from {retry_queue} where crm_table = ? and state in ('held', 'ignored')",
+            [table],
+        )
+        return ByKey((str(key), state) for key, state in rows)  # type: ignore[misc]
+
+    def resolve_left_scope(self, table: str, present_keys: Iterable[str]) -> list[str]:
+        """Resolves open and held entries of orders that are no longer staged; gives their keys."""
+        present = {fold(key) for key in present_keys}
+
+        def resolve() -> list[str]:
+            rows = self._query(
+                "retry_queue",
+                f"select {_QUEUE_COLUMNS} from {{retry_queue}} where crm_table = ? and state in ('open', 'held')",
+                [table],
+            )
+            left = [entry for entry in map(_queue_entry, rows) if fold(entry.key) not in present]
+            self._put_queue(
+                [replace(entry, state="resolved", resolution="left_scope") for entry in left],
+                [entry.key for entry in left],
+            )
+            return sorted(entry.key for entry in left)
+
+        return self._atomically("retry_queue", resolve)
+
+    def _queue_of(self, table: str, keys: Iterable[str]) -> Iterator[QueueEntry]:
+        for condition, params in self._warehouse.matching("upper(rtrim(record_key))", sorted(map(fold, keys))):
+            yield from map(
+                _queue_entry,
+                self._query(
+                    "retry_queue",
+                    f"select {_QUEUE_COLUMNS} from {{retry_queue}} where crm_table = ? and {condition}",
+                    [table, *params],
+                ),
+            )
+
+    def _put_queue(self, entries: Sequence[QueueEntry], replaced: Iterable[str]) -> None:
+        if not entries:
+            return
+        for condition, params in self._warehouse.matching("record_key", replaced):
+            self._execute(
+                f"delete from {{retry_queue}} where crm_table = ? and {condition}", [entries[0].table, *params]
+            )
+        self._insert(
+            "retry_queue",
+            *(
+                {
+                    "crm_table": entry.table,
+                    "record_key": entry.key,
+                    **{name: getattr(entry, name) for name in _QUEUE_FIELDS},
+                    "missing": _json(entry.missing),
+                }
+                for entry in entries
+            ),
+        )
+
+    # ------------------------------------------------------------------------------------------- CRM ids
+
+    def xref(self, table: str) -> Mapping[str, XrefEntry]:
+        """The known CRM record of every key."""
+        rows = self._query("crm_xref", f"select {_XREF_COLUMNS} from {{crm_xref}} where crm_table = ?", [table])
+        return ByKey((str(row[0]), XrefEntry(*row)) for row in rows)  # type: ignore[arg-type]
+
+    def _put_xref(self, table: str, results: Mapping[str, OrderResult], run_id: str, now: dt.datetime) -> None:
+        known_ids = [r for r in results.values() if r.crm_id and r.outcome in ("created", "updated", "unchanged")]
+        if not known_ids:
+            return
+        known: dict[str, XrefEntry] = {}
+        keys = sorted(fold(result.key) for result in known_ids)
+        for condition, params in self._warehouse.matching("upper(rtrim(record_key))", keys):
+            for row in self._query(
+                "crm_xref",
+                f"select {_XREF_COLUMNS} from {{crm_xref}} where crm_table = ? and {condition}",
+                [table, *params],
+            ):
+                known[fold(str(row[0]))] = XrefEntry(*row)  # type: ignore[arg-type]
+        changed: list[XrefEntry] = []
+        replaced: list[str] = []
+        for result in known_ids:
+            before = known.get(fold(result.key))
+            after = _xref_entry(result, before, run_id, now)
+            if after != before:
+                changed.append(after)
+                replaced += [before.key] if before else []
+        for condition, params in self._warehouse.matching("record_key", replaced):
+            self._execute(f"delete from {{crm_xref}} where crm_table = ? and {condition}", [table, *params])
+        self._insert("crm_xref", *({"crm_table": table, "record_key": e.key, **_without_key(e)} for e in changed))
+
+    # ------------------------------------------------------------------------------------------ retention
+
+    def purge(self, retention_days: int, now: dt.datetime | None = None) -> Purged:
+        """Deletes runs and events that are older, and queue entries resolved by then.
+
+        What is open, held or ignored stays however old it is, and so do the CRM ids.
+        """
+        before = (now or self._clock()) - dt.timedelta(days=retention_days)
+
+        def delete() -> Purged:
+            events = self._execute("delete from {sync_event} where happened_at < ?", [before])
+            queue = self._execute(
+                "delete from {retry_queue} where state = 'resolved' and coalesce(last_failed_at, ?) < ?",
+                [dt.datetime(1900, 1, 1), before],
+            )
+            runs = self._execute(
+                "delete from {sync_run} where started_at < ? and run_id not in (select run_id from {sync_lock})",
+                [before],
+            )
+            return Purged(runs, events, queue)
+
+        return self._atomically("retry_queue", delete)
+
+    # ------------------------------------------------------------------------------------------ statements
+
+    def _atomically(self, name: str, work: Callable[[], T]) -> T:
+        """Runs `work` in a transaction that no other one of this name runs beside; tries again what was in the way."""
+        for pause in (0.2, 1.0):
+            try:
+                with self._warehouse.exclusive(name):
+                    return work()
+            except WarehouseBusy:
+                time.sleep(pause)
+        with self._warehouse.exclusive(name):
+            return work()
+
+    def _sql(self, statement: str) -> str:
+        return statement.format(**{name: table.relation for name, table in self._tables.items()})
+
+    def _execute(self, statement: str, params: Sequence[object] = ()) -> int:
+        return self._warehouse.execute(self._sql(statement), params)
+
+    def _query(self, table: str, statement: str, params: Sequence[object] = ()) -> list[Row]:
+        if self._existing is None:
+            self._existing = {name for name, known in self._tables.items() if self._columns(known)}
+        if table not in self._existing:
+            return []
+        return self._warehouse.query(self._sql(statement), params)
+
+    def _insert(self, table: str, *rows: Mapping[str, object]) -> None:
+        if not rows:
+            return
+        target = self._tables[table]
+        columns = [(name, kind) for name, kind in target.columns if name in rows[0]]
+        self._warehouse.insert(
+            target.relation,
+            columns,
+            [tuple(_fitting(row[name], target.widths.get(name)) for name, _ in columns) for row in rows],
+        )
+
+    def _limited(self, statement: str, limit: int | None) -> str:
+        if limit is None:
+            return statement
+        if self._warehouse.dialect == "duckdb":
+            return f"{statement} limit {int(limit)}"
+        return f"{statement} offset 0 rows fetch next {int(limit)} rows only"
+
+
+# ------------------------------------------------------------------------------------------------------------ parts
+
+
+class _Table:
+    """A journal table: its quoted relation, that relation's parts, and how wide its text columns are."""
+
+    def __init__(self, name: str, definition: TableDefinition) -> None:
+        self.relation = definition.relation
+        self.columns = tuple((column, kind) for column, kind in definition.columns)
+        names = [a or b or c for a, b, c in re.findall(r'"([^"]+)"|\[([^\]]+)\]|([^."\[\]]+)', self.relation)]
+        if not 2 <= len(names) <= 3:
+            raise UsageError(
+                f"Journal table {name}: {self.relation!r} is not a name with a schema.",
+                "Run `dbt build` again.",
+            )
+        self.parts: tuple[str | None, str, str] = (
+            names[0] if len(names) == 3 else None,
+            names[-2],
+            names[-1],
+        )
+        self.widths = {
+            column: int(width[1])
+            for column, kind in self.columns
+            if (width := re.fullmatch(r"\s*n?varchar\s*\(\s*(\d+)\s*\)\s*", kind, re.IGNORECASE))
+        }
+
+
+@dataclass
+class _Lease:
+    run_id: str
+    duration: dt.timedelta
+    renewed_at: dt.datetime
+
+
+def _lock_lost(run_id: str) -> GuardTripped:
+    return GuardTripped(
+        f"The lock of {run_id} was lost: its lease ended, and another run may have begun.",
+        "Run it again when no other run is active; nothing is sent twice.",
+    )
+
+
+def _second(instant: object) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S}" if isinstance(instant, dt.datetime) else str(instant)
+
+
+def _is_live(host: object, pid: object, expires_at: object, now: dt.datetime) -> bool:
+    if not isinstance(expires_at, dt.datetime) or expires_at <= now:
+        return False
+    return host != this_host() or not isinstance(pid, int) or process_exists(pid)
+
+
+def process_exists(pid: int) -> bool:
+    """Whether a process of this number runs on this machine."""
+    if sys.platform == "win32":
+        return _windows_process_exists(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _windows_process_exists(pid: int) -> bool:  # os.kill(pid, 0) would end it there
+    import ctypes
+
+    kernel: Any = ctypes.windll.kernel32  # type: ignore[attr-defined,unused-ignore]
+    handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
+    if not handle:
+        return bool(kernel.GetLastError() == 5)  # access denied: it runs as someone else
+    code = ctypes.c_ulong()
+    kernel.GetExitCodeProcess(handle, ctypes.byref(code))
+    kernel.CloseHandle(handle)
+    return code.value == 259  # STILL_ACTIVE
+
+
+_QUEUE_FIELDS = (
+    "reason",
+    "message",
+    "missing",
+    "first_failed_at",
+    "last_failed_at",
+    "attempts",
+    "state",
+    "resolution",
+    "run_id",
+)
+_QUEUE_COLUMNS = ", ".join(("crm_table", "record_key", *_QUEUE_FIELDS))
+_XREF_COLUMNS = "record_key, crm_id, first_pushed_at, last_pushed_at, shared_with, run_id"
+
+
+def _queued(result: OrderResult, entry: QueueEntry | None, run_id: str, now: dt.datetime) -> QueueEntry | None:
+    """The queue entry that `result` leads to; None leaves the queue as it is."""
+    if result.outcome in ("blocked", "failed"):
+        again = entry is not None and entry.state != "resolved"
+        return QueueEntry(
+            table=result.table,
+            key=entry.key if entry else result.key,
+            reason=result.reason,
+            message=result.message,
+            missing=[dict(item) for item in result.missing],
+            first_failed_at=(entry.first_failed_at if entry and again else None) or now,
+            last_failed_at=now,
+            attempts=(entry.attempts if entry and again else 0) + 1,
+            state=entry.state if entry and again else "open",
+            resolution=None,
+            run_id=run_id,
+        )
+    if entry is None or entry.state != "open" or result.reason in ("held", "ignored"):
+        return None
+    if result.outcome == "skipped":
+        # Closed in CRM: nothing is left to do for it. Held and ignored orders are not open.
+        return replace(entry, state="resolved", resolution="left_scope", run_id=run_id)
+    return replace(entry, state="resolved", resolution="synced", run_id=run_id)
+
+
+def _put_aside(entry: QueueEntry | None, table: str, key: str, state: Literal["held", "ignored"]) -> QueueEntry:
+    if entry is not None and entry.state != "resolved" and entry.attempts:
+        return replace(entry, state=state, resolution=None)
+    key = entry.key if entry else key
+    return QueueEntry(table, key, state, f"{state} by hand".capitalize(), [], None, None, 0, state, None, None)
+
+
+def _released(entry: QueueEntry | None, key: str) -> QueueEntry:
+    if entry is None or entry.state == "resolved":
+        raise NotFound(f"Order {key} is not in the retry queue.", "`loader retry list` shows what is.")
+    if entry.state == "open":
+        return entry
+    if entry.attempts == 0:
+        return replace(entry, state="resolved", resolution="released")
+    return replace(entry, state="open", resolution=None)
+
+
+def _queue_entry(row: Row) -> QueueEntry:
+    table, key, reason, message, missing, *rest = row
+    return QueueEntry(table, key, reason, message, _list(missing), *rest)  # type: ignore[arg-type]
+
+
+def _xref_entry(result: OrderResult, before: XrefEntry | None, run_id: str, now: dt.datetime) -> XrefEntry:
+    assert result.crm_id is not None
+    if before is None or before.crm_id.lower() != result.crm_id.lower():
+        # Known for the first time, or made again after someone deleted it: then an earlier share went with it.
+        pushed_at = now if result.pushed else None
+        first = before.first_pushed_at if before else None
+        key = before.key if before else result.key
+        return XrefEntry(key, result.crm_id, first or pushed_at, pushed_at, result.shared_with, run_id)
+    if result.pushed:
+        before = replace(before, first_pushed_at=before.first_pushed_at or now, last_pushed_at=now, run_id=run_id)
+    if result.shared_with and result.shared_with != before.shared_with:
+        before = replace(before, shared_with=result.shared_with, run_id=run_id)
+    return before
+
+
+def _without_key(entry: XrefEntry) -> dict[str, object]:
+    return {name: value for name, value in asdict(entry).items() if name != "key"}
+
+
+def _run_record(row: Mapping[str, Any], numbers: Sequence[str]) -> RunRecord:
+    counts = RunCounts(**{name: row[name] or 0 for name in numbers})
+    return RunRecord(counts=counts, **{name: value for name, value in row.items() if name not in numbers})
+
+
+def _fitting(value: object, width: int | None) -> object:
+    """Text that a column can hold: SQL Server refuses what DuckDB takes."""
+    if width is not None and isinstance(value, str) and len(value) > width:
+        return value[: width - 3] + "..."
+    return value
+
+
+def _json(items: Iterable[Mapping[str, object]]) -> str:
+    return simplejson.dumps([dict(item) for item in items], use_decimal=True, default=_text, ensure_ascii=False)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return value.isoformat(timespec="seconds") + "Z"
+    return value.isoformat() if isinstance(value, dt.date) else str(value)
+
+
+def _list(text: object) -> list[dict[str, Any]]:
+    return simplejson.loads(str(text), use_decimal=True) if text else []
