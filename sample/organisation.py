@@ -7,7 +7,7 @@ others and for its id, which is therefore the same on every machine.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -73,7 +73,8 @@ def snapshot(sop_mode: bool = True) -> dict[str, Any]:
     With `sop_mode`, the organisation has sales order processing integration on and keeps the totals that the
     integration user sends; without, it computes them from the lines.
     """
-    tables: dict[str, list[dict[str, Any]]] = {table: _records(table) for table in TABLES}
+    keys = {table: _keys(table) for table in TABLES}
+    tables: dict[str, list[dict[str, Any]]] = {table: _records(table, keys) for table in TABLES}
     tables["organization"] = [
         {
             "organizationid": record_id("organization", "Fabrikam"),
@@ -97,37 +98,43 @@ def reference(table: str, key: str) -> dict[str, str]:
     return {"table": table, "id": record_id(table, key)}
 
 
-def _records(table: str) -> list[dict[str, Any]]:
-    records = []
-    lookups = LOOKUPS.get(table, {})
+def _keys(table: str) -> set[str]:
+    """The rows that a look-up may name. Raises SampleError where two have one key."""
     seen: dict[str, int] = {}
-    for row in rows(FOLDER / "crm" / f"{table}.csv", ("key",)):
+    for row in _rows(table):
         key = row.cells["key"]
         if key in seen:
             raise row.error("key", f"{key!r} is also on line {seen[key]}", "Give every row a key of its own.")
         seen[key] = row.line
-        record: dict[str, Any] = {f"{table}id": record_id(table, key)}
+    return set(seen)
+
+
+def _rows(table: str) -> Iterator[Row]:
+    return rows(FOLDER / "crm" / f"{table}.csv", ("key",))
+
+
+def _records(table: str, keys: Mapping[str, set[str]]) -> list[dict[str, Any]]:
+    lookups = LOOKUPS.get(table, {})
+    records = []
+    for row in _rows(table):
+        record: dict[str, Any] = {f"{table}id": record_id(table, row.cells["key"])}
         for column in row.cells:
             if column in lookups:
-                record[column] = _lookup(row, column, lookups[column])
+                record[column] = _lookup(row, column, lookups[column], keys)
             elif column != "key":
                 record[column] = _value(row, column)
         records.append(record)
     return records
 
 
-def _keys(table: str) -> set[str]:
-    return {row.cells["key"] for row in rows(FOLDER / "crm" / f"{table}.csv", ("key",))}
-
-
-def _lookup(row: Row, column: str, table: str) -> dict[str, str]:
+def _lookup(row: Row, column: str, table: str, keys: Mapping[str, set[str]]) -> dict[str, str]:
     key = row.cells[column]
     if not table:
         table, colon, key = key.partition(":")
         if not colon or table not in ("systemuser", "team"):
             problem = f"{row.cells[column]!r} does not name an owner"
             raise row.error(column, problem, "Write systemuser:<key> or team:<key>.")
-    if key not in _keys(table):
+    if key not in keys[table]:
         raise row.error(column, f"{table}.csv has no row {key!r}", f"Add it to {table}.csv, or correct the key.")
     return reference(table, key)
 
