@@ -1,0 +1,9 @@
+{#- The cross-reference knows every code that GP uses: a value wherever the helper column holds a code. -#}
+{% test mapped(model, column_name, code) %}
+
+select {{ code }} as gp_code, count(*) as orders
+from {{ model }}
+where {{ code }} is not null and {{ column_name }} is null
+group by {{ code }}
+
+{% endtest %}

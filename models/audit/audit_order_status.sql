@@ -1,0 +1,157 @@
+with
+
+open_documents as (
+
+    select
+        {{ own_text('document_number', 300) }} as order_number,
+        {{ own_text('customer_number', 20) }} as customer_number,
+        document_amount,
+        scope_reason
+
+    from {{ ref('int_sales_orders_scoped') }}
+
+),
+
+history as (
+
+    select
+        {{ own_text('document_number', 300) }} as order_number,
+        {{ own_text('customer_number', 20) }} as customer_number,
+        document_amount,
+        case when void_status <> 0 then 'voided' else 'transferred' end as scope_reason
+
+    from {{ ref('stg_gp__sales_order_history') }} as history
+    where
+        document_type = 2
+        and not exists (
+            select 1
+            from {{ ref('stg_gp__sales_orders') }} as open_documents
+            where
+                open_documents.document_type = 2
+                and {{ gp_key('open_documents.document_number') }} = {{ gp_key('history.document_number') }}
+        )
+
+),
+
+cross_reference as (
+
+    select
+        {{ code_key('record_key') }} as order_key,
+        record_key,
+        crm_id,
+        last_pushed_at
+
+    from {{ ref('crm_xref') }}
+    where crm_table = 'salesorder'
+
+),
+
+queue as (
+
+    select
+        {{ code_key('record_key') }} as order_key,
+        reason,
+        first_failed_at,
+        attempts,
+        state
+
+    from {{ ref('retry_queue') }}
+    where crm_table = 'salesorder'
+
+),
+
+events as (
+
+    select
+        {{ code_key('record_key') }} as order_key,
+        outcome,
+        reason,
+        happened_at,
+        row_number() over (
+            partition by {{ code_key('record_key') }}
+            order by happened_at desc, event_no desc
+        ) as age
+
+    from {{ ref('sync_event') }}
+    where crm_table = 'salesorder'
+
+),
+
+gp_orders as (
+
+    select * from open_documents
+    union all
+    select * from history
+
+),
+
+keyed as (
+
+    select
+        {{ code_key('order_number') }} as order_key,
+        order_number,
+        customer_number,
+        document_amount,
+        scope_reason
+
+    from gp_orders
+
+),
+
+orders as (
+
+    select
+        order_key,
+        order_number,
+        customer_number,
+        document_amount,
+        scope_reason
+
+    from keyed
+
+    union all
+
+    select
+        order_key,
+        record_key as order_number,
+        null as customer_number,
+        null as document_amount,
+        'deleted_in_gp' as scope_reason
+
+    from cross_reference
+    where not exists (
+        select 1
+        from keyed
+        where keyed.order_key = cross_reference.order_key
+    )
+
+),
+
+final as (
+
+    select
+        orders.order_number,
+        orders.customer_number,
+        orders.document_amount,
+        case when orders.scope_reason = 'open' then 1 else 0 end as in_scope,
+        orders.scope_reason,
+        case when cross_reference.order_key is not null then 1 else 0 end as in_crm,
+        cross_reference.crm_id,
+        cross_reference.last_pushed_at,
+        events.outcome as last_outcome,
+        case when queue.state in ('open', 'held', 'ignored') then queue.reason else events.reason end as reason,
+        case
+            when queue.state in ('open', 'held', 'ignored') then queue.first_failed_at
+            else events.happened_at
+        end as since,
+        case when queue.state in ('open', 'held', 'ignored') then queue.attempts else 0 end as attempts,
+        queue.state as queue_state
+
+    from orders
+    left join cross_reference on orders.order_key = cross_reference.order_key
+    left join queue on orders.order_key = queue.order_key
+    left join events on orders.order_key = events.order_key and events.age = 1
+
+)
+
+select * from final

@@ -1,0 +1,31 @@
+with
+
+source as (
+
+    select * from {{ source('gp', 'RM00102') }}{{ gp_nolock() }}
+
+),
+
+renamed as (
+
+    select
+        ---------- keys
+        {{ gp_id('CUSTNMBR') }} as customer_number,
+        {{ gp_id('ADRSCODE') }} as address_code,
+
+        ---------- text
+        {{ gp_text('ADDRESS1') }} as line1,
+        {{ gp_text('ADDRESS2') }} as line2,
+        {{ gp_text('ADDRESS3') }} as line3,
+        {{ gp_text('CITY') }} as city,
+        {{ gp_text('STATE') }} as state,
+        {{ gp_text('ZIP') }} as postal_code,
+        {{ gp_text('COUNTRY') }} as country,
+        {{ gp_text('PHONE1') }} as phone,
+        {{ gp_text('FAX') }} as fax
+
+    from source
+
+)
+
+select * from renamed

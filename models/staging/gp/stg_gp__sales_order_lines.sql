@@ -1,0 +1,57 @@
+with
+
+source as (
+
+    select * from {{ source('gp', 'SOP10200') }}{{ gp_nolock() }}
+
+),
+
+renamed as (
+
+    select
+        ---------- keys
+        SOPTYPE as document_type,
+        {{ gp_id('SOPNUMBE') }} as document_number,
+        LNITMSEQ as line_sequence,
+        CMPNTSEQ as component_sequence,
+        DEX_ROW_ID as row_id,
+        {{ gp_id('ITEMNMBR') }} as item_number,
+
+        ---------- text
+        {{ gp_text('ITEMDESC') }} as item_description,
+        {{ gp_text('UOFM') }} as unit_of_measure,
+        {{ gp_text('SHIPMTHD') }} as shipping_method,
+        {{ gp_text('ADDRESS1') }} as ship_to_line1,
+        {{ gp_text('ADDRESS2') }} as ship_to_line2,
+        {{ gp_text('ADDRESS3') }} as ship_to_line3,
+        {{ gp_text('CITY') }} as ship_to_city,
+        {{ gp_text('STATE') }} as ship_to_state,
+        {{ gp_text('ZIPCODE') }} as ship_to_postal_code,
+        {{ gp_text('COUNTRY') }} as ship_to_country,
+        {{ gp_text('PHONE1') }} as ship_to_phone,
+        {{ gp_text('FAXNUMBR') }} as ship_to_fax,
+
+        ---------- flags
+        NONINVEN as non_inventory,
+
+        ---------- dates, local
+        {{ gp_date('ReqShipDate') }} as requested_ship_date,
+
+        ---------- quantities, in the line's unit
+        QUANTITY as quantity,
+        QTYCANCE as quantity_cancelled,
+        QTYPRINV as quantity_invoiced,
+        QTYPRORD as quantity_reordered,
+        QTYPRBAC as quantity_back_ordered,
+
+        ---------- amounts, functional currency
+        UNITPRCE as unit_price,
+        MRKDNAMT as markdown_amount,
+        XTNDPRCE as extended_price,
+        TAXAMNT as tax_amount
+
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,55 @@
+with
+
+source as (
+
+    select * from {{ source('gp', 'SOP10100') }}{{ gp_nolock() }}
+
+),
+
+renamed as (
+
+    select
+        ---------- keys
+        SOPTYPE as document_type,
+        {{ gp_id('SOPNUMBE') }} as document_number,
+        {{ gp_id('CUSTNMBR') }} as customer_number,
+        {{ gp_id('PRBTADCD') }} as bill_to_address_code,
+
+        ---------- status
+        SOPSTATUS as order_status,
+        VOIDSTTS as void_status,
+
+        ---------- text
+        {{ gp_text('CUSTNAME') }} as customer_name,
+        {{ gp_text('PRCLEVEL') }} as price_level,
+        {{ gp_text('PYMTRMID') }} as payment_terms,
+        {{ gp_text('SHIPMTHD') }} as shipping_method,
+        {{ gp_text('SALSTERR') }} as sales_territory,
+        {{ gp_text('ADDRESS1') }} as ship_to_line1,
+        {{ gp_text('ADDRESS2') }} as ship_to_line2,
+        {{ gp_text('ADDRESS3') }} as ship_to_line3,
+        {{ gp_text('CITY') }} as ship_to_city,
+        {{ gp_text('STATE') }} as ship_to_state,
+        {{ gp_text('ZIPCODE') }} as ship_to_postal_code,
+        {{ gp_text('COUNTRY') }} as ship_to_country,
+        {{ gp_text('PHNUMBR1') }} as ship_to_phone,
+        {{ gp_text('FAXNUMBR') }} as ship_to_fax,
+
+        ---------- dates, local
+        {{ gp_date('DOCDATE') }} as document_date,
+        {{ gp_date('INVODATE') }} as invoice_date,
+        {{ gp_date('ReqShipDate') }} as requested_ship_date,
+
+        ---------- amounts, functional currency
+        DISTKNAM as terms_discount_amount,
+        TRDISAMT as trade_discount_amount,
+        FRTAMNT as freight_amount,
+        SUBTOTAL as subtotal,
+        TAXAMNT as tax_amount,
+        DOCAMNT as document_amount
+
+    from source
+
+)
+
+select * from renamed
