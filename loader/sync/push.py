@@ -55,33 +55,28 @@ class Session:
     bindings: Bindings
     index: Index
     shared: Mapping[str, str] = field(default_factory=dict)
-    """Order key → "table:id" of the owner it was shared with, from the journal."""
+    """Match key → "table:id" of the owner the order was shared with, from the journal."""
     withheld: Mapping[str, str] = field(default_factory=dict)
-    """Order key → "held" or "ignored"."""
+    """Match key → "held" or "ignored"."""
     repeated: frozenset[str] = frozenset()
     """Match keys that are staged more than once."""
 
     def plan(self, orders: Sequence[Staged], attempts: Mapping[str, int] | None = None) -> list[OrderPlan]:
         """Plans orders against CRM as it is now."""
-        withheld = {order.key for order in orders if order.key in self.withheld}
-        asked = [order.key for order in orders if order.key not in withheld]
+        asked = [order.key for order in orders if match_key(order.key) not in self.withheld]
         found = read_orders(self.client, self.bindings.base, asked) if asked else {}
-        return [
-            self._withheld(order) if order.key in withheld else self._plan(order, found, attempts or {})
-            for order in orders
-        ]
+        return [self._plan(order, found, attempts or {}) for order in orders]
 
     def _plan(self, order: Staged, found: Mapping[str, Sequence[Row]], attempts: Mapping[str, int]) -> OrderPlan:
         table, key = self.bindings.model.table, match_key(order.key)
+        if key in self.withheld:
+            state = self.withheld[key]
+            return OrderPlan(order.key, table, "skip", reason=state, message=f"{state} in the retry queue")
         if key in self.repeated:
             message = f"{self.bindings.model.name} has more than one row of this key"
             return OrderPlan(order.key, table, "block", reason="order_ambiguous", message=message)
-        shared, attempt = self.shared.get(order.key), attempts.get(order.key, 0)
+        shared, attempt = self.shared.get(key), attempts.get(order.key, 0)
         return plan_order(order, self.bindings, self.index, found[key], shared, attempt)
-
-    def _withheld(self, order: Staged) -> OrderPlan:
-        table, state = self.bindings.model.table, self.withheld[order.key]
-        return OrderPlan(order.key, table, "skip", reason=state, message=f"{state} in the retry queue")
 
 
 def plans(
@@ -117,6 +112,8 @@ class Pusher:
     settle: Callable[[list[Settled]], None]
     concurrency: int = 4
     batch_size: int = MAX_OPERATIONS
+    before_write: Callable[[], None] = lambda: None
+    """Called before each write request; raises where the run must not write any more."""
     stop: threading.Event = field(default_factory=threading.Event)
     failure: LoaderError | None = None
     """What ended the run early: CRM out of reach, credentials refused."""
@@ -140,6 +137,7 @@ class Pusher:
                 self._collect(at_most=0)
 
     def _submit(self, senders: ThreadPoolExecutor, waiting: list[tuple[Staged, OrderPlan]]) -> None:
+        self.before_write()
         self._sent.add(senders.submit(self._send, _take(waiting, self.batch_size)))
         self._collect(at_most=2 * self.concurrency)
 

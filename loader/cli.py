@@ -1,0 +1,337 @@
+"""The command line: flags in, exit code out. What a command does is in loader/commands."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from loader import __version__
+from loader.errors import GuardTripped, LoaderError
+from loader.report.output import Output
+
+if TYPE_CHECKING:
+    from loader.run import Run
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Invocation:
+    """The global flags, wherever on the line they stood."""
+
+    def __init__(self) -> None:
+        self.target: str | None = None
+        self.profiles_dir: Path | None = None
+        self.project_dir = Path(".")
+        self.output = Output()
+        self.signal: int | None = None
+
+    @contextmanager
+    def run(self, for_run: bool = False, **flags: object) -> Iterator[Run]:
+        """The command's project, warehouse and CRM."""
+        from loader.run import Run
+
+        with Run(self.project_dir, self.profiles_dir, self.target, flags, for_run=for_run) as run:
+            yield run
+
+    @contextmanager
+    def stoppable(self, run: Run) -> Iterator[None]:
+        """The first signal asks the run to finish what it has in hand, the second ends it at once."""
+
+        def stop(number: int, frame: object) -> None:
+            if self.signal is not None:
+                raise KeyboardInterrupt
+            self.signal = number
+            run.stop.set()
+            self.output.talk("Stopping after the orders in hand; once more to stop at once.")
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _global_options(command: F) -> F:
+    """The same flags before and after the command's name."""
+
+    def remember(set_: Callable[[Invocation, Any], None]) -> Callable[[click.Context, click.Parameter, Any], None]:
+        def callback(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+            if value not in (None, False):
+                set_(context.ensure_object(Invocation), value)
+
+        return callback
+
+    directory = click.Path(file_okay=False, path_type=Path)
+    options = [
+        click.option("--target", metavar="NAME", help="dbt target; default is the profile's.", expose_value=False,
+                     callback=remember(lambda i, v: setattr(i, "target", v))),
+        click.option("--profiles-dir", type=directory, help="Directory of profiles.yml.", expose_value=False,
+                     callback=remember(lambda i, v: setattr(i, "profiles_dir", v))),
+        click.option("--project-dir", type=directory, help="Directory of dbt_project.yml.", expose_value=False,
+                     callback=remember(lambda i, v: setattr(i, "project_dir", v))),
+        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.", expose_value=False,
+                     callback=remember(lambda i, v: setattr(i.output, "json", True))),
+        click.option("-v", "--verbose", is_flag=True, help="Say more.", expose_value=False,
+                     callback=remember(lambda i, v: setattr(i.output, "verbose", True))),
+        click.option("-q", "--quiet", is_flag=True, help="Say only the result.", expose_value=False,
+                     callback=remember(lambda i, v: setattr(i.output, "quiet", True))),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", message="loader %(version)s")
+@_global_options
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Push GP's open sales orders, as dbt staged them, to Dynamics 365 Sales.
+
+    \b
+    Exit codes: 0 in sync, 1 error, 2 usage or settings, 3 orders blocked or failed,
+    4 changes planned (plan --detailed-exitcode), 5 CRM or warehouse out of reach,
+    6 access refused, 7 stopped by a guard, 130/143 interrupted.
+    """
+    context.ensure_object(Invocation)
+
+
+def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command with the global flags; its function gets the Invocation first."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        return cli.command(name)(_global_options(pass_invocation(function)))
+
+    return decorate
+
+
+order_option = click.option("--order", "orders", metavar="NUMBER", multiple=True, help="Only this order; repeatable.")
+
+
+@command("check")
+def check(invocation: Invocation) -> int:
+    """Preflight: warehouse, mapping against CRM's live metadata, privileges, SOP mode, cross-references.
+
+    \b
+    Example:
+        loader check
+    """
+    from loader.commands.check import check as checked
+    from loader.report.text import check_lines
+
+    with invocation.run() as run:
+        findings = checked(run)
+    is_clean = all(finding.state != "error" for finding in findings)
+    invocation.output.data({"findings": [vars(f) for f in findings]}, lambda: check_lines(findings), is_clean)
+    return 0 if is_clean else 1
+
+
+@command("plan")
+@order_option
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Save the plan for `loader push FILE`.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 4 when there is something to push.")
+def plan(invocation: Invocation, orders: tuple[str, ...], out: Path | None, detailed_exitcode: bool) -> int:
+    """Show what a push would do, field by field, old → new. Writes nothing.
+
+    \b
+    Example:
+        loader plan --order ORDST2225
+        loader plan --out monday.plan && loader push monday.plan
+    """
+    from loader.commands import plan as planning
+    from loader.report.text import plan_lines
+
+    output = invocation.output
+    with invocation.run() as run, output.progress("Planning") as progress:
+        report = planning.plan(run, orders, progress)
+        if out:
+            planning.write_plan_file(out, report, run.settings.crm_url)
+    output.data(report.as_json(), lambda: plan_lines(report, output.verbose))
+    if out:
+        output.talk(f"Saved to {out}. Apply it with `loader push {out}`.")
+    if not detailed_exitcode:
+        return 0
+    return 4 if report.changes else 3 if report.orders["blocked"] else 0
+
+
+@command("push")
+@click.argument("planfile", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@order_option
+@click.option("--max-changes", metavar="N|P%", help="Stop before the first write if more orders would change.")
+@click.option("--build", is_flag=True, help="Run `dbt build` first; stop if the contract's tests fail.")
+def push(
+    invocation: Invocation, planfile: Path | None, orders: tuple[str, ...], max_changes: str | None, build: bool
+) -> int:
+    """Create and update orders in CRM until they equal the staged ones. Each order lands whole or not at all.
+
+    With PLANFILE, apply exactly that plan; orders that moved since are refused one by one.
+
+    \b
+    Example:
+        loader push --max-changes 10%
+    """
+    from loader.commands import push as pushing
+    from loader.commands.plan import read_plan_file
+
+    if planfile and orders:
+        raise click.UsageError("A plan file already names its orders: leave out --order.")
+    limit = pushing.MaxChanges.parse(max_changes) if max_changes else None
+    if build:
+        from loader.commands.build import build as dbt_build
+
+        dbt_build(invocation.project_dir, invocation.profiles_dir, invocation.target, invocation.output.talk)
+    with invocation.run(for_run=True) as run, invocation.stoppable(run):
+        saved = read_plan_file(planfile, run.settings.crm_url) if planfile else None
+        with invocation.output.progress("Pushing") as progress:
+            report = pushing.push(run, only=orders, max_changes=limit, plan_file=saved, progress=progress)
+    return _pushed(invocation, report)
+
+
+def _pushed(invocation: Invocation, report: Any) -> int:
+    from loader.report.text import push_lines
+
+    output = invocation.output
+    if report.failure:
+        if not output.json:
+            output.data(None, lambda: push_lines(report))
+        output.error(report.failure, report.as_json())
+        return int(report.failure.exit_code)
+    output.data(report.as_json(), lambda: push_lines(report), success=not report.in_trouble)
+    if invocation.signal is not None:
+        return 128 + invocation.signal
+    return 3 if report.in_trouble else 0
+
+
+@command("status")
+@click.option("--run", "run_id", metavar="ID", help="One run with its events; the first characters of the id will do.")
+@click.option("--last", default=10, show_default=True, help="How many runs to list.")
+def status(invocation: Invocation, run_id: str | None, last: int) -> int:
+    """Show how the last runs went and what waits in the retry queue.
+
+    \b
+    Example:
+        loader status --run 3f2a
+    """
+    from loader.commands import status as telling
+
+    with invocation.run() as run:
+        content, text = telling.one_run(run, run_id) if run_id else telling.last_runs(run, last)
+    invocation.output.data(content, text)
+    return 0
+
+
+@cli.group("retry")
+@_global_options
+def retry() -> None:
+    """The retry queue: orders that could not go, and why."""
+
+
+@retry.command("list")
+@click.option("--all", "everything", is_flag=True, help="Resolved entries too.")
+@_global_options
+@pass_invocation
+def retry_list(invocation: Invocation, everything: bool) -> int:
+    """List what waits: since when, how often tried, what is missing.
+
+    \b
+    Example:
+        loader retry list
+    """
+    from loader.commands import status as telling
+
+    with invocation.run() as run:
+        content, text = telling.queue(run, everything)
+    invocation.output.data(content, text)
+    return 0
+
+
+@command("emulator")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8765, show_default=True, help="Port to listen on; 0 picks a free one.")
+@click.option(
+    "--snapshot", type=click.Path(dir_okay=False, path_type=Path), help="JSON file to start from and save to."
+)
+def emulator(invocation: Invocation, host: str, port: int, snapshot: Path | None) -> int:
+    """Run the local CRM of the demo, until interrupted.
+
+    \b
+    Example:
+        loader emulator --port 8765
+    """
+    from loader.commands.emulator import serve
+
+    serve(host, port, snapshot, invocation.output)
+    return 0
+
+
+@command("demo")
+@click.option("--keep-emulator", is_flag=True, help="Leave the local CRM running afterwards, until interrupted.")
+def demo(invocation: Invocation, keep_emulator: bool) -> int:
+    """Build the sample company, push it to a local CRM and check the result value by value.
+
+    \b
+    Example:
+        loader demo
+    """
+    from loader.commands.demo import demo as demonstrate
+
+    return demonstrate(invocation, keep_emulator)
+
+
+def main() -> None:
+    """The console script: runs a command and exits with the code its outcome has."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Runs one command line and returns its exit code; nothing is raised."""
+    invocation = Invocation()
+    invocation.output.json = "--json" in arguments
+    invocation.output.command = " ".join(_command_words(arguments))
+    try:
+        result = cli.main(arguments, prog_name="loader", standalone_mode=False, obj=invocation)
+        return int(result or 0)
+    except LoaderError as error:
+        invocation.output.error(error)
+        return error.exit_code
+    except click.exceptions.Exit as exit_:
+        return int(exit_.exit_code)
+    except click.ClickException as error:
+        invocation.output.error(_UsageProblem(error))
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        stopped = GuardTripped("Interrupted.", "Run it again: a push takes up where CRM stands.")
+        invocation.output.error(stopped)
+        return 128 + (invocation.signal or signal.SIGINT)
+
+
+class _UsageProblem(LoaderError):
+    code = "usage"
+    exit_code = 2
+
+    def __init__(self, error: click.ClickException) -> None:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "loader"
+        super().__init__(error.format_message(), f"`{path} --help` shows the usage.")
+
+
+def _command_words(arguments: list[str]) -> list[str]:
+    """The command's name out of the line, for the envelope."""
+    words = [word for word in arguments if not word.startswith("-")]
+    known: click.Command = cli
+    found: list[str] = []
+    for word in words:
+        if isinstance(known, click.Group) and word in known.commands:
+            known = known.commands[word]
+            found.append(word)
+    return found

@@ -1,0 +1,124 @@
+"""`loader plan`: what a push would do, and plan files that a push applies exactly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import simplejson
+
+from loader.errors import UsageError
+from loader.run import Run
+from loader.sync.lookups import match_key
+from loader.sync.plan import OrderPlan
+from loader.sync.push import plans
+
+PLAN_FILE_VERSION = 1
+
+_COUNTED = {"create": "create", "update": "update", "unchanged": "unchanged", "skip": "skipped", "block": "blocked"}
+
+
+@dataclass
+class PlanReport:
+    """All orders planned, by outcome; `plans` holds those with something to tell."""
+
+    orders: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTED.values(), 0))
+    lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("create", "update", "delete"), 0))
+    requests: dict[str, int] = field(default_factory=lambda: {"read": 0, "write": 0})
+    plans: list[OrderPlan] = field(default_factory=list)
+
+    def add(self, plan: OrderPlan) -> None:
+        self.orders[_COUNTED[plan.action]] += 1
+        for action in self.lines:
+            self.lines[action] += plan.count_lines(action)
+        if plan.action != "unchanged" or plan.warnings:
+            self.plans.append(plan.without_operations)
+
+    @property
+    def changes(self) -> int:
+        return self.orders["create"] + self.orders["update"]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "orders": self.orders,
+            "lines": self.lines,
+            "requests": self.requests,
+            "plans": [plan.as_json() for plan in self.plans],
+        }
+
+
+def plan(
+    run: Run, only: Sequence[str] = (), progress: Callable[[int, int], None] = lambda done, total: None
+) -> PlanReport:
+    """Plans every staged order, or those named. Reads only."""
+    report = PlanReport()
+    for each in planned(run, only, progress):
+        report.add(each)
+    report.requests = {"read": run.client.reads, "write": run.client.writes}
+    return report
+
+
+def planned(run: Run, only: Sequence[str], progress: Callable[[int, int], None]) -> Iterator[OrderPlan]:
+    for model in run.contract.models:
+        keys = run.keys(model, only)
+        session = run.session(model, keys, keys if only else None)
+        staged = run.staged(model, keys if only else None, frozenset(map(match_key, keys)))
+        done = 0
+        for chunk in plans(session, staged, run.settings.concurrency, run.stop):
+            for _, each in chunk:
+                yield each
+            done += len(chunk)
+            progress(done, len(keys))
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """A saved plan: what was to be done with which order, and a fingerprint of what that was based on."""
+
+    crm_url: str
+    created_at: str
+    entries: dict[str, dict[str, Any]]
+    """Match key → the order's entry, as `OrderPlan.as_json` with `digest` and `etag`."""
+
+    def is_current(self, plan: OrderPlan) -> bool:
+        entry = self.entries[match_key(plan.key)]
+        return bool(entry["digest"] == plan.digest and entry["etag"] == plan.etag)
+
+
+def write_plan_file(path: Path, report: PlanReport, crm_url: str) -> None:
+    content = {
+        "version": PLAN_FILE_VERSION,
+        "crm_url": crm_url,
+        "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "orders": [
+            {**plan.as_json(), "digest": plan.digest, "etag": plan.etag} for plan in report.plans if plan.writes
+        ],
+    }
+    text = simplejson.dumps(content, use_decimal=True, indent=1, ensure_ascii=False)
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", "Name another file with --out.") from None
+
+
+def read_plan_file(path: Path, crm_url: str) -> PlanFile:
+    """Raises UsageError for a file that is not a plan, or one made for another CRM."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        entries = {match_key(entry["order"]): entry for entry in content["orders"]}
+        version, made_for, created_at = content["version"], content["crm_url"], content["created_at"]
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", "Name a file that `loader plan --out` wrote."
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"{path} is not a plan file.", "Name a file that `loader plan --out` wrote.") from None
+    if version != PLAN_FILE_VERSION:
+        raise UsageError(f"{path} has version {version}; this loader reads {PLAN_FILE_VERSION}.", "Plan again.")
+    if made_for != crm_url:
+        raise UsageError(f"{path} was made for {made_for}, not for {crm_url}.", "Plan again for this CRM.")
+    return PlanFile(made_for, created_at, entries)

@@ -1,0 +1,277 @@
+"""`loader push`: applies the difference, journals every order, keeps the promises of docs/promises.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from loader import __version__
+from loader.commands.plan import PlanFile, planned
+from loader.contract import Model
+from loader.dataverse.client import Interrupted
+from loader.errors import GuardTripped, LoaderError, UsageError
+from loader.run import Run
+from loader.sync.lookups import match_key
+from loader.sync.plan import OrderPlan
+from loader.sync.push import Pusher, Settled, plans
+from loader.sync.records import Staged
+from loader.warehouse.journal import OrderResult, RunCounts, RunOutcome, RunStart
+
+Progress = Callable[[int, int], None]
+
+OUTCOMES = ("created", "updated", "unchanged", "skipped", "blocked", "failed")
+_LINES = ("create", "update", "delete")
+
+
+@dataclass
+class PushReport:
+    """How a run ended. `settled` holds the orders with something to tell; `failure` is what ended it early."""
+
+    run_id: str
+    staged: int = 0
+    orders: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+    lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LINES, 0))
+    requests: dict[str, int] = field(default_factory=lambda: {"read": 0, "write": 0})
+    settled: list[Settled] = field(default_factory=list)
+    failure: LoaderError | None = None
+    interrupted: bool = False
+
+    @property
+    def in_trouble(self) -> int:
+        return self.orders["blocked"] + self.orders["failed"]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "orders": self.orders,
+            "lines": self.lines,
+            "requests": self.requests,
+            "results": [
+                {**each.plan.as_json(), "outcome": each.outcome, "reason": each.reason or None, "message": each.message}
+                for each in self.settled
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class MaxChanges:
+    """The guard of --max-changes: orders to create or update, as a number or as percent of the staged orders."""
+
+    limit: int
+    percent: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> MaxChanges:
+        match = re.fullmatch(r"\s*(\d+)\s*(%?)\s*", text)
+        if not match or (match[2] and int(match[1]) > 100):
+            raise UsageError(f"--max-changes {text!r} is not a number or a percentage.", "Give for example 500 or 10%.")
+        return cls(int(match[1]), bool(match[2]))
+
+    def check(self, changes: int, staged: int) -> None:
+        allowed = staged * self.limit / 100 if self.percent else self.limit
+        if changes > allowed:
+            shown = f"{self.limit}% of {staged}" if self.percent else str(self.limit)
+            raise GuardTripped(
+                f"{changes} orders would be created or updated; --max-changes allows {shown}. Nothing was written.",
+                "Look at `loader plan`; raise --max-changes if that is what you want.",
+            )
+
+
+def push(
+    run: Run,
+    *,
+    only: Sequence[str] = (),
+    max_changes: MaxChanges | None = None,
+    plan_file: PlanFile | None = None,
+    command: str = "push",
+    progress: Progress = lambda done, total: None,
+) -> PushReport:
+    """Pushes every staged order, those named, or those of a plan file.
+
+    Raises GuardTripped before the first write; once writing began, trouble is in the report.
+    """
+    start = RunStart.now(command, run.settings.crm_url, __version__)
+    report = PushReport(start.run_id)
+    journal = run.journal
+    journal.prepare()
+    with journal.holding(start):
+        journal.start(start)
+        try:
+            if max_changes:
+                _guard(run, only, max_changes)
+            for model in run.contract.models:
+                _push_model(run, model, only, plan_file, report, progress)
+        except LoaderError as error:
+            report.failure = error
+        except BaseException:
+            journal.finish(start.run_id, _counts(report), "error", "ended by an unexpected error")
+            raise
+        report.requests = (
+            {"read": run.client.reads, "write": run.client.writes} if "client" in vars(run) else report.requests
+        )
+        report.interrupted = run.stop.is_set() and report.failure is None
+        journal.finish(start.run_id, _counts(report), _outcome(report), str(report.failure or "") or None)
+        if not report.failure:
+            journal.purge(run.settings.retention_days)
+    if report.failure and not report.staged:
+        raise report.failure
+    return report
+
+
+def _guard(run: Run, only: Sequence[str], max_changes: MaxChanges) -> None:
+    changes = staged = 0
+    for plan in planned(run, only, lambda done, total: None):
+        staged += 1
+        changes += plan.writes
+    max_changes.check(changes, staged)
+
+
+def _push_model(
+    run: Run, model: Model, only: Sequence[str], plan_file: PlanFile | None, report: PushReport, progress: Progress
+) -> None:
+    keys = run.keys(model, only)
+    if plan_file:
+        _refuse_gone(run, model, plan_file, keys, report)
+        keys = [key for key in keys if match_key(key) in plan_file.entries]
+    selected = keys if only or plan_file else None
+    session = run.session(model, keys, selected)
+    tally = _Tally(run, model, keys, report, progress)
+    pusher = Pusher(
+        session,
+        tally.settle,
+        concurrency=run.settings.concurrency,
+        batch_size=run.settings.batch_size,
+        before_write=run.journal.ensure_held,
+        stop=run.stop,
+    )
+    report.staged += len(keys)
+    staged = run.staged(model, selected, frozenset(map(match_key, keys)))
+    chunks = plans(session, staged, run.settings.concurrency, run.stop)
+    try:
+        pusher.run(_only_current(chunks, plan_file) if plan_file else chunks)
+    except Interrupted:
+        pass
+    except LoaderError as error:
+        if error.code == "warehouse_unavailable":
+            raise
+        pusher.failure = pusher.failure or error
+    tally.settle_rest(pusher.failure)
+    if pusher.failure:
+        raise pusher.failure
+    if selected is None and not run.stop.is_set():
+        run.journal.resolve_left_scope(model.table, keys)
+
+
+def _only_current(
+    chunks: Iterator[list[tuple[Staged, OrderPlan]]], plan_file: PlanFile
+) -> Iterator[list[tuple[Staged, OrderPlan]]]:
+    """Orders that moved since the plan was made are refused one by one."""
+    stale = "changed in GP or in CRM since the plan was made; plan again"
+    for chunk in chunks:
+        yield [
+            (staged, plan)
+            if plan_file.is_current(plan)
+            else (staged, OrderPlan(plan.key, plan.table, "block", plan.crm_id, reason="plan_stale", message=stale))
+            for staged, plan in chunk
+        ]
+
+
+def _refuse_gone(run: Run, model: Model, plan_file: PlanFile, keys: Sequence[str], report: PushReport) -> None:
+    """Orders of the plan that are staged no more."""
+    present = {match_key(key) for key in keys}
+    gone = [entry["order"] for key, entry in plan_file.entries.items() if key not in present]
+    tally = _Tally(run, model, gone, report, lambda done, total: None)
+    message = "no longer in scope in GP; plan again"
+    refused = [OrderPlan(key, model.table, "block", reason="plan_stale", message=message) for key in gone]
+    report.staged += len(gone)
+    tally.settle([Settled(plan, "blocked", "plan_stale", message) for plan in refused])
+
+
+class _Tally:
+    """Counts and journals what is settled; knows what is not."""
+
+    def __init__(self, run: Run, model: Model, keys: Sequence[str], report: PushReport, progress: Progress) -> None:
+        self._run, self._model, self._report, self._progress = run, model, report, progress
+        self._total = len(keys)
+        self._open = dict.fromkeys(keys)
+        self._queued = {match_key(entry.key) for entry in run.journal.queue(["open"])}
+        self._known = {match_key(key) for key in run.journal.xref(model.table)}
+
+    def settle(self, orders: list[Settled]) -> None:
+        for each in orders:
+            self._open.pop(each.plan.key, None)
+            self._report.orders[each.outcome] += 1
+            if each.pushed:
+                for action in _LINES:
+                    self._report.lines[action] += each.plan.count_lines(action)
+            if each.outcome != "unchanged" or each.plan.warnings:
+                self._report.settled.append(_light(each))
+        news = [_result(each) for each in orders if self._is_news(each)]
+        if news:
+            self._run.journal.record(news, self._report.run_id)
+        self._progress(self._total - len(self._open), self._total)
+
+    def settle_rest(self, failure: LoaderError | None) -> None:
+        """Orders the run did not come to."""
+        if not self._open:
+            return
+        reason = "crm_unavailable" if failure else "interrupted"
+        message = str(failure) if failure else "the run was stopped before it came to this order"
+        plans_left = [OrderPlan(key, self._model.table, "block", reason=reason, message=message) for key in self._open]
+        self.settle([Settled(plan, "failed", reason, message) for plan in plans_left])
+
+    def _is_news(self, settled: Settled) -> bool:
+        """Unchanged orders concern the journal only where it did not know them, or believed them in trouble."""
+        key = match_key(settled.plan.key)
+        return (
+            settled.outcome != "unchanged"
+            or bool(settled.plan.warnings)
+            or key in self._queued
+            or key not in self._known
+        )
+
+
+def _light(settled: Settled) -> Settled:
+    """Without the request bodies: a run may settle a hundred thousand orders."""
+    return replace(settled, plan=settled.plan.without_operations)
+
+
+def _result(settled: Settled) -> OrderResult:
+    plan = settled.plan
+    return OrderResult(
+        key=plan.key,
+        table=plan.table,
+        crm_id=plan.crm_id,
+        action=plan.action,
+        outcome=settled.outcome,
+        reason=settled.reason or None,
+        message=settled.message or None,
+        changes=plan.changes_json() if plan.writes else (),
+        warnings=[vars(warning) for warning in plan.warnings],
+        missing=[{"code": o.code, "table": o.table, "match": dict(o.match)} for o in plan.obstacles if o.table],
+        request_id=settled.request_id or None,
+        shared_with=":".join(plan.share) if plan.share and settled.pushed else None,
+        pushed=settled.pushed,
+    )
+
+
+def _counts(report: PushReport) -> RunCounts:
+    return RunCounts(
+        staged=report.staged,
+        **report.orders,
+        lines_created=report.lines["create"],
+        lines_updated=report.lines["update"],
+        lines_deleted=report.lines["delete"],
+        requests_read=report.requests["read"],
+        requests_write=report.requests["write"],
+    )
+
+
+def _outcome(report: PushReport) -> RunOutcome:
+    if report.failure:
+        return "error"
+    if report.interrupted:
+        return "interrupted"
+    return "blocked" if report.in_trouble else "ok"

@@ -1,0 +1,62 @@
+"""`loader status` and `loader retry list`: what the journal knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+from loader.report.text import queue_lines, run_lines
+from loader.run import Run
+from loader.warehouse.journal import Event, RunRecord
+
+Told = tuple[Any, Callable[[], Iterator[str]]]
+"""Content for --json, and the same as lines."""
+
+
+def last_runs(run: Run, number: int) -> Told:
+    """The latest runs and how many orders wait."""
+    runs = run.journal.runs(number)
+    waiting = run.journal.queue(["open", "held", "ignored"])
+    states = {state: sum(entry.state == state for entry in waiting) for state in ("open", "held", "ignored")}
+
+    def text() -> Iterator[str]:
+        yield from run_lines(runs)
+        yield f"Retry queue: {states['open']} open, {states['held']} held, {states['ignored']} ignored."
+
+    return {"runs": [_run_json(each) for each in runs], "queue": states}, text
+
+
+def one_run(run: Run, run_id: str) -> Told:
+    """A run and what it did to each order. Raises NotFound."""
+    record = run.journal.run(run_id)
+    events = run.journal.events(run_id=record.run_id)
+
+    def text() -> Iterator[str]:
+        yield from run_lines([record])
+        if record.message:
+            yield record.message
+        for event in events:
+            yield from _event_lines(event)
+
+    return {"run": _run_json(record), "events": [asdict(event) for event in events]}, text
+
+
+def queue(run: Run, everything: bool) -> Told:
+    """The retry queue, resolved entries only where asked for."""
+    entries = run.journal.queue(None if everything else ["open", "held", "ignored"])
+    return {"queue": [asdict(entry) for entry in entries]}, lambda: queue_lines(entries)
+
+
+def _run_json(record: RunRecord) -> dict[str, Any]:
+    return asdict(record)
+
+
+def _event_lines(event: Event) -> Iterator[str]:
+    about = f": {event.reason}, {event.message}" if event.reason else ""
+    yield f"{event.key} {event.outcome}{about}"
+    for change in event.changes:
+        if change["action"] != "create":
+            yield f"    {change['record']} {change['column']}: {change['before']} → {change['after']}"
+    for warning in event.warnings:
+        yield f"    warning {warning['code']}: {warning['message']}"

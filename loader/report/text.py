@@ -1,0 +1,130 @@
+"""Plans, runs and the queue as lines of text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from loader.commands.check import Finding
+    from loader.commands.plan import PlanReport
+    from loader.commands.push import PushReport
+    from loader.sync.plan import OrderPlan
+    from loader.warehouse.journal import QueueEntry, RunRecord
+
+_SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "block": ("!", "red")}
+
+_COUNTS = ("staged", "created", "updated", "unchanged", "skipped", "blocked", "failed")
+
+
+def plan_lines(report: PlanReport, verbose: bool) -> Iterator[str]:
+    """Order by order, field by field; the closing line counts."""
+    for plan in report.plans:
+        if plan.writes or plan.action == "block" or verbose:
+            yield from order_lines(plan)
+    yield from _warning_lines(report.plans)
+    orders, lines = report.orders, report.lines
+    yield (
+        f"Plan: {orders['create']} to create, {orders['update']} to update, {orders['unchanged']} unchanged, "
+        f"{orders['skipped']} skipped, {orders['blocked']} blocked; "
+        f"lines {lines['create']} to create, {lines['update']} to update, {lines['delete']} to delete."
+    )
+
+
+def order_lines(plan: OrderPlan) -> Iterator[str]:
+    sign, colour = _SIGNS.get(plan.action, (" ", None))
+    about = f": {plan.reason}, {plan.message}" if plan.reason else ""
+    yield click.style(f"{sign} {plan.key}", fg=colour, bold=True) + f" {plan.action}{about}"
+    if not plan.writes:
+        return
+    for change in (*plan.header, *plan.state):
+        yield f"    {change.column}: {_value(change.before)} → {_value(change.after)}"
+    for line in plan.lines:
+        sign, colour = _SIGNS[line.action]
+        key = ", ".join(str(part) for part in line.key)
+        if line.action == "delete":
+            yield click.style(f"    {sign} line {key}", fg=colour)
+            continue
+        shown = ", ".join(f"{c.column}: {_value(c.before)} → {_value(c.after)}" for c in line.changes)
+        yield click.style(f"    {sign} line {key}", fg=colour) + f" {shown}"
+    if plan.share:
+        yield f"    shared with {plan.share[0]} {plan.share[1]}"
+
+
+def push_lines(report: PushReport) -> Iterator[str]:
+    for settled in report.settled:
+        if settled.outcome in ("blocked", "failed"):
+            yield click.style(f"! {settled.plan.key}", fg="red", bold=True) + (
+                f" {settled.outcome}: {settled.reason}, {settled.message}"
+            )
+    yield from _warning_lines([settled.plan for settled in report.settled])
+    yield _counted(report.orders) + "."
+    yield (
+        f"Lines: {report.lines['create']} created, {report.lines['update']} updated, {report.lines['delete']} deleted. "
+        f"Requests: {report.requests['read']} read, {report.requests['write']} write. Run {report.run_id}."
+    )
+
+
+def check_lines(findings: Iterable[Finding]) -> Iterator[str]:
+    marks = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+    for finding in findings:
+        mark, colour = marks[finding.state]
+        yield click.style(mark, fg=colour) + f" {finding.text}"
+        if finding.remedy:
+            yield f"    {finding.remedy}"
+
+
+def queue_lines(entries: Sequence[QueueEntry]) -> Iterator[str]:
+    if not entries:
+        yield "The retry queue is empty."
+        return
+    rows = [("ORDER", "STATE", "REASON", "SINCE (UTC)", "TRIES", "WHAT IS MISSING")]
+    for entry in entries:
+        since = entry.first_failed_at.strftime("%Y-%m-%d %H:%M") if entry.first_failed_at else ""
+        rows.append((entry.key, entry.state, entry.reason or "", since, str(entry.attempts), entry.message or ""))
+    yield from table(rows)
+    yield f"{len(entries)} in the queue."
+
+
+def run_lines(runs: Sequence[RunRecord]) -> Iterator[str]:
+    if not runs:
+        yield "No run yet. `loader push` makes the first."
+        return
+    rows = [("RUN", "STARTED (UTC)", "SECONDS", "OUTCOME", *(name.upper() for name in _COUNTS))]
+    for run in runs:
+        seconds = f"{(run.finished_at - run.started_at).total_seconds():.0f}" if run.finished_at else ""
+        numbers = (str(getattr(run.counts, name)) for name in _COUNTS)
+        rows.append((run.run_id[:8], f"{run.started_at:%Y-%m-%d %H:%M}", seconds, run.outcome, *numbers))
+    yield from table(rows)
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Columns of equal width, the first row as head."""
+    widths = [max(len(row[number]) for row in rows) for number in range(len(rows[0]))]
+    for number, row in enumerate(rows):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        yield click.style(line, bold=True) if number == 0 else line
+
+
+def _counted(orders: Mapping[str, int]) -> str:
+    return "Orders: " + ", ".join(f"{count} {outcome}" for outcome, count in orders.items())
+
+
+def _warning_lines(plans: Iterable[OrderPlan]) -> Iterator[str]:
+    """Each distinct warning once, with how many orders have it."""
+    seen: dict[tuple[str, str], list[str]] = {}
+    for plan in plans:
+        for warning in plan.warnings:
+            text = warning.message.partition(": ")[2] if warning.message.startswith("line ") else warning.message
+            orders = seen.setdefault((warning.code, text), [])
+            if plan.key not in orders:
+                orders.append(plan.key)
+    for (code, text), orders in seen.items():
+        shown = ", ".join(orders[:3]) + (f" and {len(orders) - 3} more" if len(orders) > 3 else "")
+        yield click.style("  warning", fg="yellow") + f" {code}: {text} ({shown})"
+
+
+def _value(value: object) -> str:
+    return "none" if value is None else repr(value) if isinstance(value, str) else str(value)

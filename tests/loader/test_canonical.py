@@ -1,0 +1,90 @@
+"""A canonical value is what CRM gives back: storing it once more changes nothing."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loader.sync.canonical import Day, Identifier, Instant, Number, Option, Text, ValueOutOfRange, Whole, YesNo
+
+MONEY = Number(2, Decimal("-922337203685477"), Decimal("922337203685477"))
+
+
+@pytest.mark.parametrize(
+    ("staged", "stored"),
+    [("0.005", "0.01"), ("-0.005", "-0.01"), ("2.675", "2.68"), ("59.95000", "59.95"), ("-0.001", "0.00")],
+)
+def test_money_is_rounded_half_away_from_zero(staged: str, stored: str) -> None:
+    assert MONEY.canonical(Decimal(staged)) == Decimal(stored)
+
+
+def test_a_value_is_in_range_or_not_after_rounding() -> None:
+    discount = Number(2, Decimal(0), Decimal(1000))
+    assert discount.canonical(Decimal("-0.004")) == 0
+    assert discount.canonical(Decimal("1000.004")) == 1000
+    with pytest.raises(ValueOutOfRange, match=r"-0\.005 is not between 0 and 1000"):
+        discount.canonical(Decimal("-0.005"))
+
+
+def test_text_is_cut_to_utf16_units_and_never_in_the_middle_of_a_character() -> None:
+    assert Text(3).canonical("ab😀") == "ab"
+    assert Text(4).canonical("ab😀") == "ab😀"
+    assert Text(3).shortened("ab😀") == "cut from 4 to 3 characters"
+    assert Text(4).shortened("ab😀  ") is None
+
+
+def test_blank_text_is_none() -> None:
+    assert Text(10).canonical("   ") is None
+    assert Text(10).read("") is None
+
+
+def test_an_unknown_option_is_out_of_range_and_the_known_ones_are_named() -> None:
+    with pytest.raises(ValueOutOfRange, match="9 is not an option; CRM has 1 Net 30"):
+        Option({1: "Net 30"}).canonical(9)
+
+
+def test_dates_are_instants_or_days() -> None:
+    moment = datetime(2024, 11, 3, 4)
+    assert Instant().canonical(moment) == "2024-11-03T04:00:00Z"
+    assert Instant().read("2024-11-03T04:00:00Z") == "2024-11-03T04:00:00Z"
+    assert Day("America/New_York").canonical(moment) == "2024-11-03"
+    assert Day("America/New_York").canonical(datetime(2024, 11, 3, 3)) == "2024-11-02"
+    assert Day("UTC").canonical(date(2024, 2, 29)) == "2024-02-29"
+    with pytest.raises(ValueOutOfRange, match="1753"):
+        Instant().canonical(datetime(1752, 12, 31))
+
+
+def test_ids_and_flags() -> None:
+    assert Identifier().canonical("{A1B2}") == "a1b2"
+    assert YesNo().canonical(1) is True
+    assert Whole(0, 10).canonical(Decimal("10.4")) == 10
+    with pytest.raises(ValueOutOfRange):
+        Whole(0, 10).canonical(11)
+
+
+@given(st.decimals(min_value=-(10**12), max_value=10**12, places=5), st.integers(0, 10))
+def test_storing_a_stored_number_changes_nothing(value: Decimal, precision: int) -> None:
+    number = Number(precision)
+    stored = number.canonical(value)
+    assert number.read(stored) == stored
+    assert number.canonical(stored) == stored
+    assert abs(Decimal(str(stored)) - value) <= Decimal(1).scaleb(-precision) / 2
+
+
+@given(st.text(), st.integers(1, 50))
+def test_storing_a_stored_text_changes_nothing(value: str, length: int) -> None:
+    kind = Text(length)
+    stored = kind.canonical(value)
+    if stored is not None:
+        assert kind.read(stored) == stored == kind.canonical(stored)
+        assert kind.shortened(stored) is None
+
+
+@given(st.datetimes(min_value=datetime(1753, 1, 1), max_value=datetime(9998, 12, 31)))
+def test_storing_a_stored_instant_changes_nothing(value: datetime) -> None:
+    stored = Instant().canonical(value)
+    assert Instant().read(stored) == stored
