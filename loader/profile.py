@@ -241,11 +241,15 @@ class _Renderer:
     def _jinja(self) -> Any:
         if self._environment is None:
             import jinja2
-            from jinja2.nativetypes import NativeEnvironment
+            from jinja2.nativetypes import NativeEnvironment, NativeTemplate
 
             class Environment(NativeEnvironment):
                 concat = staticmethod(_joined)
 
+            class Template(NativeTemplate):
+                environment_class = Environment
+
+            Environment.template_class = Template
             self._environment = Environment(undefined=jinja2.StrictUndefined)
             self._environment.filters.update(
                 as_text=str,

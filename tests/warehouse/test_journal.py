@@ -85,7 +85,7 @@ def test_a_journal_of_a_newer_loader_is_refused(
 ) -> None:
     journal.start(begin())
     warehouse.execute(f"update {place.tables['sync_run'].relation} set schema_version = ?", [SCHEMA_VERSION + 1])
-    with pytest.raises(UsageError, match="newer loader|version 2"):
+    with pytest.raises(UsageError, match="version 2; this loader knows 1"):
         journal.prepare()
 
 

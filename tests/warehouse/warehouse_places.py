@@ -46,12 +46,14 @@ class StoppedClock:
 
 
 _JOURNAL = {
-    "sync_run": "run_id varchar(36), command varchar(20), crm_url varchar(300), started_at instant, finished_at instant,"
-    " outcome varchar(20), staged int, created int, updated int, unchanged int, skipped int, blocked int, failed int,"
+    "sync_run": "run_id varchar(36), command varchar(20), crm_url varchar(300), started_at instant,"
+    " finished_at instant, outcome varchar(20), staged int, created int, updated int, unchanged int,"
+    " skipped int, blocked int, failed int,"
     " lines_created int, lines_updated int, lines_deleted int, requests_read int, requests_write int, message long,"
     " host varchar(128), pid int, version varchar(20), schema_version int",
-    "sync_event": "run_id varchar(36), event_no int, happened_at instant, crm_table varchar(128), record_key varchar(300),"
-    " crm_id varchar(36), action varchar(20), outcome varchar(20), reason varchar(60), message long, changes long,"
+    "sync_event": "run_id varchar(36), event_no int, happened_at instant, crm_table varchar(128),"
+    " record_key varchar(300), crm_id varchar(36), action varchar(20), outcome varchar(20),"
+    " reason varchar(60), message long, changes long,"
     " warnings long, request_id varchar(60)",
     "retry_queue": "crm_table varchar(128), record_key varchar(300), reason varchar(60), message long, missing long,"
     " first_failed_at instant, last_failed_at instant, attempts int, state varchar(10), resolution varchar(20),"

@@ -1,0 +1,326 @@
+"""What a warehouse gives back, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import datetime as dt
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from warehouse_places import Place, duckdb_target, sqlserver_target
+
+from loader.errors import AccessRefused, LoaderError, UsageError, WarehouseUnavailable
+from loader.profile import Attachment, Target
+from loader.settings import Secret
+from loader.warehouse import sqlserver
+from loader.warehouse.connection import Warehouse, WarehouseBusy, connect
+
+
+def test_values_are_exact(warehouse: Warehouse) -> None:
+    row = warehouse.query(
+        "select cast(0.1 as double precision), cast(12345678901234.56789 as decimal(19, 5)), cast(7 as int),"
+        " cast('x ' as varchar(5)), cast(null as int), cast('2024-11-03 04:00:00' as timestamp2)".replace(
+            "timestamp2", "timestamp" if warehouse.dialect == "duckdb" else "datetime2(3)"
+        )
+    )[0]
+    assert row == (
+        Decimal("0.1"),
+        Decimal("12345678901234.56789"),
+        7,
+        "x ",
+        None,
+        dt.datetime(2024, 11, 3, 4),
+    )
+    assert [type(value) for value in row[:2]] == [Decimal, Decimal]
+
+
+def test_parameters_are_values_and_not_sql(warehouse: Warehouse) -> None:
+    text = "'; drop table x; -- ? {} \N{SNOWMAN}"
+    assert warehouse.query("select ?", [text]) == [(text,)]
+
+
+def test_a_failed_transaction_is_undone(place: Place, warehouse: Warehouse) -> None:
+    table = new_table(place, warehouse)
+
+    def fail() -> None:
+        with warehouse.transaction():
+            warehouse.execute(f"insert into {table} values (?, ?)", ["a", 1])
+            with warehouse.transaction():
+                warehouse.execute(f"insert into {table} values (?, ?)", ["b", 2])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert warehouse.query(f"select * from {table}") == []
+
+
+def test_statements_say_how_many_rows_they_changed(place: Place, warehouse: Warehouse) -> None:
+    table = new_table(place, warehouse)
+    warehouse.insert(table, [("name", "varchar(300)"), ("n", "int")], [("a", 1), ("b", None), ("c", 3)])
+    warehouse.executemany(f"update {table} set n = ? where name = ?", [(10, "a"), (30, "c")])
+    assert warehouse.execute(f"update {table} set n = n + 1 where n > ?", [5]) == 2
+    assert warehouse.execute(f"delete from {table} where name = ?", ["z"]) == 0
+    assert sorted(warehouse.query(f"select name, n from {table}"), key=str) == [
+        ("a", 11),
+        ("b", None),
+        ("c", 31),
+    ]
+
+
+def test_a_column_without_values_can_be_inserted(place: Place, warehouse: Warehouse) -> None:
+    table = new_table(place, warehouse)
+    warehouse.insert(table, [("name", "varchar(300)"), ("n", "int")], [(None, None)] * 2)
+    assert warehouse.query(f"select name, n from {table}") == [(None, None)] * 2
+
+
+def test_statements_run_while_rows_stream(place: Place, warehouse: Warehouse) -> None:
+    table = new_table(place, warehouse)
+    warehouse.insert(table, [("name", "varchar(300)"), ("n", "int")], [(f"k{n}", n) for n in range(2500)])
+    seen = 0
+    for rows in warehouse.stream(f"select name, n from {table} order by n", size=1000):
+        seen += len(rows)
+        assert warehouse.query(f"select count(*) from {table}") == [(2500,)]
+    assert seen == 2500
+
+
+def test_more_values_than_parameters_are_matched(place: Place, warehouse: Warehouse) -> None:
+    table = new_table(place, warehouse)
+    warehouse.insert(table, [("name", "varchar(300)"), ("n", "int")], [(f"k{n}", n) for n in range(5000)])
+    found = [
+        row
+        for condition, params in warehouse.matching("name", [f"k{n}" for n in range(0, 10_000, 2)])
+        for row in warehouse.query(f"select name from {table} where n >= ? and {condition}", [0, *params])
+    ]
+    assert len(found) == 2500
+    assert list(warehouse.matching("name", [])) == []
+
+
+def test_a_table_that_is_not_there_leads_to_dbt_build(warehouse: Warehouse) -> None:
+    with pytest.raises(LoaderError, match="nowhere") as failed:
+        warehouse.query("select * from nowhere")
+    assert "dbt build" in failed.value.remedy
+    assert "\n" not in failed.value.message
+
+
+def new_table(place: Place, warehouse: Warehouse) -> str:
+    schema = f'"{place.schema}"'
+    warehouse.execute(f"create schema {schema}")
+    warehouse.execute(f"create table {schema}.t (name varchar(300), n int)")
+    return f"{schema}.t"
+
+
+# -------------------------------------------------------------------------------------------------------------- DuckDB
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    target = duckdb_target(tmp_path)
+    connect(target, create=True).close()
+    return target
+
+
+def test_a_duckdb_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(WarehouseUnavailable, match=r"no DuckDB file .*warehouse\.duckdb"):
+        connect(duckdb_target(tmp_path))
+    assert not (tmp_path / "warehouse.duckdb").exists()
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "warehouse.duckdb").write_text("name,amount\n" * 500)
+    with pytest.raises(WarehouseUnavailable, match="not a valid DuckDB"):
+        connect(duckdb_target(tmp_path))
+
+
+def test_writing_a_file_opened_for_reading_is_refused_clearly(target: Target) -> None:
+    warehouse = connect(target, read_only=True)
+    with pytest.raises(AccessRefused, match="read-only"):
+        warehouse.execute("create table t (a int)")
+    warehouse.close()
+
+
+def test_a_reader_beside_a_writing_process_is_told_to_wait(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loader.warehouse.duckdb.LOCK_WAIT", 0.2)
+    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(target.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(WarehouseUnavailable, match=f"process {process.pid}") as refused:
+            connect(target, read_only=True)
+        assert f"process {process.pid}" in refused.value.remedy
+        process.communicate()
+
+
+def test_a_python_variable_is_never_taken_for_a_table(target: Target) -> None:
+    warehouse = connect(target)
+    orders = [1]
+    assert orders
+    with pytest.raises(LoaderError, match="orders"):
+        warehouse.query("select * from orders")
+    warehouse.close()
+
+
+def test_attached_files_and_options_of_the_profile_hold(target: Target, tmp_path: Path) -> None:
+    gp = connect(replace(target, path=tmp_path / "company.duckdb"), create=True)
+    gp.execute("create table t as select 'it''s' as a")
+    gp.close()
+    attached = (Attachment(str(tmp_path / "company.duckdb"), "gp", read_only=True),)
+    warehouse = connect(replace(target, attach=attached, options=(("threads", 1), ("memory_limit", "500MB"))))
+    assert warehouse.query("select a, current_setting('threads') from gp.main.t") == [("it's", 1)]
+    warehouse.close()
+
+
+def test_the_embedded_warehouse_needs_no_sql_server_library(target: Target) -> None:
+    code = f"""
+        import sys
+        sys.modules["pyodbc"] = sys.modules["mssql_python"] = None
+        from pathlib import Path
+        import loader.settings, loader.profile, loader.warehouse.connection as connection
+        assert not {{"duckdb", "msal", "jinja2", "yaml", "requests"}} & set(sys.modules), "imported too early"
+        target = loader.profile.Target("duckdb", "t", "p", "main", "warehouse", path=Path({str(target.path)!r}))
+        print(connection.connect(target).query("select 1"))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert done.stdout == "[(1,)]\n", done.stderr
+
+
+# ---------------------------------------------------------------------------------------------------------- SQL Server
+
+SERVER = Target(
+    type="sqlserver",
+    name="sqlserver",
+    profile="gp_to_crm",
+    schema="dbo",
+    database="CRM;bridge",
+    host="sql.contoso.com",
+    port=1433,
+    user="loader",
+    password=Secret("p;w}d"),
+    driver="/opt/driver.so",
+)
+
+
+class FakePyodbc:
+    def __init__(self, *drivers: str) -> None:
+        self._drivers = list(drivers)
+
+    def drivers(self) -> list[str]:
+        return self._drivers
+
+
+def string(target: Target, *drivers: str) -> str:
+    return sqlserver._connection_string(target, FakePyodbc(*drivers))
+
+
+def test_an_installed_driver_is_used_by_name() -> None:
+    target = replace(SERVER, driver="ODBC Driver 17 for SQL Server")
+    assert string(target, "ODBC Driver 17 for SQL Server").startswith("DRIVER={ODBC Driver 17 for SQL Server};")
+
+
+def test_the_packaged_driver_stands_in_for_one_that_is_not_installed() -> None:
+    pytest.importorskip("mssql_python_odbc")
+    driver = string(replace(SERVER, driver="ODBC Driver 18 for SQL Server")).partition(";")[0]
+    assert "libmsodbcsql" in driver
+    assert Path(driver.removeprefix("DRIVER=")).is_file()
+
+
+def test_without_any_driver_the_installed_ones_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlserver, "_packaged_driver", lambda: None)
+    with pytest.raises(UsageError, match="'Nope' is not installed") as refused:
+        string(replace(SERVER, driver="Nope"), "FreeTDS")
+    assert "FreeTDS" in refused.value.message
+    assert "gp-to-crm[sqlserver]" in refused.value.remedy
+
+
+def test_values_cannot_break_out_of_the_connection_string() -> None:
+    parts = string(SERVER, "/opt/driver.so")
+    assert "SERVER=sql.contoso.com,1433;DATABASE={CRM;bridge};UID={loader};PWD={p;w}}d};Encrypt=yes" in parts
+    with pytest.raises(UsageError):
+        string(replace(SERVER, host="a;UID=sa"), "/opt/driver.so")
+
+
+def test_other_ways_to_sign_in() -> None:
+    def given(**values: object) -> str:
+        return string(replace(SERVER, **values), "/opt/driver.so")  # type: ignore[arg-type]
+
+    assert "Trusted_Connection=yes" in given(windows_login=True)
+    assert "PWD" not in given(windows_login=True)
+    assert "Authentication=ActiveDirectoryServicePrincipal;UID={id};PWD={s}" in given(
+        authentication="ServicePrincipal", client_id="id", client_secret=Secret("s")
+    )
+    assert "SERVER=box\\two;" in given(host="box\\two")
+    with pytest.raises(UsageError, match="no password"):
+        given(password=None)
+    with pytest.raises(UsageError, match="'magic'") as refused:
+        given(authentication="magic")
+    assert "ActiveDirectoryMsi" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "expected", "says"),
+    [
+        ("28000", "Login failed for user 'loader'. (18456) (SQLDriverConnect)", AccessRefused, "Login failed"),
+        ("42000", 'Cannot open database "x" requested. (4060) (SQLDriverConnect)', AccessRefused, "Cannot open"),
+        ("42000", "The SELECT permission was denied. (229) (SQLExecDirectW)", AccessRefused, "SELECT permission"),
+        ("08001", "TCP Provider: Error code 0x2746 (10054) (SQLDriverConnect)", WarehouseUnavailable, "sql.contoso"),
+        ("HYT00", "Login timeout expired (0) (SQLDriverConnect)", WarehouseUnavailable, "Login timeout expired"),
+        ("08S01", "Communication link failure (0) (SQLExecDirectW)", WarehouseUnavailable, "link failure"),
+        ("08001", "SSL Provider: certificate verify failed (-1) (SQLDriverConnect)", WarehouseUnavailable, "trust"),
+        ("40001", "Transaction was deadlocked. (1205) (SQLExecDirectW)", WarehouseBusy, "deadlocked"),
+        ("42000", "The transaction log for database 'x' is full. (9002) (SQLExecDirectW)", LoaderError, "No space"),
+        ("42000", "Database is read-only. (3906) (SQLExecDirectW)", AccessRefused, "cannot be written"),
+        ("42S02", "Invalid object name 'dbo.x'. (208) (SQLExecDirectW)", LoaderError, "Invalid object name 'dbo.x'."),
+    ],
+)
+def test_the_servers_errors_say_what_to_do(state: str, text: str, expected: type[LoaderError], says: str) -> None:
+    prefix = f"[{state}] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
+    translated = sqlserver._translated(Exception(state, prefix + text), SERVER)
+    assert type(translated) is expected or isinstance(translated, expected)
+    assert says in translated.message
+    assert "[" not in translated.message
+    assert "(SQL" not in translated.message
+    assert translated.remedy
+    assert "p;w}d" not in translated.message + translated.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "package"),
+    [
+        ("libodbc.so.2: cannot open shared object file: No such file or directory", "libodbc2"),
+        ("libltdl.so.7: cannot open shared object file: No such file or directory", "libltdl7"),
+    ],
+)
+def test_a_missing_system_library_names_the_package_to_install(text: str, package: str) -> None:
+    assert package in sqlserver._library_missing(text).remedy
+
+
+def test_a_missing_python_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyodbc", None)
+    with pytest.raises(WarehouseUnavailable, match="pyodbc is not installed") as refused:
+        connect(SERVER)
+    assert "gp-to-crm[sqlserver]" in refused.value.remedy
+
+
+def test_a_server_that_does_not_answer_is_unavailable() -> None:
+    pytest.importorskip("pyodbc", exc_type=ImportError)
+    target = replace(
+        SERVER, host="127.0.0.1", port=1, login_timeout=2, retries=0, driver="ODBC Driver 18 for SQL Server"
+    )
+    with pytest.raises(WarehouseUnavailable, match=r"127\.0\.0\.1,1") as refused:
+        connect(target)
+    assert refused.value.exit_code == 5
+
+
+@pytest.mark.sqlserver
+def test_a_wrong_password_is_refused() -> None:
+    target = sqlserver_target()
+    if not target.host:
+        pytest.skip("GP_CRM_SQLSERVER_HOST is not set")
+    with pytest.raises(AccessRefused) as refused:
+        connect(replace(target, password=Secret("wrong")))
+    assert refused.value.exit_code == 6
