@@ -367,39 +367,34 @@ def edit_order(
     priced, taxed = new_extended - extended, new_tax - tax
     # Originating amounts × exchange rate = functional amounts; a rate of 0 means the same currency.
     rate = _decimal(headers[0][0]) or Decimal(1)
+    original_priced, original_taxed = to_cent(priced / rate), to_cent(taxed / rate)
     with warehouse.transaction():
-        warehouse.execute(
-            f"update {line_table} set QUANTITY = QUANTITY + ?, QTYREMAI = QTYREMAI + ?,"
-            " QTYTOINV = QTYTOINV + ?, XTNDPRCE = XTNDPRCE + ?, OXTNDPRC = OXTNDPRC + ?,"
-            " REMPRICE = REMPRICE + ?, OREPRICE = OREPRICE + ?, TAXAMNT = TAXAMNT + ?,"
-            " ORTAXAMT = ORTAXAMT + ?"
-            " where SOPTYPE = ? and rtrim(SOPNUMBE) = ? and LNITMSEQ = ? and CMPNTSEQ = 0",
-            (
-                *(more, more, more),
-                *(priced, to_cent(priced / rate), priced, to_cent(priced / rate)),
-                *(taxed, to_cent(taxed / rate)),
-                *(ORDER, number, line),
-            ),
-        )
-        changes = {
-            "SUBTOTAL": priced,
-            "REMSUBTO": priced,
-            "MRKDNAMT": markdown * more,
-            "TAXAMNT": taxed,
-            "DOCAMNT": priced + taxed,
+        line_changes = {
+            **dict.fromkeys(("QUANTITY", "QTYREMAI", "QTYTOINV"), more),
+            **{"XTNDPRCE": priced, "REMPRICE": priced, "TAXAMNT": taxed},
+            **{"OXTNDPRC": original_priced, "OREPRICE": original_priced, "ORTAXAMT": original_taxed},
         }
-        sets: dict[str, Decimal] = {}
-        for column in schema_of()["SOP10100"].columns:
-            if column.name in changes:
-                sets[column.name] = changes[column.name]
-            elif column.twin_of in changes:
-                sets[column.name] = to_cent(changes[column.twin_of] / rate)
+        header_changes = {
+            **{"SUBTOTAL": priced, "REMSUBTO": priced, "TAXAMNT": taxed, "DOCAMNT": priced + taxed},
+            **{"ORSUBTOT": original_priced, "OREMSUBT": original_priced, "ORTAXAMT": original_taxed},
+            "ORDOCAMT": original_priced + original_taxed,
+            "MRKDNAMT": markdown * more,
+            "ORMRKDAM": to_cent(markdown * more / rate),
+        }
+        this_order = "where SOPTYPE = ? and rtrim(SOPNUMBE) = ?"
         warehouse.execute(
-            f"update {header_table} set {', '.join(f'{name} = {name} + ?' for name in sets)}"
-            " where SOPTYPE = ? and rtrim(SOPNUMBE) = ?",
-            (*sets.values(), ORDER, number),
+            f"update {line_table} set {_added(line_changes)} {this_order} and LNITMSEQ = ? and CMPNTSEQ = 0",
+            (*line_changes.values(), ORDER, number, line),
+        )
+        warehouse.execute(
+            f"update {header_table} set {_added(header_changes)} {this_order}",
+            (*header_changes.values(), ORDER, number),
         )
     return Edit(number, line, str(item).rstrip(), quantity, after)
+
+
+def _added(changes: Iterable[str]) -> str:
+    return ", ".join(f"{name} = {name} + ?" for name in changes)
 
 
 def transfer_order(warehouse: Warehouse, number: str, database: str | None = None, schema: str = "gp") -> None:

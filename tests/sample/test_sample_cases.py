@@ -1,0 +1,161 @@
+"""`cases.csv` says what the first push does with each order; here it is held against the company's rows."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+import pytest
+
+from sample.reading import FOLDER, rows
+
+OUTCOMES = {"created", "updated", "unchanged", "skipped", "blocked", "not_staged"}
+BLOCKED = {
+    *("account_not_found", "account_ambiguous", "order_ambiguous", "status_unmapped", "value_out_of_range"),
+    *("product_not_found", "product_ambiguous", "uom_not_found", "uom_ambiguous"),
+}
+OUT_OF_SCOPE = {"transferred", "cancelled", "voided", "history", "stub", "no_header", "not_an_order"}
+WARNINGS = {
+    *("price_level_not_found", "price_level_ambiguous", "sales_rep_not_found", "sales_rep_ambiguous"),
+    *("payment_terms_unmapped", "shipping_method_unmapped"),
+}
+CASES = [row.cells for row in rows(FOLDER / "cases.csv", ("case", "order", "outcome"))]
+EXPECTED = """
+    plain in_crm_equal in_crm_lines_extra in_crm_lines_changed in_crm_lines_doubled in_crm_lines_missing
+    in_crm_write_in_to_product in_crm_product_to_write_in in_crm_header_changed in_crm_fulfilled in_crm_invoiced
+    in_crm_canceled in_crm_submitted in_crm_submitted_equal in_crm_submitted_reopens in_crm_new_submits
+    in_crm_twice in_crm_other_case in_crm_other_account in_crm_blank_codes_clear in_crm_unknown_codes_stay
+    line_quantity_zero kit kit_component_missing_in_crm non_inventory non_inventory_blank_description
+    non_inventory_only markdown_amount markdown_percent trade_discount terms_discount same_number_other_types
+    history_of_another_type partly_transferred partly_transferred_one_line_done partly_back_ordered
+    quantity_cancelled_in_part back_order_waiting negative_quantity negative_quantity_only no_lines
+    line_number_large line_number_out_of_range many_lines misc_charge line_ships_elsewhere account_not_found
+    account_ambiguous product_not_found product_not_in_gp_either product_ambiguous uom_not_found
+    uom_schedule_not_found uom_ambiguous uom_name_in_two_schedules payment_terms_unmapped
+    shipping_method_unmapped status_unmapped price_level_not_found price_level_ambiguous sales_rep_not_found
+    sales_rep_ambiguous blank_codes several_warnings several_reasons codes_in_other_case owner_is_a_user
+    owner_is_a_team status_new status_ready_to_pick status_shipped status_in_process bill_to_missing
+    bill_to_blank long_text non_ascii_text order_number_characters account_number_characters
+    item_number_characters phones date_none date_before_spring_change date_on_spring_change
+    date_before_autumn_change date_on_autumn_change date_before_leap_day date_on_leap_day date_year_end
+    date_last_possible date_without_next_day date_invoiced date_line_differs amount_five_decimals
+    amount_negative_half_cent discount_negative markdown_negative freight_negative
+    discount_negative_rounds_to_zero amount_large quantity_out_of_range other_currency zero_amounts
+    fully_transferred fully_transferred_and_cancelled fully_transferred_to_order fully_cancelled
+    only_zero_quantities voided in_history voided_in_history in_history_and_open quote invoice back_order
+    stub_with_lines stub lines_without_header
+"""
+
+
+def of(case):
+    return [row["order"] for row in CASES if row["case"] == case]
+
+
+def test_every_case_is_there():
+    assert {row["case"] for row in CASES} == set(EXPECTED.split())
+
+
+def test_an_order_has_one_outcome():
+    outcomes = defaultdict(set)
+    for row in CASES:
+        outcomes[row["order"]].add((row["outcome"], row.get("reason"), row.get("warnings")))
+    assert {order: its for order, its in outcomes.items() if len(its) > 1} == {}
+
+
+def test_outcomes_and_reasons_are_the_stable_codes():
+    for row in CASES:
+        reason = row.get("reason", "")
+        allowed = {"blocked": BLOCKED, "skipped": {"closed_in_crm"}, "not_staged": OUT_OF_SCOPE}
+        assert row["outcome"] in OUTCOMES
+        assert reason in allowed.get(row["outcome"], {""}), row
+        assert set(filter(None, row.get("warnings", "").split(";"))) <= WARNINGS, row
+
+
+def test_all_reasons_and_warnings_occur():
+    reasons = {row["reason"] for row in CASES if "reason" in row}
+    assert reasons == BLOCKED | OUT_OF_SCOPE | {"closed_in_crm"}
+    assert {warning for row in CASES for warning in row.get("warnings", "").split(";") if warning} == WARNINGS
+
+
+def test_every_order_in_gp_is_a_case(loaded):
+    headers = {number for (number,) in loaded.query("select rtrim(SOPNUMBE) from gp.SOP10100 where SOPTYPE = 2")}
+    assert headers <= {row["order"] for row in CASES}
+
+
+def test_every_case_is_in_gp(loaded):
+    in_gp = loaded.query(
+        "select rtrim(SOPNUMBE) from gp.SOP10100 union select rtrim(SOPNUMBE) from gp.SOP10200"
+        " union select rtrim(SOPNUMBE) from gp.SOP30200"
+    )
+    assert {row["order"] for row in CASES} <= {number for (number,) in in_gp}
+
+
+@pytest.mark.parametrize(
+    ("case", "table", "condition"),
+    [
+        ("kit", "SOP10200", "CMPNTSEQ <> 0"),
+        ("non_inventory_blank_description", "SOP10200", "NONINVEN = 1 and trim(ITEMDESC) = ''"),
+        ("markdown_amount", "SOP10200", "MRKDNAMT > 0 and XTNDPRCE < UNITPRCE * QUANTITY"),
+        ("trade_discount", "SOP10100", "TRDISAMT > 0 and DISTKNAM = 0"),
+        ("terms_discount", "SOP10100", "DISTKNAM > 0 and TRDISAMT = 0"),
+        ("partly_transferred", "SOP10200", "QTYPRINV > 0 and QTYREMAI > 0"),
+        ("quantity_cancelled_in_part", "SOP10200", "QTYCANCE > 0 and QTYREMAI > 0"),
+        ("fully_transferred", "SOP10200", "QTYPRINV = QUANTITY and QTYREMAI = 0"),
+        ("voided", "SOP10100", "VOIDSTTS = 1"),
+        ("in_history", "SOP30200", "SOPTYPE = 2"),
+        ("stub_with_lines", "SOP10100", "trim(CUSTNMBR) = ''"),
+        ("stub_with_lines", "SOP10200", "QUANTITY > 0"),
+        ("same_number_other_types", "SOP10100", "SOPTYPE = 1"),
+        ("same_number_other_types", "SOP10100", "SOPTYPE = 3"),
+        ("same_number_other_types", "SOP10100", "SOPTYPE = 5"),
+        ("history_of_another_type", "SOP30200", "SOPTYPE = 3"),
+        ("status_unmapped", "SOP10100", "SOPSTATUS = 42"),
+        ("amount_five_decimals", "SOP10200", "XTNDPRCE <> round(XTNDPRCE, 2)"),
+        ("date_without_next_day", "SOP10100", "ReqShipDate = '9999-12-31'"),
+        ("date_none", "SOP10100", "ReqShipDate = '1900-01-01'"),
+        ("long_text", "SOP10100", "length(rtrim(SOPNUMBE)) = 20 and length(rtrim(CUSTNAME)) = 64"),
+        ("long_text", "SOP10200", "length(rtrim(ITEMDESC)) = 100 and length(rtrim(ADDRESS1)) = 60"),
+        ("negative_quantity", "SOP10200", "QUANTITY < 0"),
+        ("blank_codes", "SOP10100", "trim(PYMTRMID || SHIPMTHD || PRCLEVEL || SALSTERR) = ''"),
+    ],
+)
+def test_the_rows_are_what_the_case_says(loaded, case, table, condition):
+    for order in of(case):
+        found = loaded.query(f"select 1 from gp.{table} where rtrim(SOPNUMBE) = ? and {condition}", (order,))
+        assert found, order
+
+
+def test_order_numbers_hold_every_troublesome_character():
+    assert set("\"'#%+/\\<>& ?=:;,*|~Ü") <= set("".join(of("order_number_characters")))
+    assert max(len(number) for number in of("order_number_characters")) == 20
+
+
+def test_no_lines_means_none(loaded):
+    (order,) = of("no_lines")
+    assert loaded.query("select 1 from gp.SOP10200 where rtrim(SOPNUMBE) = ?", (order,)) == []
+    (order,) = of("lines_without_header")
+    assert loaded.query("select 1 from gp.SOP10100 where rtrim(SOPNUMBE) = ?", (order,)) == []
+
+
+@pytest.mark.parametrize(
+    "phone",
+    [
+        *("60355512340000", "60355512341310", "60355512340567", "00000000000000", "", "6035551234", "16035551234"),
+        *("5551234", "00055512340000", "(603)5551234Ext.0000", "01144207946001", "+44 20 7946 0018"),
+        *("1-800-FLOWERS", "6.03556E+13"),
+    ],
+)
+def test_every_kind_of_phone_is_on_a_header_a_line_and_a_bill_to_address(loaded, phone):
+    orders = set(of("phones"))
+    assert len(orders) == 8
+    for table, columns, key in (
+        ("SOP10100", "PHNUMBR1, FAXNUMBR", "SOPNUMBE"),
+        ("SOP10200", "PHONE1, FAXNUMBR", "SOPNUMBE"),
+        ("RM00102", "PHONE1, FAX", "ADRSCODE"),
+    ):
+        held = Counter(
+            value.rstrip()
+            for number, *values in loaded.query(f"select rtrim({key}), {columns} from gp.{table}")
+            for value in values
+            if number in orders or number.startswith("PHONE ")
+        )
+        assert phone in held, table
