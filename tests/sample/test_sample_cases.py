@@ -61,6 +61,15 @@ def test_an_order_has_one_outcome():
     assert {order: its for order, its in outcomes.items() if len(its) > 1} == {}
 
 
+def test_the_readme_counts_them_right():
+    count = Counter({row["order"]: row["outcome"] for row in CASES}.values())
+    staged = sum(count.values()) - count["not_staged"]
+    assert (
+        f"{staged} orders are open and staged, {count['not_staged']} are not. On the first push {count['created']} are"
+        f" created, {count['updated']} updated, {count['skipped']} skipped and {count['blocked']} blocked."
+    ) in (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
 def test_outcomes_and_reasons_are_the_stable_codes():
     for row in CASES:
         reason = row.get("reason", "")
