@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -149,13 +149,24 @@ class JournalTable:
 
 
 @dataclass(frozen=True)
+class SeedOptions:
+    """A seed column whose values are options of a CRM column (`meta.crm.option_of: table.column`)."""
+
+    seed: str
+    relation: str
+    column: str
+    table: str
+    attribute: str
+
+
+@dataclass(frozen=True)
 class Contract:
     """All that the loader reads from the manifest."""
 
     adapter: str
     models: tuple[Model, ...]
     journal: Mapping[str, JournalTable]
-    path: Path
+    options: tuple[SeedOptions, ...]
 
 
 def read_contract(manifest: Path, adapter: str) -> Contract:
@@ -180,7 +191,7 @@ def read_contract(manifest: Path, adapter: str) -> Contract:
         adapter=adapter,
         models=_parents(models),
         journal={name: _journal_table(nodes, name) for name in JOURNAL_TABLES},
-        path=manifest,
+        options=tuple(_options(content.get("nodes", {}).values())),
     )
 
 
@@ -277,6 +288,18 @@ def _with_children(model: Model, models: Mapping[str, Model]) -> Model:
                 "Correct children.",
             )
     return replace(model, children=lines)
+
+
+def _options(nodes: Iterable[Mapping[str, Any]]) -> Iterator[SeedOptions]:
+    for node in nodes:
+        for column in node["columns"].values() if node.get("resource_type") == "seed" else ():
+            target = (_meta(column).get("crm") or {}).get("option_of")
+            if target:
+                table, dot, attribute = str(target).partition(".")
+                if not dot:
+                    where = f"Seed {node['name']}, column {column['name']}: meta.crm.option_of"
+                    raise ContractError(f"{where}: {target!r} is not table.column.", "Name the CRM column it holds.")
+                yield SeedOptions(node["name"], node["relation_name"], column["name"], table, attribute)
 
 
 def _journal_table(nodes: Mapping[str, Mapping[str, Any]], name: str) -> JournalTable:

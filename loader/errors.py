@@ -1,4 +1,4 @@
-"""What can go wrong, as types. The class says what happens next: stop the run (with this exit code) or block one order."""
+"""What can go wrong, as types: the class says whether the run stops (with this exit code) or one order is blocked."""
 
 from __future__ import annotations
 

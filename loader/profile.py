@@ -313,7 +313,7 @@ class _Output:
                 "dbt and the loader share a DuckDB file: set GP_CRM_DUCKDB_PATH or `path:`.",
             )
         path = Path(given).expanduser()
-        path = path if path.is_absolute() else project_dir / path
+        path = (project_dir / path).absolute()
         _refuse_schema_name(path, schema)
         return Target(
             type="duckdb",
@@ -322,7 +322,7 @@ class _Output:
             schema=schema,
             database=self._text("database", path.stem),
             path=path,
-            attach=tuple(self._attachments()),
+            attach=tuple(self._attachments(project_dir)),
             options=tuple(sorted(self._mapping("settings").items())),
             retries=self._integer("retries", 0) if not isinstance(self._values.get("retries"), dict) else 0,
         )
@@ -355,14 +355,16 @@ class _Output:
             access_token=self._secret("access_token"),
         )
 
-    def _attachments(self) -> Iterable[Attachment]:
+    def _attachments(self, project_dir: Path) -> Iterable[Attachment]:
         entries = self._values.get("attach") or []
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             self._refuse("attach", entries, "a list of mappings with `path`")
         for entry in entries:
             one = _Output(entry, f"{self._where}, attach", self._profile, self._name)
+            path = one._text("path")
+            is_address = re.match(r"[a-z]\w+:", path)
             yield Attachment(
-                one._text("path"),
+                path if is_address else str((project_dir / Path(path).expanduser()).absolute()),
                 one._optional("alias"),
                 one._optional("type"),
                 one._boolean("read_only", False),

@@ -143,7 +143,7 @@ class Run:
         return Session(
             client=self.client,
             bindings=bindings,
-            index=read_lookups(self.client, self.tables, self._lookup_values(model, only)),
+            index=read_lookups(self.client, self.tables, self.lookup_values(model, only)),
             shared={
                 match_key(key): entry.shared_with
                 for key, entry in self.journal.xref(model.table).items()
@@ -153,7 +153,7 @@ class Run:
             repeated=frozenset(key for key, count in counted.items() if count > 1),
         )
 
-    def _lookup_values(self, model: Model, only: Sequence[str] | None) -> dict[LookupKey, set[str]]:
+    def lookup_values(self, model: Model, only: Sequence[str] | None = None) -> dict[LookupKey, set[str]]:
         """The distinct staged values of each look-up."""
         values: dict[LookupKey, set[str]] = {}
         for key, places in lookup_columns(model).items():

@@ -19,7 +19,8 @@ from loader.dataverse.organization import Organization
 Value: TypeAlias = "str | int | Decimal | bool | None"
 """What JSON can carry; dates are ISO text."""
 
-_EARLIEST = datetime(1753, 1, 1)
+_EARLIEST, _LATEST = datetime(1753, 1, 1), datetime(9999, 12, 30, 23, 59, 59)
+"""What CRM can hold, UTC (dataverse facts 3.14)."""
 
 
 class ValueOutOfRange(ValueError):
@@ -148,8 +149,7 @@ class Instant(Type):
 
     def canonical(self, value: object) -> Value:
         moment = _moment(value)
-        if moment < _EARLIEST:
-            raise ValueOutOfRange(f"{value} is before 1753-01-01")
+        _check_range(moment)
         return moment.replace(microsecond=0).isoformat() + "Z"
 
 
@@ -166,8 +166,7 @@ class Day(Type):
         if isinstance(value, date) and not isinstance(value, datetime):
             return value.isoformat()
         moment = _moment(value)
-        if moment < _EARLIEST:
-            raise ValueOutOfRange(f"{value} is before 1753-01-01")
+        _check_range(moment)
         return moment.replace(tzinfo=timezone.utc).astimezone(ZoneInfo(self.time_zone)).date().isoformat()
 
 
@@ -222,6 +221,11 @@ def _money_decimals(attribute: Attribute, organization: Organization, currency: 
 
 def _int(value: Decimal | None) -> int | None:
     return None if value is None else int(value)
+
+
+def _check_range(moment: datetime) -> None:
+    if not _EARLIEST <= moment.replace(microsecond=0) <= _LATEST:
+        raise ValueOutOfRange(f"{moment} is not between 1753-01-01 and 9999-12-30")
 
 
 def _moment(value: object) -> datetime:
