@@ -1,0 +1,12 @@
+"""A local Dataverse Web API: enough of Dynamics 365 Sales to push orders into, and as strict.
+
+with Emulator(snapshot) as crm:
+    requests.get(f"{crm.url}/api/data/v9.2/WhoAmI", headers={"Authorization": f"Bearer {crm.token}"})
+"""
+
+from .crm import Crm
+from .server import Emulator, serve
+from .snapshot import SnapshotError
+from .throttle import Limits
+
+__all__ = ["Crm", "Emulator", "Limits", "SnapshotError", "serve"]

@@ -1,0 +1,387 @@
+"""Actions and functions: bulk writes, sharing, order states, preflight questions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from uuid import NAMESPACE_OID, uuid4, uuid5
+
+from .errors import CrmError, bad_payload, bad_request, not_found, not_implemented
+from .metadata import Table
+from .orders import ORDER, OrderBook, OrderRules
+from .records import Caller, Records, content_reference, privilege_name
+from .states import ACTIVE, CANCELED, CLOSED, FULFILLED, SUBMITTED, default_status, mismatch
+from .store import Ref, Row, Value
+from .values import GUID
+
+Json = dict[str, object]
+Refs = Mapping[str, Ref]
+
+RIGHTS = {
+    "ReadAccess": 1,
+    "WriteAccess": 2,
+    "AppendAccess": 4,
+    "AppendToAccess": 16,
+    "CreateAccess": 32,
+    "DeleteAccess": 65536,
+    "ShareAccess": 262144,
+    "AssignAccess": 524288,
+}
+PRIVILEGES = ("Create", "Read", "Write", "Delete", "Append", "AppendTo", "Assign", "Share")
+
+
+def rights_mask(text: object) -> int:
+    """`ReadAccess, WriteAccess` → 3."""
+    mask = 0
+    for name in str(text).split(","):
+        if name.strip() == "None":
+            continue
+        if name.strip() not in RIGHTS:
+            raise bad_request(f"The value '{text}' is not valid for the AccessRights enumeration.", "0x80048d19")
+        mask |= RIGHTS[name.strip()]
+    return mask
+
+
+def rights_text(mask: int) -> str:
+    return ", ".join(name for name, bit in RIGHTS.items() if mask & bit) or "None"
+
+
+class Actions:
+    """What can be POSTed besides records, and the functions."""
+
+    def __init__(self, records: Records, book: OrderBook, orders: OrderRules, denied: Callable[[str], frozenset[str]]):
+        self.records = records
+        self.reader = records.reader
+        self.schema = records.schema
+        self.store = records.store
+        self.book = book
+        self.orders = orders
+        self.denied = denied
+        self.unbound: dict[str, Callable[[Json, Caller, Refs], Json | None]] = {
+            "GrantAccess": self.grant_access,
+            "ModifyAccess": self.modify_access,
+            "RevokeAccess": self.revoke_access,
+            "FulfillSalesOrder": self.fulfill,
+            "CancelSalesOrder": self.cancel,
+            "RecalculatePrice": self.recalculate,
+            "CalculatePrice": self.recalculate,
+            "UnlockSalesOrderPricing": self.unlock_pricing,
+            "BulkDelete": self.bulk_delete,
+        }
+        self.on_record: dict[str, Callable[[Table, str, Caller], Json | None]] = {
+            "LockSalesOrderPricing": self.lock_pricing,
+        }
+        self.on_collection: dict[str, Callable[[Table, Json, Caller, Refs], Json | None]] = {
+            "CreateMultiple": self.create_multiple,
+            "UpdateMultiple": self.update_multiple,
+            "UpsertMultiple": self.upsert_multiple,
+            "DeleteMultiple": self.delete_multiple,
+        }
+
+    # ------------------------------------------------ bulk
+
+    def _targets(self, table: Table, body: Json) -> list[Json]:
+        targets = body.get("Targets")
+        if set(body) - {"Targets"} or not isinstance(targets, list):
+            raise bad_payload(table.entity_set, "The action has one parameter, 'Targets', a list of records.")
+        for target in targets:
+            if not isinstance(target, dict) or target.get("@odata.type", "").lstrip("#") != table.full_name:
+                raise bad_payload(table.entity_set, f"Every target needs '@odata.type': '{table.full_name}'.")
+        return targets
+
+    def create_multiple(self, table: Table, body: Json, caller: Caller, refs: Refs) -> Json:
+        return {
+            "@odata.context": "",
+            "Ids": [self.records.create(table, target, caller, refs) for target in self._targets(table, body)],
+        }
+
+    def _addressed(self, table: Table, target: Json) -> tuple[str | None, dict[str, Value]]:
+        """The row that a target of Update- or UpsertMultiple means."""
+        address = target.get("@odata.id")
+        if isinstance(address, str):
+            match = re.search(r"\((.*)\)\s*$", address)
+            if not match:
+                raise bad_payload(table.entity_set, f"'{address}' does not name a record.")
+            return self.records.resolve(table, match.group(1), in_url=False)
+        own = target.get(table.id_column)
+        if own is None:
+            raise CrmError(400, "0x80040203", f"Every target needs '{table.id_column}' or '@odata.id'.")
+        if not isinstance(own, str) or not GUID.fullmatch(own):
+            raise bad_payload(table.entity_set, f"Cannot convert the literal '{own}' to the expected type 'Edm.Guid'.")
+        return own.lower(), {}
+
+    def update_multiple(self, table: Table, body: Json, caller: Caller, refs: Refs) -> None:
+        for target in self._targets(table, body):
+            row_id, _ = self._addressed(table, target)
+            if row_id is None:
+                raise CrmError(
+                    404, "0x80060891", f"A record with the specified key values does not exist in {table.name} entity"
+                )
+            self.records.update(table, row_id, target, caller, refs)
+
+    def upsert_multiple(self, table: Table, body: Json, caller: Caller, refs: Refs) -> None:
+        for target in self._targets(table, body):
+            row_id, key = self._addressed(table, target)
+            if row_id is not None and self.store.get(table.name, row_id) is not None:
+                self.records.update(table, row_id, target, caller, refs)
+                continue
+            doubled = [column for column in key if column in target]
+            if doubled:
+                raise CrmError(
+                    400,
+                    "0x80040203",
+                    f"The key column '{doubled[0]}' is in '@odata.id' and in the body: leave it out of the body.",
+                )
+            self.records.create(table, target, caller, refs, given=key, record_id=row_id)
+
+    def delete_multiple(self, table: Table, body: Json, caller: Caller, refs: Refs) -> None:
+        raise CrmError(501, "0x80040203", "DeleteMultiple has not yet been implemented.")
+
+    def bulk_delete(self, body: Json, caller: Caller, refs: Refs) -> Json:
+        """An asynchronous job on the real service; here it has run when the reply comes, and skips what it cannot."""
+        queries = body.get("QuerySet")
+        if not isinstance(queries, list):
+            raise bad_request("BulkDelete needs 'QuerySet'.", "0x80040203")
+        for query in queries:
+            table = self.schema.tables.get(str(query.get("EntityName")))
+            if table is None:
+                raise bad_request(f"The table '{query.get('EntityName')}' does not exist.", "0x80041102")
+            conditions = (query.get("Criteria") or {}).get("Conditions") or []
+            for condition in conditions:
+                if condition.get("AttributeName") != table.id_column or condition.get("Operator") not in (
+                    "In",
+                    "Equal",
+                ):
+                    raise not_implemented("BulkDelete by another column than the primary key")
+                for value in condition.get("Values") or []:
+                    text = value.get("Value") if isinstance(value, Mapping) else value
+                    try:
+                        with self.store.transaction():
+                            self.records.delete(table, str(text).lower(), caller)
+                    except CrmError:
+                        continue
+        return {"JobId": str(uuid4())}
+
+    # ------------------------------------------------ sharing
+
+    def _object(self, body: Json, name: str, refs: Refs) -> Ref:
+        """A parameter that is a record: its type and key, or `@odata.id`."""
+        value = body.get(name)
+        if not isinstance(value, dict):
+            raise bad_payload(name, f"The parameter '{name}' is missing.")
+        address = value.get("@odata.id")
+        if isinstance(address, str):
+            return (
+                content_reference(address, refs) if address.startswith("$") else self.records.reference(address, refs)
+            )
+        kind = str(value.get("@odata.type", "")).lstrip("#").removeprefix("Microsoft.Dynamics.CRM.")
+        table = self.schema.tables.get(kind)
+        if table is None:
+            raise bad_payload(name, f"The parameter '{name}' needs '@odata.type'.")
+        own = value.get(table.id_column) or (value.get("ownerid") if kind in ("systemuser", "team") else None)
+        unknown = set(value) - {"@odata.type"} - set(table.by_api_name)
+        if unknown:
+            raise bad_payload(
+                table.entity_set, f"The property '{min(unknown)}' does not exist on type '{table.full_name}'."
+            )
+        if not isinstance(own, str) or not GUID.fullmatch(own):
+            raise bad_payload(name, f"The parameter '{name}' needs '{table.id_column}', a GUID.")
+        if self.store.get(table.name, own.lower()) is None:
+            raise not_found(table.name, own.lower())
+        return Ref(table.name, own.lower())
+
+    def _share(self, target: Ref, principal: Ref) -> tuple[str | None, Row]:
+        data = self.store.tables["principalobjectaccess"]
+        for share_id in data.find("objectid", target.id):
+            if data.rows[share_id]["principalid"] == principal.id:
+                return share_id, data.rows[share_id]
+        return None, {}
+
+    def _principal_access(self, body: Json, refs: Refs) -> tuple[Ref, int]:
+        access = body.get("PrincipalAccess")
+        if not isinstance(access, dict) or "AccessMask" not in access:
+            raise bad_payload("PrincipalAccess", "The parameter 'PrincipalAccess' needs 'AccessMask' and 'Principal'.")
+        principal = self._object(access, "Principal", refs)
+        if principal.table not in ("systemuser", "team"):
+            raise bad_payload("PrincipalAccess", "The principal must be a systemuser or a team.")
+        return principal, rights_mask(access["AccessMask"])
+
+    def _set_share(self, target: Ref, principal: Ref, mask: int) -> None:
+        share_id, share = self._share(target, principal)
+        if share_id is None:
+            share_id = str(uuid4())
+            row: Row = {
+                "principalobjectaccessid": share_id,
+                "objectid": target.id,
+                "objecttypecode": target.table,
+                "principalid": principal.id,
+                "principaltypecode": principal.table,
+                "accessrightsmask": mask,
+                "inheritedaccessrightsmask": 0,
+                "changedon": self.records.now(),
+            }
+            self.store.insert("principalobjectaccess", share_id, row)
+        elif share["accessrightsmask"] != mask:
+            self.store.replace(
+                "principalobjectaccess",
+                share_id,
+                {**share, "accessrightsmask": mask, "changedon": self.records.now()},
+            )
+
+    def grant_access(self, body: Json, caller: Caller, refs: Refs) -> None:
+        target = self._object(body, "Target", refs)
+        self.records.allow(caller, "Share", self.schema.tables[target.table])
+        principal, mask = self._principal_access(body, refs)
+        _, share = self._share(target, principal)
+        self._set_share(target, principal, mask | int(str(share.get("accessrightsmask", 0))))
+
+    def modify_access(self, body: Json, caller: Caller, refs: Refs) -> None:
+        target = self._object(body, "Target", refs)
+        self.records.allow(caller, "Share", self.schema.tables[target.table])
+        principal, mask = self._principal_access(body, refs)
+        self._set_share(target, principal, mask)
+
+    def revoke_access(self, body: Json, caller: Caller, refs: Refs) -> None:
+        target = self._object(body, "Target", refs)
+        self.records.allow(caller, "Share", self.schema.tables[target.table])
+        share_id, _ = self._share(target, self._object(body, "Revokee", refs))
+        if share_id is not None:
+            self.store.remove("principalobjectaccess", share_id)
+
+    def shared_with(self, target: Ref) -> Json:
+        data = self.store.tables["principalobjectaccess"]
+        accesses = []
+        for share_id in data.find("objectid", target.id):
+            share = data.rows[share_id]
+            kind = str(share["principaltypecode"])
+            accesses.append(
+                {
+                    "AccessMask": rights_text(int(str(share["accessrightsmask"]))),
+                    "Principal": {
+                        "@odata.type": f"#Microsoft.Dynamics.CRM.{kind}",
+                        "ownerid": share["principalid"],
+                        f"{kind}id": share["principalid"],
+                    },
+                }
+            )
+        return {"PrincipalAccesses": accesses}
+
+    # ------------------------------------------------ orders
+
+    def _close(self, body: Json, caller: Caller, refs: Refs, state: int) -> None:
+        close, status = body.get("OrderClose"), body.get("Status")
+        table = self.schema.tables[ORDER]
+        if not isinstance(close, dict) or not isinstance(status, int):
+            raise bad_payload("OrderClose", "The action needs 'OrderClose' and 'Status'.")
+        bound = close.get("salesorderid@odata.bind")
+        if not isinstance(bound, str):
+            raise CrmError(400, "0x80040203", "OrderClose needs 'salesorderid@odata.bind'.")
+        order_id = self.records.reference(bound, refs).id
+        order = self.store.get(ORDER, order_id)
+        assert order is not None
+        self.records.allow(caller, "Write", table)
+        if order.get("statecode") in CLOSED or order.get("statecode") not in (ACTIVE, SUBMITTED):
+            raise CrmError(400, "0x80040233", "The object is not in a valid state to perform this operation.")
+        statuses = table.columns["statuscode"]
+        if status == -1:
+            status = default_status(statuses, state)
+        if statuses.states.get(status) != state:
+            raise mismatch(table, status, state, order_id)
+        self.records.create(self.schema.tables["orderclose"], close, caller, refs)
+        self.records.write(table, order_id, {**order, "statecode": state, "statuscode": status}, caller)
+
+    def fulfill(self, body: Json, caller: Caller, refs: Refs) -> None:
+        self._close(body, caller, refs, FULFILLED)
+
+    def cancel(self, body: Json, caller: Caller, refs: Refs) -> None:
+        self._close(body, caller, refs, CANCELED)
+
+    def recalculate(self, body: Json, caller: Caller, refs: Refs) -> None:
+        if "Target" in body:
+            ref = self._object(body, "Target", refs)
+        else:
+            ref = Ref(str(body.get("entityLogicalName")), str(body.get("entityId")).lower())
+        if ref.table != ORDER:
+            raise not_implemented(f"Pricing of {ref.table}")
+        self.orders.recalculate(ref.id, caller)
+
+    def _price_lock(self, order_id: str, locked: bool, caller: Caller) -> None:
+        order = self.store.get(ORDER, order_id)
+        if order is None:
+            raise not_found(ORDER, order_id)
+        self.records.allow(caller, "Write", self.schema.tables[ORDER])
+        if order.get("statecode", ACTIVE) != ACTIVE:
+            raise CrmError(400, "0x80040233", "The object is not in a valid state to perform this operation.")
+        if bool(order.get("ispricelocked")) == locked:
+            code, word = ("0x80043b1d", "locked") if locked else ("0x80043b1e", "unlocked")
+            raise CrmError(400, code, f"This entity is already {word}.")
+        self.records.write(self.schema.tables[ORDER], order_id, {**order, "ispricelocked": locked}, caller)
+
+    def lock_pricing(self, table: Table, record_id: str, caller: Caller) -> None:
+        if table.name != ORDER:
+            raise not_implemented(f"LockSalesOrderPricing on {table.name}")
+        self._price_lock(record_id, True, caller)
+
+    def unlock_pricing(self, body: Json, caller: Caller, refs: Refs) -> None:
+        self._price_lock(str(body.get("SalesOrderId")).lower(), False, caller)
+
+    # ------------------------------------------------ functions
+
+    def function(self, name: str, arguments: Mapping[str, str], caller: Caller) -> Json:
+        """An unbound function; arguments as text, aliases already replaced."""
+        if name == "WhoAmI":
+            row = self.store.get("systemuser", caller.id) or {}
+            unit = row.get("businessunitid")
+            organization = next(iter(self.store.tables["organization"].rows))
+            return {
+                "BusinessUnitId": unit.id if isinstance(unit, Ref) else None,
+                "UserId": caller.id,
+                "OrganizationId": organization,
+            }
+        if name == "RetrieveVersion":
+            return {"Version": "9.2.24014.198"}
+        if name == "RetrieveSharedPrincipalsAndAccess":
+            return self.shared_with(self._target_argument(arguments))
+        raise CrmError(404, "0x80060888", f"Resource not found for the segment '{name}'.")
+
+    def _target_argument(self, arguments: Mapping[str, str]) -> Ref:
+        text = arguments.get("Target", "")
+        match = re.search(r"['\"]@odata\.id['\"]\s*:\s*['\"]([^'\"]+)['\"]", text)
+        if not match:
+            raise bad_request("The parameter 'Target' needs {'@odata.id': '…'}.")
+        return self.records.reference(match.group(1), {})
+
+    def bound_function(self, name: str, table: Table, row_id: str, arguments: Mapping[str, str]) -> Json:
+        if table.name not in ("systemuser", "team"):
+            raise CrmError(404, "0x80060888", f"Resource not found for the segment '{name}'.")
+        if name == "RetrieveUserPrivileges":
+            denied = self.denied(row_id)
+            names = [privilege_name(right, known) for known in self.schema.tables.values() for right in PRIVILEGES]
+            return {
+                "RolePrivileges": [
+                    {
+                        "Depth": "Global",
+                        "PrivilegeId": privilege_id(privilege),
+                        "BusinessUnitId": "00000000-0000-0000-0000-000000000000",
+                        "PrivilegeName": privilege,
+                        "RecordFilterId": "00000000-0000-0000-0000-000000000000",
+                    }
+                    for privilege in dict.fromkeys(names)
+                    if privilege not in denied
+                ]
+            }
+        if name == "RetrievePrincipalAccess":
+            target = self._target_argument(arguments)
+            denied = self.denied(row_id)
+            known = self.schema.tables[target.table]
+            held = [
+                f"{right}Access"
+                for right in PRIVILEGES
+                if right != "Create" and privilege_name(right, known) not in denied
+            ]
+            return {"AccessRights": ", ".join(held) or "None"}
+        raise CrmError(404, "0x80060888", f"Resource not found for the segment '{name}'.")
+
+
+def privilege_id(name: str) -> str:
+    return str(uuid5(NAMESPACE_OID, f"privilege {name}"))

@@ -1,0 +1,334 @@
+"""The HTTP side: who asks, faults and limits around a request, the token endpoint, the control endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import traceback
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote
+from uuid import uuid4
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from . import auth
+from .api import URL_LIMIT, Operation, Reply, dump, error_reply, relative
+from .batch import ChangeSet, parse_batch, run_batch
+from .errors import CrmError
+from .faults import Fault, Seen
+from .query import parse_prefer
+from .records import Caller
+from .snapshot import SnapshotError, public
+from .store import Ref
+
+if TYPE_CHECKING:
+    from .crm import Crm
+
+MAX_BODY = 116_850_000
+METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
+
+
+@dataclass
+class RequestLog:
+    """One HTTP request below the API's root."""
+
+    method: str
+    path: str
+    status: int = 0
+    """0: the connection was reset."""
+    operations: int = 1
+    reads: int = 0
+    writes: int = 0
+    user: str | None = None
+    parts: list[str] = field(default_factory=list)
+    """`METHOD target` of each operation, where the emulator was told to keep them."""
+
+
+def application(crm: Crm) -> Starlette:
+    """The ASGI application around an organisation."""
+    handler = _Handler(crm)
+    return Starlette(
+        routes=[
+            Route("/api/data/{rest:path}", handler, methods=METHODS),
+            Route("/{tenant}/oauth2/v2.0/token", handler.token, methods=["POST"]),
+            Route("/{tenant}/oauth2/v2.0/devicecode", handler.device_code, methods=["POST"]),
+            Route("/{tenant}/v2.0/.well-known/openid-configuration", handler.openid, methods=["GET"]),
+            Route("/_emulator/{what:path}", handler.control, methods=METHODS),
+        ]
+    )
+
+
+def reset_connection(scope: Scope) -> None:
+    """End the client's connection with RST, as a failing network does."""
+    transport: Any = scope["state"]["transport"]()
+    raw = transport.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+class _Handler:
+    def __init__(self, crm: Crm) -> None:
+        self.crm = crm
+
+    # ------------------------------------------------ the Web API
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        crm = self.crm
+        request = Request(scope, receive)
+        raw = scope["raw_path"].decode("latin-1")
+        query = scope["query_string"].decode("latin-1")
+        target = f"{raw}?{query}" if query else raw
+        log = RequestLog(request.method, target)
+        crm.requests.append(log)
+        crm.in_flight += 1
+        crm.most_in_flight = max(crm.most_in_flight, crm.in_flight)
+        try:
+            body = await request.body()
+            reply = await self._answer(scope, request, target, body, log)
+        except ClientDisconnect:
+            return
+        finally:
+            crm.in_flight -= 1
+        if reply is None:
+            reset_connection(scope)
+            return
+        log.status = reply.status
+        headers = {**reply.headers, "x-ms-service-request-id": str(uuid4()), "REQ_ID": str(uuid4())}
+        response = Response(reply.body, reply.status, headers)
+        if reply.status in (204, 304):
+            del response.headers["content-length"]
+        await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, request: Request, target: str, body: bytes, log: RequestLog) -> Reply | None:
+        """The reply, or None where the connection is to be reset."""
+        crm = self.crm
+        try:
+            if len(target) > URL_LIMIT:
+                raise CrmError(414, "0x80060888", f"The URL is longer than {URL_LIMIT} characters.")
+            if len(body) > MAX_BODY:
+                raise CrmError(413, "0x80060888", "The request is too large.")
+            user = crm.tokens.user(request.headers.get("authorization"))
+            if user is None:
+                return self._unauthorized(request)
+            log.user = user
+            path = relative(target)
+            if path is None:
+                raise CrmError(404, "0x80060888", f"Resource not found for the segment '{target}'.")
+            work = _understand(request, path, body)
+            operations = list(_flat(work))
+            log.operations = len(operations)
+            log.reads = sum(operation.method == "GET" for operation in operations)
+            log.writes = len(operations) - log.reads
+            if crm.keep_parts:
+                log.parts = [f"{operation.method} {operation.target}" for operation in operations]
+            seen = Seen(
+                request.method,
+                target,
+                log.reads,
+                log.writes,
+                isinstance(work, list),
+                lambda name: any(crm.names_order(operation, name) for operation in operations),
+            )
+            limits: AbstractContextManager[Mapping[str, str]] = (
+                crm.throttle.request(user) if crm.throttle is not None else nullcontext({})
+            )
+            with limits as extra:
+                reply = await self._faulty(request, work, user, seen, len(operations))
+                if reply is not None:
+                    reply.headers.update(extra)
+                    if crm.dop_hint is not None:
+                        reply.headers["x-ms-dop-hint"] = str(crm.dop_hint)
+                return reply
+        except CrmError as error:
+            return error_reply(error)
+
+    def _unauthorized(self, request: Request) -> Reply:
+        reply = error_reply(CrmError(401, "0x8005f101", "The requested resource requires authentication."))
+        reply.headers["WWW-Authenticate"] = (
+            f"Bearer authorization_uri={self.crm.url}/common/oauth2/authorize, resource_id={self.crm.url}/"
+        )
+        return reply
+
+    async def _faulty(
+        self, request: Request, work: Operation | list[Operation | ChangeSet], user: str, seen: Seen, count: int
+    ) -> Reply | None:
+        """Do the work between what goes wrong before and after it."""
+        faults = self.crm.faults
+        pause = faults.latency_seconds + faults.latency_per_operation * count
+        if pause:
+            await asyncio.sleep(pause)
+        before = faults.strike(seen, "expire_token", "throttle", "unavailable", "reset_before_commit")
+        if before is not None:
+            return self._before(before, request)
+        with self.crm.lock:
+            reply = self._run(request, work, user)
+        after = faults.strike(seen, "reset_after_commit", "delay_after_commit")
+        if after is not None:
+            if after.what == "reset_after_commit":
+                return None
+            await asyncio.sleep(after.seconds)
+        return reply
+
+    def _before(self, fault: Fault, request: Request) -> Reply | None:
+        if fault.what == "reset_before_commit":
+            return None
+        if fault.what == "expire_token":
+            self.crm.tokens.expire_all()
+            return self._unauthorized(request)
+        headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        if fault.what == "throttle":
+            return error_reply(
+                CrmError(
+                    429,
+                    "0x80072322",
+                    "Number of requests exceeded the limit of 6000 over time window of 300 seconds.",
+                    headers,
+                )
+            )
+        return error_reply(CrmError(503, "0x80044a00", "The service is unavailable.", headers))
+
+    def _run(self, request: Request, work: Operation | list[Operation | ChangeSet], user: str) -> Reply:
+        crm = self.crm
+        try:
+            caller = crm.caller(user, request.headers)
+            if isinstance(work, list):
+                prefer = parse_prefer(request.headers.get("prefer", ""))
+                status, body, kind = run_batch(
+                    work, lambda operation, refs: self._operate(operation, caller, refs), crm.store,
+                    prefer.continue_on_error,
+                )  # fmt: skip
+                return Reply(status, {"Content-Type": kind, "OData-Version": "4.0"}, body)
+            with crm.store.transaction():
+                return self._operate(work, caller, {})
+        except CrmError as error:
+            return error_reply(error)
+        except Exception as problem:  # an emulator's bug must look like CRM's own failure, and be found
+            crm.crashes.append(traceback.format_exc())
+            return error_reply(CrmError(500, "0x80040216", f"An unexpected error occurred. {problem!r}"))
+
+    def _operate(self, operation: Operation, caller: Caller, refs: Mapping[str, Ref]) -> Reply:
+        crm = self.crm
+        if crm.faults.waiting and crm.faults.has("error", "deadlock"):
+            seen = Seen(
+                operation.method,
+                operation.target,
+                int(operation.method == "GET"),
+                int(operation.method != "GET"),
+                False,
+                lambda name: crm.names_order(operation, name),
+            )
+            fault = crm.faults.strike(seen, "error", "deadlock")
+            if fault is not None and fault.error is not None:
+                raise fault.error
+        return crm.api.run(operation, caller, refs)
+
+    # ------------------------------------------------ tokens
+
+    async def token(self, request: Request) -> Response:
+        form = dict(parse_qsl((await request.body()).decode()))
+        try:
+            return JSONResponse(self.crm.tokens.grant(form))
+        except auth.OAuthError as error:
+            body = {"error": error.error, "error_description": error.description, "error_codes": []}
+            return JSONResponse(body, error.status)
+
+    async def device_code(self, request: Request) -> Response:
+        form = dict(parse_qsl((await request.body()).decode()))
+        return JSONResponse(self.crm.tokens.start_device_login(form, self.crm.url))
+
+    async def openid(self, request: Request) -> Response:
+        return JSONResponse(auth.openid_configuration(self.crm.url, request.path_params["tenant"]))
+
+    # ------------------------------------------------ control
+
+    async def control(self, request: Request) -> Response:
+        """`/_emulator/…`, for tests that run the emulator as a process of its own. No token needed: loopback only."""
+        crm = self.crm
+        what = unquote(request.path_params["what"]).strip("/").split("/")
+        try:
+            spec = (
+                dict(await request.json())
+                if request.method in ("POST", "PATCH", "PUT") and (await request.body())
+                else {}
+            )
+            with crm.lock:
+                answer = self._control(request.method, what, spec)
+        except (ValueError, TypeError, KeyError, SnapshotError) as problem:
+            return JSONResponse({"error": str(problem)}, 400)
+        if answer is NotImplemented:
+            return JSONResponse({"error": f"no such control: {request.method} /_emulator/{'/'.join(what)}"}, 404)
+        return Response(dump(answer), media_type="application/json")
+
+    def _control(self, method: str, what: list[str], spec: dict[str, object]) -> object:
+        crm = self.crm
+        if what == ["faults"]:
+            if method == "POST":
+                added = crm.faults.from_json(spec)
+                return added.describe() if added else {}
+            if method == "DELETE":
+                crm.faults.clear()
+            return [fault.describe() for fault in crm.faults.waiting]
+        if what == ["requests"]:
+            if method == "DELETE":
+                crm.reset_log()
+            return [asdict(log) for log in crm.requests]
+        if what == ["organization"] and method in ("POST", "PATCH"):
+            crm.organization(**spec)
+            return {}
+        if what == ["crashes"]:
+            return crm.crashes
+        if what == ["token"] and method == "POST":
+            return {"access_token": crm.token_for(spec.get("user"), lifetime=spec.get("lifetime"))}  # type: ignore[arg-type]
+        if what == ["save"] and method == "POST":
+            crm.save(str(spec["path"]))
+            return {}
+        if what[0] == "tables" and len(what) in (2, 3):
+            return self._table(method, what[1], what[2] if len(what) == 3 else None, spec)
+        return NotImplemented
+
+    def _table(self, method: str, table: str, row_id: str | None, spec: dict[str, object]) -> object:
+        crm = self.crm
+        if method == "GET":
+            return [
+                public(row) for row in crm.store.tables[table].in_order() if row_id in (None, row[crm.id_column(table)])
+            ]
+        if method == "POST" and row_id is None:
+            return {"id": crm.insert(table, spec)}
+        if row_id is None:
+            raise ValueError("the id of the row is missing")
+        if method == "PATCH":
+            crm.update(table, row_id, spec)
+        elif method == "DELETE":
+            crm.delete(table, row_id)
+        return {}
+
+
+def _understand(request: Request, path: str, body: bytes) -> Operation | list[Operation | ChangeSet]:
+    if path.partition("?")[0].strip("/") == "$batch":
+        if request.method != "POST":
+            raise CrmError(
+                405, "0x80060888", f"The requested resource does not support http method '{request.method}'."
+            )
+        return parse_batch(body, request.headers.get("content-type", ""))
+    headers = dict(request.headers.items())
+    return Operation(request.method, path, headers, body)
+
+
+def _flat(work: Operation | list[Operation | ChangeSet]) -> Iterable[Operation]:
+    if isinstance(work, Operation):
+        yield work
+        return
+    for item in work:
+        if isinstance(item, ChangeSet):
+            yield from item.operations
+        else:
+            yield item

@@ -1,0 +1,187 @@
+"""Serving an organisation: in a thread for tests (`Emulator`), or in the foreground for a command (`serve`)."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .app import application
+from .crm import Crm
+from .snapshot import Json
+from .throttle import Limits
+
+LOOPBACK = "127.0.0.1"
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 that lets the application reset its connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.app_state = {**self.app_state, "transport": lambda: self.transport}
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(crm: Crm, tls: tuple[str | Path, str | Path] | None) -> _Server:
+    config = uvicorn.Config(
+        application(crm),
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        h11_max_incomplete_event_size=1 << 18,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=1,
+        backlog=512,
+        ssl_certfile=tls[0] if tls else None,
+        ssl_keyfile=tls[1] if tls else None,
+    )
+    return _Server(config)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _url(listener: socket.socket, host: str, tls: object) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{shown}:{listener.getsockname()[1]}"
+
+
+class Emulator(Crm):
+    """A local Dataverse organisation on a loopback port, for as long as the `with` block runs.
+
+    `snapshot`: what is in it (a dict, a JSON file, or nothing but defaults). `limits`: service protection (True: the
+    documented ones). `secrets`: client secrets by client id for the token endpoint. `tls`: (certificate, key) files.
+    """
+
+    def __init__(
+        self,
+        snapshot: Json | str | Path | None = None,
+        *,
+        port: int = 0,
+        host: str = LOOPBACK,
+        tls: tuple[str | Path, str | Path] | None = None,
+        limits: Limits | bool | None = None,
+        secrets: Mapping[str, str] | None = None,
+        token_lifetime: float = 3599,
+        dop_hint: int | None = None,
+        keep_parts: bool = False,
+    ) -> None:
+        super().__init__(
+            snapshot,
+            limits=limits,
+            secrets=secrets,
+            token_lifetime=token_lifetime,
+            dop_hint=dop_hint,
+            keep_parts=keep_parts,
+        )
+        self._address = (host, port)
+        self._tls = tls
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> Emulator:
+        host, port = self._address
+        listener = _listen(host, port)
+        self.url = _url(listener, "localhost" if self._tls and host == LOOPBACK else host, self._tls)
+        self._server = _server(self, self._tls)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="emulator", daemon=True
+        )
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise RuntimeError("the emulator did not start")
+            time.sleep(0.002)
+        return self
+
+    def stop(self) -> None:
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(timeout=5)
+            self._server = self._thread = None
+
+    def __enter__(self) -> Emulator:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def serve(
+    host: str = LOOPBACK,
+    port: int = 0,
+    snapshot: Json | str | Path | None = None,
+    save_to: str | Path | None = None,
+    *,
+    latency: float = 0.0,
+    token: str | None = None,
+    on_ready: Callable[[Crm], None] | None = None,
+    **settings: Any,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then write the snapshot to `save_to`.
+
+    `on_ready` is called with the organisation once it listens: its `url` and `token` are what a client needs. `token`:
+    a bearer token to accept besides. Raises OSError where the port is taken.
+    """
+    tls = settings.pop("tls", None)
+    crm = Crm(snapshot, **settings)
+    crm.faults.latency(latency)
+    if token is not None:
+        crm.tokens.issued[token] = crm.tokens.issued[crm.token]
+        crm.token = token
+    listener = _listen(host, port)
+    crm.url = _url(listener, host, tls)
+    server = _server(crm, tls)
+
+    def leave(*_: object) -> None:
+        server.should_exit = True
+
+    previous = {
+        number: signal.signal(number, leave)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if threading.current_thread() is threading.main_thread()
+    }
+    ready = threading.Thread(target=_announce, args=(server, crm, on_ready), daemon=True)
+    ready.start()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        if save_to is not None:
+            crm.save(save_to)
+
+
+def _announce(server: _Server, crm: Crm, on_ready: Callable[[Crm], None] | None) -> None:
+    while not server.started and not server.should_exit:
+        time.sleep(0.01)
+    if on_ready is not None and server.started:
+        on_ready(crm)
