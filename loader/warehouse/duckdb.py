@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -94,17 +95,22 @@ class DuckDBWarehouse:
                 self._connection.executemany(sql, given)
 
     def insert(self, relation: str, columns: Sequence[tuple[str, str]], rows: Sequence[Row]) -> None:
-        # One list a column: DuckDB's executemany goes row by row, this is a hundred times faster.
+        # DuckDB's executemany goes row by row, and long lists as parameters are slow before version 2: one JSON text
+        # is a hundred times faster than either.
         if not rows:
             return
         names = ", ".join(quoted(name) for name, _ in columns)
-        values = ", ".join(f"unnest(cast(? as {data_type}[]))" for _, data_type in columns)
-        self.execute(f"insert into {relation} ({names}) select {values}", [list(v) for v in zip(*rows, strict=True)])
+        values = ", ".join(f"cast(r[{number}] as {data_type})" for number, (_, data_type) in enumerate(columns, 1))
+        self.execute(
+            f"insert into {relation} ({names})"
+            f""" select {values} from (select unnest(from_json(?, '[["varchar"]]')) as r)""",
+            [json.dumps(rows, default=str)],
+        )
 
     def matching(self, expression: str, values: Iterable[str]) -> Iterator[tuple[str, list[object]]]:
         given = list(values)
         if given:
-            yield f"{expression} in (select unnest(cast(? as varchar[])))", [given]
+            yield f"""{expression} in (select unnest(from_json(?, '["varchar"]')))""", [json.dumps(given)]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

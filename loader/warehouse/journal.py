@@ -872,7 +872,7 @@ def _xref_entry(result: OrderResult, before: XrefEntry | None, run_id: str, now:
 
 
 def _without_key(entry: XrefEntry) -> dict[str, object]:
-    return {name: value for name, value in asdict(entry).items() if name != "key"}
+    return {name: value for name, value in vars(entry).items() if name != "key"}
 
 
 def _run_record(row: Mapping[str, Any], numbers: Sequence[str]) -> RunRecord:
@@ -881,7 +881,9 @@ def _run_record(row: Mapping[str, Any], numbers: Sequence[str]) -> RunRecord:
 
 
 def _fitting(value: object, width: int | None) -> object:
-    """Text that a column can hold: SQL Server refuses what DuckDB takes."""
+    """Text that a column can hold: SQL Server refuses a longer one, and DuckDB half a character."""
+    if isinstance(value, str) and not value.isascii():
+        value = value.encode("utf-8", "replace").decode()
     if width is not None and isinstance(value, str) and len(value) > width:
         return value[: width - 3] + "..."
     return value

@@ -194,7 +194,7 @@ def test_attached_files_are_read(project: Path) -> None:
     )
     target = read_target(project, None, None, {})
     assert (target.attach[0].path, target.attach[0].alias, target.attach[0].read_only) == (
-        "company.duckdb",
+        str(project / "company.duckdb"),
         "company",
         True,
     )

@@ -196,6 +196,11 @@ def test_a_text_longer_than_its_column_is_cut(journal: Journal) -> None:
     assert only(journal.queue()).reason == "r" * 57 + "..."
 
 
+def test_half_a_character_does_not_lose_the_news(journal: Journal) -> None:
+    journal.record([replace(blocked(), message="\ud83d broken"), created("B")], "run-1")
+    assert [e.message for e in journal.events("run-1")] == ["? broken", None]
+
+
 # -------------------------------------------------------------------------------------------------------- retry queue
 
 
