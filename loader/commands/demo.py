@@ -89,7 +89,13 @@ class _Demo:
 
     def build(self) -> None:
         self._title("2. dbt build: staged as CRM's tables, tested")
-        arguments = ["build", "--exclude-resource-type", "unit_test", "--project-dir", str(self._invocation.project_dir)]
+        arguments = [
+            "build",
+            "--exclude-resource-type",
+            "unit_test",
+            "--project-dir",
+            str(self._invocation.project_dir),
+        ]
         if self._invocation.profiles_dir:
             arguments += ["--profiles-dir", str(self._invocation.profiles_dir)]
         if self._invocation.target:

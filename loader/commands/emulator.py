@@ -12,3 +12,17 @@ def require_emulator() -> None:
         import uvicorn  # noqa: F401
     except ImportError:
         raise UsageError("The local CRM needs the demo extra.", "pip install 'gp-to-crm[demo]'") from None
+
+
+def serve(host: str, port: int, snapshot: Path | None, output: Output) -> None:
+    """Serves the sample organisation, or a snapshot, until a signal comes; a snapshot is saved back."""
+    require_emulator()
+    from emulator import Crm
+    from emulator import serve as serve_crm
+    from sample import organisation
+
+    def announce(crm: Crm) -> None:
+        output.talk(f"CRM_URL={crm.url}\nCRM_AUTH=token\nCRM_ACCESS_TOKEN={crm.token}")
+
+    start = snapshot if snapshot and snapshot.exists() else organisation.snapshot()
+    serve_crm(host, port, start, save_to=snapshot, on_ready=announce)
