@@ -18,6 +18,7 @@
 {#- Ranges such as [2-9] are compared in binary order: in a dictionary order, they hold ² and ¼ too. -#}
 {% macro default__phone_from_gp(phone) -%}
     {%- set like = 'collate Latin1_General_BIN2 like' -%}
+    {%- set not_like = 'collate Latin1_General_BIN2 not like' -%}
     {%- set d3 = '[0-9][0-9][0-9]' -%}
     {%- set d7 = d3 ~ d3 ~ '[0-9]' -%}
     {%- set area = '[2-9][0-9][0-9]' -%}
@@ -25,7 +26,7 @@
     (
         select
             case
-                when part.typed {{ like }} '%0%' and part.typed not {{ like }} '%[^0x]%' then null
+                when part.typed {{ like }} '%0%' and part.typed {{ not_like }} '%[^0x]%' then null
                 when part.typed {{ like }} '%[0-9]e+[0-9]%' then null
                 when part.number is null or part.number = '0000000000'
                     or part.extension {{ like }} '%[^0-9]%' then {{ phone }}
@@ -54,7 +55,7 @@
                     when split.typed {{ like }} '000{{ d7 ~ d3 }}[0-9]' then left(split.typed, 10)
                 end as number,
                 case
-                    when len(split.typed) = 14 and split.typed not {{ like }} '%[^0-9]%' then right(split.typed, 4)
+                    when len(split.typed) = 14 and split.typed {{ not_like }} '%[^0-9]%' then right(split.typed, 4)
                     else split.extension
                 end as extension
             from (

@@ -27,5 +27,4 @@ phones as (
 
 select distinct belongs_to, number, phone
 from phones
-where upper(phone) like '%E+%' and phone like '%0%'
-   or upper(phone) like '%E+1%'
+where upper(phone) like '%E+%' and {{ phone_from_gp('phone') }} is null

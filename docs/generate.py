@@ -1,0 +1,214 @@
+"""Writes docs/mapping.md from the models' YAML, so that the page cannot say anything else than the models do.
+
+python docs/generate.py            write it
+python docs/generate.py --check    exit 1 if it is not up to date
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parent.parent
+PAGE = PROJECT / "docs" / "mapping.md"
+
+Yaml = dict[str, Any]
+
+HEAD = """\
+<!-- Written by docs/generate.py from the models' YAML. Change it there. -->
+# The mapping
+
+Which column of Dynamics GP ends up in which column of CRM, and by which rule. The SQL is in `models/`, one view a CRM
+table, and beside every view its YAML with one sentence a column and a unit test a rule.
+
+`dbt show --select crm_salesorder` shows staged orders; `loader explain ORDER` shows one order from GP's row to CRM's.
+"""
+
+SETTINGS = """\
+## What can be set
+
+Under `vars:` in `dbt_project.yml`, or for one run with `--vars`. A value that is not allowed stops dbt and names the
+allowed ones.
+
+| var | default | what it does |
+|---|---|---|
+| `gp_database` | `GP_CRM_GP_DATABASE`, else the target's own | the database of GP's company |
+| `gp_schema` | `dbo` (DuckDB: `gp`) | the schema of GP's tables there |
+| `gp_time_zone` | US Eastern: `{iana: …, windows: …}` | GP's zone, as DuckDB and as SQL Server names it |
+| `default_area_code` | `"000"` | put in front of a phone number without an area code; `"000"` is none |
+| `amounts` | `spec` | `reconciled` sends figures that add up: trade discount, gross amounts, discounts of whole lines |
+| `transferred` | `fully` | `partly` takes an order out of scope as soon as any quantity was transferred |
+| `nolock` | `false` | `true` reads GP's tables `with (nolock)` |
+"""
+
+RULES = """\
+## Rules
+
+- **Text**: GP's blank padding goes; blank is null. SQL never cuts a text: what is too long for CRM is the loader's to
+  cut, with a warning.
+- **Dates**: a date of the year 1900 is none. Others are midnight in GP's time zone, as UTC. Requested delivery is the
+  day after: the day is added before the conversion, so that a clock change does not move it. There is no day after
+  9999-12-31: null, and a dbt test warns.
+- **Phones**: GP's 14 digits are area code, number and extension. `60355512340567` is `603-555-1234 x567`; extension
+  0000 goes, so do an extension's leading zeros; area code 000 is none; all zeros are null. What was typed in is read
+  likewise: `(603) 555-1234 Ext. 567`. What is not a US number stays as it is, a number that a spreadsheet has eaten
+  (`6.03556E+13`) is null; a dbt test warns of both.
+- **Codes** that are looked up (customers, items, units, price levels, terms, methods, territories) match whatever their
+  case and trailing blanks. A blank code clears the column in CRM.
+- **Cross-references** (`seeds/xref/`) turn GP's status, terms and shipping methods into CRM's options. A code that is
+  missing there leaves CRM's terms or method as they are, with a warning; a missing status blocks the order.
+- **Lines**: components of kits stay out; a repeated line counts once. A line that GP does not know as an item
+  (`NONINVEN` above 0) is a write-in: it has a description and neither product nor unit.
+- **Numbers** go as GP has them. The loader rounds to CRM's precision, half away from zero, and blocks an order with a
+  value that CRM cannot hold.
+- A GP row that makes no sense never fails a view: it becomes null or is staged as it is, and a test or the loader says
+  so.
+
+## Which orders
+
+`int_sales_orders_scoped` gives every order that GP has open its `scope_reason`; CRM gets those that are `open`. GP has
+no column that says "transferred", so an order is open when it is an order (`SOPTYPE` 2), not voided, has a customer,
+is not also in history (`SOP30200`), and something is left: no sales line yet, or one with
+`QUANTITY − QTYCANCE − QTYPRINV − QTYPRORD − QTYPRBAC` other than 0. With var `transferred: partly`, it must also have
+nothing in `QTYPRINV`, `QTYPRORD` and `QTYPRBAC`. `audit_order_status` shows the verdict on each order.
+"""
+
+LOADER_RULES = """\
+The loader does the rest: `DBLOOKUP`, `DBLOOKUP2` and `DBLOOKUPCached` against CRM (each key once a run), `OR`,
+`ISERROR` and `ENDJOBFAILEDMSG` (product or unit not found blocks the order), account dependency, update against
+insert, the lines' refresh and sharing with the account's owner.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the page, or with --check only compare."""
+    parser = argparse.ArgumentParser(description="Write docs/mapping.md from the models' YAML.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page is not up to date")
+    options = parser.parse_args(argv)
+    page = mapping()
+    if options.check:
+        if PAGE.exists() and PAGE.read_text(encoding="utf-8") == page:
+            return 0
+        print("docs/mapping.md is not up to date. Run: python docs/generate.py", file=sys.stderr)
+        return 1
+    PAGE.write_text(page, encoding="utf-8")
+    return 0
+
+
+def mapping(project: Path = PROJECT) -> str:
+    """The page's text."""
+    parts = [HEAD]
+    parts += [_model(model) for model in crm_models(project)]
+    parts += [RULES, SETTINGS, _cross_references(project), _tests(project)]
+    return "\n".join(parts)
+
+
+def crm_models(project: Path = PROJECT) -> Iterator[Yaml]:
+    """The models that the loader pushes, as their YAML describes them."""
+    for path in sorted((project / "models" / "crm").glob("*.yml")):
+        yield from _read(path).get("models", [])
+
+
+def crm_meta(node: Yaml) -> Yaml:
+    """What a model or a column tells the loader."""
+    meta: Yaml = node.get("config", {}).get("meta", {}).get("crm", {})
+    return meta
+
+
+def _model(model: Yaml) -> str:
+    lines = [
+        f"## `{crm_meta(model)['table']}`, from `{model['name']}`",
+        "",
+        _one_line(model["description"]),
+        "",
+        "| CRM column | type | GP column | rule | in CRM |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [_column(column) for column in model["columns"]]
+    return "\n".join(lines) + "\n"
+
+
+def _column(column: Yaml) -> str:
+    meta = crm_meta(column)
+    gp_columns = "<br>".join(f"`{name}`" for name in meta["gp"]["columns"]) or "–"
+    cells = [
+        f"`{column['name']}`",
+        _type(column["data_type"]),
+        gp_columns,
+        meta["gp"]["rule"],
+        _in_crm(column["name"], meta),
+    ]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _type(data_type: str) -> str:
+    """The type, on both warehouses where they differ."""
+    choice = re.fullmatch(r"\{\{ '(.+)' if target.type == 'duckdb' else '(.+)' \}\}", data_type)
+    return f"{choice[2]} (DuckDB: {choice[1]})" if choice else data_type
+
+
+def _in_crm(name: str, meta: Yaml) -> str:
+    if "__" in name:
+        return "not sent"
+    notes = []
+    if lookup := meta.get("lookup"):
+        keys = " and ".join(f"`{column}`" for column in lookup["match"])
+        missing = {"block": "the order waits", "leave": "left as it is in CRM"}[lookup["missing"]]
+        notes.append(f"id of the `{lookup['table']}` by {keys}; not found: {missing}")
+    if xref := meta.get("xref"):
+        unmapped = {"block": "the order waits", "leave": "left as it is in CRM"}[xref["unmapped"]]
+        notes.append(f"unmapped code: {unmapped}")
+    if meta.get("if_absent") == "skip":
+        notes.append("only where the organisation has the column")
+    if meta.get("computed"):
+        notes.append("computed by CRM, unless in SOP mode with an integration user")
+    return "; ".join(notes) or "the value"
+
+
+def _cross_references(project: Path) -> str:
+    lines = ["## Cross-references", "", "| seed | what it does |", "|---|---|"]
+    for path in sorted((project / "seeds").rglob("*.yml")):
+        lines += [f"| `{seed['name']}` | {_one_line(seed['description'])} |" for seed in _read(path)["seeds"]]
+    return "\n".join(lines) + "\n"
+
+
+def _tests(project: Path) -> str:
+    """The formulas and business rules, and the unit tests that hold them."""
+    covered: dict[str, list[str]] = {}
+    for path in sorted((project / "models").rglob("*.yml")):
+        for test in _read(path).get("unit_tests", []):
+            for rule in test.get("config", {}).get("meta", {}).get("covers", []):
+                covered.setdefault(rule, []).append(f"`{test['name']}` ({test['model']})")
+    lines = [
+        "## Formulas and business rules, and their unit tests",
+        "",
+        "`dbt test --select test_type:unit` runs them, on both warehouses.",
+        "",
+        "| formula or rule | unit tests |",
+        "|---|---|",
+    ]
+    lines += [f"| {rule} | {'<br>'.join(tests)} |" for rule, tests in sorted(covered.items(), key=_formulas_first)]
+    return "\n".join(lines) + "\n\n" + LOADER_RULES
+
+
+def _formulas_first(item: tuple[str, list[str]]) -> tuple[bool, str]:
+    return (not item[0].isupper(), item[0])
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _read(path: Path) -> Yaml:
+    content: Yaml = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
+
+
+if __name__ == "__main__":
+    sys.exit(main())

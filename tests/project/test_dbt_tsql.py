@@ -1,0 +1,90 @@
+"""What dbt compiles for SQL Server is T-SQL that SQL Server 2017 takes, checked without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tsql_rules
+from conftest import Dbt
+
+REFUSED = {
+    "boolean_literal": "select a from t where a = true",
+    "concatenation_by_pipes": "select a || b as c from t",
+    "double_colon_cast": "select a::int as b from t",
+    "limit": "select a from t limit 1",
+    "qualify": "select a from t qualify row_number() over (order by a) = 1",
+    "grouping_by_number": "select a, count(*) as n from t group by 1",
+    "order_by_outside_of_a_window": "select a from t order by a",
+    "nested_with": "select a from (with x as (select a from t) select a from x) as y",
+    "is_distinct_from": "select a from t where a is distinct from b",
+    "trim_of_given_characters": "select trim('x' from a) as b from t",
+    "function_of_a_later_version": "select greatest(a, b) as c from t",
+    "function_of_another_dialect": "select split_part(a, 'x', 1) as c from t",
+    "string_split_with_ordinals": "select value from string_split('a,b', ',', 1)",
+    "condition_as_a_value": "select a = b as same from t",
+    "condition_without_comparison": "select a from t where is_open",
+    "row_comparison": "select a from t where (a, b) in (select a, b from u)",
+    "interval_or_date_literal": "select dateadd(day, 1, date '2024-01-01') as b from t",
+    "join_using": "select a from t inner join u using (a)",
+    "ilike": "select a from t where a ilike 'x%'",
+    "filtered_aggregate": "select count(*) filter (where a = 1) as n from t",
+    "nulls_first_or_last": "select row_number() over (order by a nulls last) as n from t",
+    "reserved_alias": "select a as percent from t",
+    "unnamed_column": "select a, count(*) from t group by a",
+}
+
+TAKEN = """
+    with x as (select a, 'true || limit 1' as label from t where a = 1 and b like '%false%')
+    select x.a, case when x.a > 1 then 1 else 0 end as is_more, upper(rtrim(x.label)) collate database_default as label,
+        row_number() over (partition by x.a order by x.label desc) as n, (select max(u.a) from u) as newest, ltrim(x.a) as b
+    from x left join u on x.a = u.a
+    where not exists (select 1 from v where v.a = x.a) and (x.a = 1 or x.a is null)
+    group by x.a, x.label
+    having count(*) > 1
+"""
+
+
+@pytest.mark.parametrize("rule", tsql_rules.RULES)
+def test_every_rule_catches_its_construct(rule: str) -> None:
+    found = tsql_rules.breaches(REFUSED[rule], {rule: tsql_rules.RULES[rule]})
+    assert found, f"{rule} lets through: {REFUSED[rule]}"
+
+
+def test_the_rules_let_good_sql_through() -> None:
+    assert tsql_rules.breaches(TAKEN) == []
+
+
+def test_models_and_tests_compile_to_sql_that_sql_server_2017_takes(on_sqlserver: Dbt) -> None:
+    sql = on_sqlserver.compiled
+    assert {"models/crm/crm_salesorder.sql", "models/crm/crm_salesorderdetail.sql"} <= sql.keys()
+    assert {name: tsql_rules.breaches(text) for name, text in sql.items() if tsql_rules.breaches(text)} == {}
+
+
+def test_every_setting_compiles_to_sql_that_sql_server_2017_takes(bare_project: Path, tmp_path: Path) -> None:
+    settings = "{amounts: reconciled, transferred: partly, nolock: true, default_area_code: 603, gp_database: TWO}"
+    dbt = Dbt(tmp_path, bare_project).succeed(
+        *("compile", "--target", "sqlserver", "--no-introspect", "--no-populate-cache"),
+        *("--vars", settings, "--exclude", "path:models/journal"),
+    )
+    sql = dbt.compiled
+    assert {name: tsql_rules.breaches(text) for name, text in sql.items() if tsql_rules.breaches(text)} == {}
+    assert '"TWO"."dbo"."SOP10100" with (nolock)' in sql["models/staging/gp/stg_gp__sales_orders.sql"]
+    assert "'603-'" in sql["models/crm/crm_salesorder.sql"]
+
+
+def test_gp_is_only_read_with_hints_when_that_is_set(on_sqlserver: Dbt) -> None:
+    assert not [name for name, text in on_sqlserver.compiled.items() if "nolock" in text]
+
+
+def test_joins_between_gp_tables_leave_gps_key_columns_bare(on_sqlserver: Dbt) -> None:
+    """A function around a key would keep SQL Server off GP's index."""
+    staging = on_sqlserver.compiled["models/staging/gp/stg_gp__sales_order_lines.sql"]
+    assert "SOPNUMBE as document_number" in staging
+    scoped = on_sqlserver.compiled["models/intermediate/int_sales_orders_scoped.sql"]
+    assert "on orders.document_number = lines.document_key" in scoped
+
+
+def test_gps_text_meets_this_projects_text_in_one_collation(on_sqlserver: Dbt) -> None:
+    orders = on_sqlserver.compiled["models/crm/crm_salesorder.sql"]
+    assert "upper(rtrim(orders.payment_terms)) collate database_default = payment_terms.code_key" in orders
