@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from loader.commands.check import Finding
     from loader.commands.plan import PlanReport
     from loader.commands.push import PushReport
+    from loader.sync.diff import Change
     from loader.sync.plan import OrderPlan
     from loader.warehouse.journal import QueueEntry, RunRecord
 
@@ -40,17 +41,23 @@ def order_lines(plan: OrderPlan) -> Iterator[str]:
     if not plan.writes:
         return
     for change in (*plan.header, *plan.state):
-        yield f"    {change.column}: {_value(change.before)} → {_value(change.after)}"
+        yield f"    {_change(change, plan.action)}"
     for line in plan.lines:
         sign, colour = _SIGNS[line.action]
         key = ", ".join(str(part) for part in line.key)
         if line.action == "delete":
             yield click.style(f"    {sign} line {key}", fg=colour)
             continue
-        shown = ", ".join(f"{c.column}: {_value(c.before)} → {_value(c.after)}" for c in line.changes)
+        shown = ", ".join(_change(change, line.action) for change in line.changes)
         yield click.style(f"    {sign} line {key}", fg=colour) + f" {shown}"
     if plan.share:
         yield f"    shared with {plan.share[0]} {plan.share[1]}"
+
+
+def _change(change: Change, action: str) -> str:
+    """old → new; of something new only the value."""
+    before = "" if action == "create" else f"{_value(change.before)} → "
+    return f"{change.column}: {before}{_value(change.after)}"
 
 
 def push_lines(report: PushReport) -> Iterator[str]:

@@ -69,8 +69,8 @@ def desired(
 ) -> tuple[Desired | None, tuple[Obstacle, ...], tuple[Warning, ...]]:
     """What CRM should hold for a staged order, or the obstacles that keep it back; warnings either way."""
     notes = _Notes()
-    lines = tuple(_desired_row(line, binding.lines, index, notes, _line_name(line, binding)) for line in staged.lines)
     header = _desired_row(staged.row, binding, index, notes, "")
+    lines = tuple(_desired_row(line, binding.lines, index, notes, _line_name(line, binding)) for line in staged.lines)
     if notes.obstacles:
         return None, tuple(notes.obstacles), tuple(notes.warnings)
     record = Desired(header.values, header.state, lines, _owner(staged.row, binding.model, index))

@@ -28,6 +28,7 @@ SCHEMA_VERSION = 1
 LOCK_NAME = "push"
 
 QueueState = Literal["open", "held", "ignored", "resolved"]
+WAITING: tuple[QueueState, ...] = ("open", "held", "ignored")
 Action = Literal["create", "update", "unchanged", "skip", "block"]
 Outcome = Literal["created", "updated", "unchanged", "skipped", "blocked", "failed"]
 RunOutcome = Literal["running", "ok", "blocked", "error", "interrupted", "died"]
@@ -534,9 +535,9 @@ class Journal:
 
     # --------------------------------------------------------------------------------------- retry queue
 
-    def queue(self, states: Iterable[QueueState] | None = None) -> list[QueueEntry]:
-        """The queue's entries, longest waiting first; without `states` all but the resolved."""
-        wanted = set(states) if states is not None else {"open", "held", "ignored"}
+    def queue(self, states: Iterable[QueueState] | None = WAITING) -> list[QueueEntry]:
+        """The queue's entries, longest waiting first; those not resolved, or in `states`, or (None) all."""
+        wanted = {*WAITING, "resolved"} if states is None else set(states)
         rows = self._query("retry_queue", f"select {_QUEUE_COLUMNS} from {{retry_queue}}")
         entries = [entry for entry in map(_queue_entry, rows) if entry.state in wanted]
         return sorted(entries, key=lambda e: (e.first_failed_at or dt.datetime.max, e.table, e.key))

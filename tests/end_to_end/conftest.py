@@ -1,0 +1,183 @@
+"""The sample company built once; each test gets a copy of it, a local CRM of its own and the loader's command line."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from filelock import FileLock
+
+from emulator import Emulator
+from loader.cli import run_command
+from loader.commands.build import run_dbt
+from loader.profile import read_target
+from loader.run import Run
+from loader.warehouse.connection import Warehouse, connect
+from sample import company, organisation
+from sample.verify import Verification, staged, verify
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Ended:
+    """How a command ended. `data` and `error` are its JSON envelope's."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.stdout)
+        return content
+
+    @property
+    def data(self) -> dict[str, Any]:
+        content: dict[str, Any] = self.envelope["data"]
+        return content
+
+    @property
+    def error(self) -> dict[str, Any]:
+        content: dict[str, Any] = self.envelope["error"]
+        return content
+
+    @property
+    def orders(self) -> dict[str, int]:
+        content: dict[str, int] = self.data["orders"]
+        return content
+
+    def result(self, order: str) -> dict[str, Any]:
+        rows = self.data.get("results") or self.data.get("plans") or []
+        found: dict[str, Any] = next(row for row in rows if row["order"] == order)
+        return found
+
+
+@dataclass
+class Workbench:
+    """A warehouse file with the sample company staged, a local CRM, and the loader between them."""
+
+    path: Path
+    target_path: Path
+    crm: Emulator
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("CRM_", "GP_CRM_", "DBT_"))},
+            "GP_CRM_DUCKDB_PATH": str(self.path),
+            "DBT_TARGET_PATH": str(self.target_path),
+            "CRM_URL": self.crm.url,
+            "CRM_AUTH": "token",
+            "CRM_ACCESS_TOKEN": self.crm.token,
+            **self.settings,
+        }
+
+    def start(self, *arguments: str, json_output: bool = True) -> subprocess.Popen[str]:
+        """The loader as a process of its own, for signals and sudden death."""
+        flags = ["--json"] if json_output else []
+        return subprocess.Popen(
+            [sys.executable, "-m", "loader", *arguments, *flags],
+            cwd=PROJECT,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def loader(self, *arguments: str, json_output: bool = True) -> Ended:
+        """Runs a command to its end, in this process."""
+        flags = ["--project-dir", str(PROJECT), *(["--json"] if json_output else [])]
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.environ, clear=True),
+            redirect_stdout(stdout),
+            redirect_stderr(stderr),
+        ):
+            exit_code = run_command([*arguments, *flags])
+        return Ended(exit_code, stdout.getvalue(), stderr.getvalue())
+
+    def run(self, for_run: bool = False, **environ: str) -> Run:
+        """The loader's parts in this process."""
+        return Run(PROJECT, environ={**self.environ, **environ}, for_run=for_run)
+
+    def warehouse(self) -> Warehouse:
+        return connect(read_target(PROJECT, None, None, self.environ), for_run=True)
+
+    def query(self, sql: str, *params: object) -> list[tuple[object, ...]]:
+        warehouse = self.warehouse()
+        try:
+            return warehouse.query(sql, params)
+        finally:
+            warehouse.close()
+
+    def execute(self, sql: str, *params: object) -> int:
+        """A change in GP or in the journal."""
+        warehouse = self.warehouse()
+        try:
+            return warehouse.execute(sql, params)
+        finally:
+            warehouse.close()
+
+    def verify(self, apart: set[str] | frozenset[str] = frozenset()) -> Verification:
+        """CRM against every staged order that is not named in `apart`, value by value."""
+        with self.run() as run:
+            model = run.contract.models[0]
+            assert model.children is not None
+            query = run.warehouse.query
+            headers = list(staged(query, model.relation, [column.name for column in model.columns]))
+            lines = list(staged(query, model.children.relation, [column.name for column in model.children.columns]))
+            expected = set(run.keys(model)) - apart
+            return verify(headers, lines, self.crm, expected, run.organization.keeps_amounts)
+
+
+@dataclass(frozen=True)
+class Built:
+    path: Path
+    target_path: Path
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Built:
+    """The sample company staged by dbt, once for all test processes."""
+    root = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    folder = root / "sample_company"
+    with FileLock(root / "sample_company.lock"):
+        if not (folder / "built").exists():
+            folder.mkdir()
+            environ = {"GP_CRM_DUCKDB_PATH": str(folder / "sample.duckdb"), "DBT_TARGET_PATH": str(folder / "target")}
+            warehouse = connect(read_target(PROJECT, None, None, {**os.environ, **environ}), for_run=True, create=True)
+            company.load(warehouse)
+            warehouse.close()
+            arguments = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"]
+            exit_code, output = run_dbt([*arguments, "--project-dir", str(PROJECT)], environ)
+            assert exit_code == 0, output
+            (folder / "built").touch()
+    return Built(folder / "sample.duckdb", folder / "target")
+
+
+@pytest.fixture
+def bench(built: Built, tmp_path: Path) -> Iterator[Workbench]:
+    """SOP mode on, the caller an integration user."""
+    with ExitStack() as stack:
+        yield open_bench(stack, built, tmp_path)
+
+
+def open_bench(stack: ExitStack, built: Built, folder: Path, **emulator: Any) -> Workbench:
+    """A workbench with a CRM of one's own making."""
+    path = folder / "sample.duckdb"
+    shutil.copy(built.path, path)
+    crm = stack.enter_context(Emulator(**{"snapshot": organisation.snapshot(), **emulator}))
+    return Workbench(path, built.target_path, crm)
