@@ -125,7 +125,8 @@ class Api:
         """Do one operation. Raises CrmError; what it wrote until then is undone by the caller's transaction."""
         path, _, query = operation.target.partition("?")
         pairs = query_pairs(query)
-        segments = list(split_outside(path.strip("/"), "/"))
+        path = path.strip("/")
+        segments = path.split("/") if "'" not in path else list(split_outside(path, "/"))
         if segments == [""]:
             return self._service_document(operation)
         first = unquote(segments[0])
@@ -171,8 +172,7 @@ class Api:
         if len(rest) == 1 and rest[0].startswith(NAMESPACE) and action is not None:
             if operation.method != "POST":
                 raise method_not_allowed(operation.method)
-            answer = action(table, self._body(operation, table), caller, refs)
-            return self._action_reply(name, answer)
+            return self._action_reply(name, action(table, self._body(operation, table), caller, refs))
         raise no_such_segment(rest[0])
 
     def _action_reply(self, name: str, answer: Json | None) -> Reply:
@@ -336,9 +336,7 @@ class Api:
             return self._bound(operation, table, row_id, name[len(NAMESPACE) :], key, rest[1:], pairs, caller)
         if name in table.collections:
             return self._collection(operation, table, row_id, row, name, key, rest[1:], pairs, caller, refs)
-        if name in table.lookups and (rest[1:] == ["$ref"] or (operation.method == "GET" and name not in table.columns)):
-            return self._lookup(operation, table, row_id, row, name, rest[1:], pairs, caller, refs)
-        if name in table.lookups and operation.method == "GET":
+        if name in table.lookups and (rest[1:] == ["$ref"] or operation.method == "GET"):
             return self._lookup(operation, table, row_id, row, name, rest[1:], pairs, caller, refs)
         column = table.by_api_name.get(name)
         if column is None or key is not None:

@@ -7,7 +7,7 @@ import socket
 import struct
 import traceback
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .crm import Crm
 
 MAX_BODY = 116_850_000
+_NO_HEADERS: dict[str, str] = {}
 METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
 
 
@@ -66,13 +67,15 @@ def application(crm: Crm) -> Starlette:
     )
 
 
-def reset_connection(scope: Scope) -> None:
+async def reset_connection(scope: Scope, receive: Receive) -> None:
     """End the client's connection with RST, as a failing network does."""
     transport: Any = scope["state"]["transport"]()
     raw = transport.get_extra_info("socket")
     if raw is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class _Handler:
@@ -99,7 +102,7 @@ class _Handler:
         finally:
             crm.in_flight -= 1
         if reply is None:
-            reset_connection(scope)
+            await reset_connection(scope, receive)
             return
         log.status = reply.status
         headers = {**reply.headers, "x-ms-service-request-id": str(uuid4()), "REQ_ID": str(uuid4())}
@@ -138,9 +141,7 @@ class _Handler:
                 isinstance(work, list),
                 lambda name: any(crm.names_order(operation, name) for operation in operations),
             )
-            limits: AbstractContextManager[Mapping[str, str]] = (
-                crm.throttle.request(user) if crm.throttle is not None else nullcontext({})
-            )
+            limits = crm.throttle.request(user) if crm.throttle is not None else nullcontext(_NO_HEADERS)
             with limits as extra:
                 reply = await self._faulty(request, work, user, seen, len(operations))
                 if reply is not None:

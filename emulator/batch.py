@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from uuid import uuid4
 
 from .api import Operation, Reply, error_reply, relative
@@ -122,14 +123,13 @@ def _parts(body: bytes, boundary: str) -> Iterable[tuple[dict[str, str], bytes]]
         yield _headers(head), content
 
 
+@lru_cache(maxsize=4096)
 def _headers(head: bytes) -> dict[str, str]:
     headers = {}
     for line in head.decode("utf-8", "replace").split("\r\n"):
         name, found, value = line.partition(":")
         if not found or "\n" in line:
-            raise bad_request(
-                f"The message header '{line}' is invalid. The header value must be of the format 'name: value', ended by CR LF."
-            )
+            raise bad_request(f"The message header '{line}' is invalid: expected 'name: value', ended by CR LF.")
         headers[name.strip().lower()] = value.strip()
     return headers
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -22,7 +21,7 @@ from .reader import Reader
 from .records import Caller, Records
 from .store import Ref, Row
 from .throttle import Limits, Throttle
-from .values import instant
+from .values import Clock
 
 
 class PublicRow(dict[str, Any]):
@@ -56,7 +55,7 @@ class Crm:
         self.lock = RLock()
         self.url = "http://127.0.0.1"
         self.reader = Reader(self.schema, self.store)
-        self.records = Records(self.reader, lambda: instant(datetime.now(timezone.utc)))
+        self.records = Records(self.reader, Clock())
         book, order_rules = orders.install(self.records)
         self.queries = Queries(self.reader, self.api_url)
         actions = Actions(self.records, book, order_rules, self.denied)
@@ -153,7 +152,7 @@ class Crm:
         with self.lock:
             old = self.store.tables[table].rows[row_id.lower()]
             row: Row = {**old, **snapshot.stored_values(self.schema.tables[table], values)}
-            kept = {name: value for name, value in row.items() if value is not None}
+            kept: Row = {name: value for name, value in row.items() if value is not None}
             self.store.replace(table, row_id.lower(), kept)
 
     def delete(self, table: str, row_id: str) -> None:

@@ -37,9 +37,15 @@ class OrderBook:
         self.store = records.store
         self.schema = records.schema
         self._random = random.Random(1)
+        self._known: tuple[Row, Organization] = ({}, self._read({}))
 
     def organization(self) -> Organization:
         row = next(iter(self.store.tables["organization"].rows.values()))
+        if row is not self._known[0]:
+            self._known = (row, self._read(row))
+        return self._known[1]
+
+    def _read(self, row: Row) -> Organization:
         return Organization(
             sop=bool(row.get("issopintegrationenabled")),
             built_in_pricing=bool(row.get("oobpricecalculationenabled", True)),
@@ -274,7 +280,7 @@ class LineRules:
         self._open(order)
 
     def deleted(self, row_id: str, old: Row, caller: Caller) -> None:
-        order_id, order = self._order(old)
+        order_id, _ = self._order(old)
         organization = self.book.organization()
         if not (organization.sop and caller.integration):
             self.book.total(order_id, caller)

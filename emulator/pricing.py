@@ -27,19 +27,19 @@ def line_amounts(line: Row, unit_price: Decimal | None, scale: int, discount_met
     if discount_method == PER_UNIT:
         discount = round_half_away(discount * quantity, scale)
     extended = base - amount(line, "volumediscountamount") - discount + amount(line, "tax")
-    return {"baseamount": base, "extendedamount": round_half_away(extended, scale)}
+    return {"baseamount": base, "extendedamount": extended}
 
 
 def line_discount(line: Row, scale: int, discount_method: int) -> Decimal:
     discount = amount(line, "manualdiscountamount")
     if discount_method == PER_UNIT:
-        discount = discount * amount(line, "quantity")
-    return round_half_away(discount, scale)
+        discount = round_half_away(discount * amount(line, "quantity"), scale)
+    return discount
 
 
 def order_amounts(order: Row, lines: Iterable[Row], scale: int, discount_method: int) -> dict[str, Value]:
     """The totals of a header from its lines, discount, discount percentage and freight."""
-    items = tax = discounts = ZERO
+    items = tax = discounts = round_half_away(ZERO, scale)
     failed = False
     for line in lines:
         line_tax = amount(line, "tax")
@@ -50,13 +50,12 @@ def order_amounts(order: Row, lines: Iterable[Row], scale: int, discount_method:
     percentage = amount(order, "discountpercentage")
     discount = amount(order, "discountamount") + round_half_away(items * percentage / 100, scale)
     less_freight = items - discount
-    total = less_freight + amount(order, "freightamount") + tax
     return {
-        "totallineitemamount": round_half_away(items, scale),
-        "totaltax": round_half_away(tax, scale),
-        "totallineitemdiscountamount": round_half_away(discounts, scale),
-        "totaldiscountamount": round_half_away(discount, scale),
-        "totalamountlessfreight": round_half_away(less_freight, scale),
-        "totalamount": round_half_away(total, scale),
+        "totallineitemamount": items,
+        "totaltax": tax,
+        "totallineitemdiscountamount": discounts,
+        "totaldiscountamount": discount,
+        "totalamountlessfreight": less_freight,
+        "totalamount": less_freight + amount(order, "freightamount") + tax,
         "pricingerrorcode": DETAIL_ERROR if failed else NO_ERROR,
     }

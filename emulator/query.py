@@ -115,7 +115,8 @@ def parse_options(
         elif name == "$top":
             if not re.fullmatch(r"\d+", value):
                 raise bad_request(
-                    f"Invalid value '{value}' for $top query option found. The $top query option requires a non-negative integer value."
+                    f"Invalid value '{value}' for $top query option found. The $top query option "
+                    "requires a non-negative integer value."
                 )
             options.top = int(value)
         elif name == "$count":
@@ -259,11 +260,8 @@ class Queries:
     def projection(self, table: Table, options: Options, prefer: Preferences, many: bool) -> Callable[[Row], Json]:
         """The function that makes a row's JSON object."""
         columns = self.selected(table, options.select)
-        plain = [
-            (column.api_name, column.name)
-            for column in columns
-            if not column.is_lookup and self.reader.is_stored(column)
-        ]
+        plain = [column for column in columns if not column.is_lookup and self.reader.is_stored(column)]
+        names, stored = [column.api_name for column in plain], [column.name for column in plain]
         lookups = [
             (column.api_name, column.name) for column in columns if column.is_lookup and self.reader.is_stored(column)
         ]
@@ -276,8 +274,7 @@ class Queries:
         def project(row: Row) -> Json:
             get = row.get
             item: Json = {"@odata.etag": f'W/"{row[VERSION]}"'}
-            for name, column in plain:
-                item[name] = get(column)
+            item.update(zip(names, map(get, stored), strict=True))
             for name, column in lookups:
                 ref = get(column)
                 item[name] = ref.id if ref is not None else None  # type: ignore[union-attr]
@@ -450,7 +447,7 @@ class Queries:
                     value = read(current) if current is not None else None
                     return (0, 0) if value is None else (1, fold(value))
 
-                ordered.sort(key=key, reverse=descending)  # type: ignore[arg-type]
+                ordered.sort(key=key, reverse=descending)
             return ordered
 
         return sort

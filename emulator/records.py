@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 from uuid import uuid4
 
@@ -71,6 +72,17 @@ def split_resource(text: str) -> tuple[str, str | None]:
     return name, key[:-1]
 
 
+@lru_cache(maxsize=65536)
+def _address(text: str) -> tuple[str, str]:
+    """`/accounts(…)`, with or without the service's root → the set and what is in the parentheses."""
+    path = re.sub(r"^https?://[^/]+", "", text.strip())
+    path = re.sub(r"^/?api/data/v[\d.]+/", "", path).strip("/")
+    name, key = split_resource(path)
+    if key is None:
+        raise bad_request(f"The URI '{text}' does not name a record.", "0x80060888")
+    return name, key
+
+
 class Records:
     """Creates, updates and deletes rows as CRM would."""
 
@@ -82,6 +94,7 @@ class Records:
         self.rules: dict[str, Rules] = {}
         self._specs: dict[str, dict[str, Spec]] = {}
         self._coercers: dict[tuple[str, str], Coercer] = {}
+        self._scales: tuple[Row, Row, Scales] = ({}, {}, Scales(2, 2))
 
     # ------------------------------------------------ addressing
 
@@ -152,7 +165,7 @@ class Records:
 
     def existing(self, table: Table, key: str, *, in_url: bool = True) -> str:
         """The id of the row a key means, or the refusal that there is none."""
-        row_id, columns = self.resolve(table, key, in_url=in_url)
+        row_id, _ = self.resolve(table, key, in_url=in_url)
         if row_id is None:
             raise CrmError(
                 404,
@@ -165,15 +178,12 @@ class Records:
 
     def reference(self, text: str, refs: Mapping[str, Ref]) -> Ref:
         """`/accounts(id)`, a whole URL, an alternate key or `$1` → the row meant; it must exist."""
-        text = text.strip()
         if text.startswith("$"):
-            return content_reference(text, refs)
-        path = re.sub(r"^https?://[^/]+", "", text)
-        path = re.sub(r"^/?api/data/v[\d.]+/", "", path).strip("/")
-        name, key = split_resource(path)
-        if key is None:
-            raise bad_request(f"The URI '{text}' does not name a record.", "0x80060888")
+            return content_reference(text.strip(), refs)
+        name, key = _address(text)
         table = self.reader.table_of_set(name)
+        if key in self.store.tables[table.name].rows:
+            return Ref(table.name, key)
         return Ref(table.name, self.existing(table, key, in_url=False))
 
     # ------------------------------------------------ bodies
@@ -186,22 +196,23 @@ class Records:
             found = self._coercers[key] = coercer(column, entity_set)
         return found
 
-    def scales(self, row: Mapping[str, Value]) -> Scales:
-        currency = self.reader.currency(dict(row) if not isinstance(row, dict) else row)
+    def scales(self, row: Row) -> Scales:
+        currency = self.reader.currency(row)
         organization = next(iter(self.store.tables["organization"].rows.values()))
-        return Scales(
-            int(str(currency.get("currencyprecision", 2))), int(str(organization.get("pricingdecimalprecision", 2)))
-        )
+        if currency is not self._scales[0] or organization is not self._scales[1]:
+            scales = Scales(
+                int(str(currency.get("currencyprecision", 2))), int(str(organization.get("pricingdecimalprecision", 2)))
+            )
+            self._scales = (currency, organization, scales)
+        return self._scales[2]
 
-    def read_body(
-        self, table: Table, body: object, mode: str, old: Mapping[str, Value], refs: Mapping[str, Ref]
-    ) -> Body:
+    def read_body(self, table: Table, body: object, mode: str, old: Row, refs: Mapping[str, Ref]) -> Body:
         """Understand a body; refuses what the table does not declare, drops what the mode does not allow."""
         if not isinstance(body, Mapping):
             raise bad_payload(table.entity_set, "The body is not a JSON object.")
         result = Body()
         specs = self._specs_of(table)
-        row: Mapping[str, Value] = old
+        row = old
         bound = body.get("transactioncurrencyid@odata.bind")
         if mode == "create" and isinstance(bound, str) and "transactioncurrencyid" in table.columns:
             row = {"transactioncurrencyid": self.reference(bound, refs)}
@@ -403,10 +414,10 @@ class Records:
             row["createdon"], row["overriddencreatedon"] = row["overriddencreatedon"], now
         if "ownerid" in columns and columns["ownerid"].create and row.get("ownerid") is None:
             row["ownerid"] = who
-        if "transactioncurrencyid" in columns and columns["transactioncurrencyid"].type == "Lookup":
-            if row.get("transactioncurrencyid") is None and columns["transactioncurrencyid"].create:
-                currency = self.reader.base_currency()
-                row["transactioncurrencyid"] = Ref("transactioncurrency", str(currency["transactioncurrencyid"]))
+        currency = columns.get("transactioncurrencyid")
+        if currency is not None and currency.is_lookup and currency.create and row.get(currency.name) is None:
+            base = self.reader.base_currency()
+            row[currency.name] = Ref("transactioncurrency", str(base["transactioncurrencyid"]))
 
     def _initial_state(self, table: Table, row: Row, row_id: str) -> None:
         state = row.get("statecode", 0)
@@ -459,7 +470,7 @@ class Records:
             rules.updated(row_id, old, changes, caller)
 
     def write(self, table: Table, row_id: str, row: Mapping[str, Value], caller: Caller) -> None:
-        new = {name: value for name, value in row.items() if value is not None}
+        new: Row = {name: value for name, value in row.items() if value is not None}
         if "modifiedon" in table.columns:
             new["modifiedon"] = self.now()
             new["modifiedby"] = Ref("systemuser", caller.id)
@@ -511,7 +522,7 @@ class Records:
                 if relationship.on_delete == "Cascade":
                     self._remove(other_table, other, row, caller)
                 else:
-                    kept = {name: value for name, value in row.items() if name != relationship.column}
+                    kept: Row = {name: value for name, value in row.items() if name != relationship.column}
                     self.store.replace(other_table.name, other, kept)
         shares = self.store.tables["principalobjectaccess"]
         for share in shares.find("objectid", row_id) if shares.rows else ():

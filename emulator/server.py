@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import threading
@@ -31,14 +32,34 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to whoever runs it."""
+    """Leaves signals to whoever runs it, and stops within a blink: tests start hundreds."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def main_loop(self) -> None:
+        tick = 0
+        while not await self.on_tick(tick):
+            tick = (tick + 1) % 864_000
+            await asyncio.sleep(0.02)
 
-def _server(crm: Crm, tls: tuple[str | Path, str | Path] | None) -> _Server:
+
+class _ThrowawayServer(_Server):
+    """Stops without waiting for anyone."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        for connection in list(self.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+
+
+def _server(crm: Crm, tls: tuple[str | Path, str | Path] | None, kind: type[_Server] = _Server) -> _Server:
     config = uvicorn.Config(
         application(crm),
         http=_Protocol,
@@ -54,7 +75,7 @@ def _server(crm: Crm, tls: tuple[str | Path, str | Path] | None) -> _Server:
         ssl_certfile=tls[0] if tls else None,
         ssl_keyfile=tls[1] if tls else None,
     )
-    return _Server(config)
+    return kind(config)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -111,7 +132,7 @@ class Emulator(Crm):
         host, port = self._address
         listener = _listen(host, port)
         self.url = _url(listener, "localhost" if self._tls and host == LOOPBACK else host, self._tls)
-        self._server = _server(self, self._tls)
+        self._server = _server(self, self._tls, _ThrowawayServer)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, name="emulator", daemon=True
         )

@@ -39,6 +39,10 @@ def fold(value: Value) -> Key:
     return value
 
 
+def _sequence(item: tuple[str, Row]) -> int:
+    return item[1][SEQUENCE]  # type: ignore[return-value]
+
+
 class Deleted(NamedTuple):
     id: str
     version: int
@@ -56,7 +60,7 @@ class TableData:
 
     def in_order(self) -> Iterator[Row]:
         if not self._sorted:
-            self.rows = dict(sorted(self.rows.items(), key=lambda item: item[1][SEQUENCE]))  # type: ignore[arg-type, return-value]
+            self.rows = dict(sorted(self.rows.items(), key=_sequence))
             self._sorted = True
         return iter(self.rows.values())
 

@@ -7,6 +7,7 @@ Stored values: str (text, GUIDs in lower case, instants as `2026-01-31T05:00:00Z
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
@@ -87,6 +88,20 @@ def parse_date(text: str) -> str | None:
         return datetime.fromisoformat(text).date().isoformat() if DATE.fullmatch(text) else None
     except ValueError:
         return None
+
+
+class Clock:
+    """The current second as CRM writes it."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._text = ""
+
+    def __call__(self) -> str:
+        second = int(time.time())
+        if second != self._second:
+            self._second, self._text = second, instant(datetime.fromtimestamp(second, timezone.utc))
+        return self._text
 
 
 def instant(moment: datetime) -> str:

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from web_api import Client, organisation
+
+from emulator import Emulator
+
+
+@pytest.fixture
+def crm() -> Iterator[Emulator]:
+    with Emulator(organisation()) as running:
+        yield running
+        assert running.crashes == []
+
+
+@pytest.fixture
+def client(crm: Emulator) -> Client:
+    return Client(crm)
