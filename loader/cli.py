@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -16,6 +16,7 @@ from loader.errors import GuardTripped, LoaderError
 from loader.report.output import Output
 
 if TYPE_CHECKING:
+    from loader.commands.check import Finding
     from loader.run import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -127,10 +128,15 @@ def check(invocation: Invocation) -> int:
         loader check
     """
     from loader.commands.check import check as checked
-    from loader.report.text import check_lines
 
     with invocation.run() as run:
         findings = checked(run)
+    return _found(invocation, findings)
+
+
+def _found(invocation: Invocation, findings: Sequence[Finding]) -> int:
+    from loader.report.text import check_lines
+
     is_clean = all(finding.state != "error" for finding in findings)
     invocation.output.data({"findings": [vars(f) for f in findings]}, lambda: check_lines(findings), is_clean)
     return 0 if is_clean else 1
@@ -253,6 +259,143 @@ def retry_list(invocation: Invocation, everything: bool) -> int:
         content, text = telling.queue(run, everything)
     invocation.output.data(content, text)
     return 0
+
+
+@retry.command("now")
+@_global_options
+@pass_invocation
+def retry_now(invocation: Invocation) -> int:
+    """Push the orders of the queue that are open, and no others.
+
+    \b
+    Example:
+        loader retry now
+    """
+    from loader.commands import push as pushing
+
+    with invocation.run(for_run=True) as run, invocation.stoppable(run):
+        orders = pushing.open_in_queue(run)
+        with invocation.output.progress("Pushing") as progress:
+            report = pushing.push(run, only=orders, command="retry now", progress=progress) if orders else None
+    if report is None:
+        invocation.output.data({"orders": {}}, lambda: iter(["The retry queue has no open order that is staged."]))
+        return 0
+    return _pushed(invocation, report)
+
+
+def _queue_command(name: str, state: Literal["held", "ignored", "open"], help_: str) -> None:
+    @retry.command(name, help=help_)
+    @click.argument("orders", nargs=-1, required=True, metavar="ORDER...")
+    @_global_options
+    @pass_invocation
+    def set_state(invocation: Invocation, orders: tuple[str, ...]) -> int:
+        from loader.commands import status as telling
+
+        with invocation.run() as run:
+            content, text = telling.set_state(run, orders, state)
+        invocation.output.data(content, text)
+        return 0
+
+
+_queue_command("hold", "held", "Leave orders alone until they are released; they stay in the queue.")
+_queue_command("ignore", "ignored", "Leave orders alone for good; the queue no longer counts them.")
+_queue_command("release", "open", "Let held or ignored orders go again, with the next push.")
+
+
+@command("explain")
+@click.argument("order")
+def explain(invocation: Invocation, order: str) -> int:
+    """Show one order column by column: GP's columns, rule, staged value, CRM's value, and what happened to it.
+
+    \b
+    Example:
+        loader explain ORDST2226
+    """
+    from loader.commands import explain as explaining
+
+    with invocation.run() as run:
+        content = explaining.explain(run, order)
+    invocation.output.data(content, lambda: explaining.lines(content))
+    return 0
+
+
+@cli.group("sop-mode")
+@_global_options
+def sop_mode() -> None:
+    """The organisation's sales order processing integration: whether CRM keeps GP's amounts."""
+
+
+def _sop_lines(content: dict[str, Any]) -> Iterator[str]:
+    yield f"SOP integration is {'on' if content['sop_integration'] else 'off'}."
+    role = "an" if content["integration_user"] else "not an"
+    yield f"{content['caller']} is {role} integration user. Amounts are {content['amounts']}."
+
+
+@sop_mode.command("show")
+@_global_options
+@pass_invocation
+def sop_show(invocation: Invocation) -> int:
+    """Show the switch and the caller's role."""
+    from loader.commands import sop_mode as switching
+
+    with invocation.run() as run:
+        content = switching.show(run)
+    invocation.output.data(content, lambda: _sop_lines(content))
+    return 0
+
+
+@sop_mode.command("enable")
+@click.option("--integration-user", is_flag=True, help="Mark the caller as an integration user as well.")
+@_global_options
+@pass_invocation
+def sop_enable(invocation: Invocation, integration_user: bool) -> int:
+    """Turn SOP integration on: orders are Submitted when created, and GP's amounts are kept.
+
+    \b
+    Example:
+        loader sop-mode enable --integration-user
+    """
+    return _switch(invocation, True, integration_user)
+
+
+@sop_mode.command("disable")
+@_global_options
+@pass_invocation
+def sop_disable(invocation: Invocation) -> int:
+    """Turn SOP integration off: CRM computes prices. Refused while an order is Submitted."""
+    return _switch(invocation, False, False)
+
+
+def _switch(invocation: Invocation, on: bool, integration_user: bool) -> int:
+    from loader.commands import sop_mode as switching
+
+    with invocation.run() as run:
+        content = switching.switch(run, on, integration_user)
+    invocation.output.data(content, lambda: _sop_lines(content))
+    return 0
+
+
+@cli.group("xref")
+@_global_options
+def xref() -> None:
+    """The cross-reference seeds: GP's codes and CRM's options."""
+
+
+@xref.command("check")
+@_global_options
+@pass_invocation
+def xref_check(invocation: Invocation) -> int:
+    """Find GP codes without a translation, and translations that CRM does not know.
+
+    \b
+    Example:
+        loader xref check
+    """
+    from loader.commands import xref as checking
+
+    with invocation.run() as run:
+        findings = checking.check(run)
+    return _found(invocation, findings)
 
 
 @command("emulator")

@@ -167,6 +167,8 @@ class Contract:
     models: tuple[Model, ...]
     journal: Mapping[str, JournalTable]
     options: tuple[SeedOptions, ...]
+    relations: Mapping[str, str]
+    """dbt model → relation name, for every model."""
 
 
 def read_contract(manifest: Path, adapter: str) -> Contract:
@@ -192,6 +194,7 @@ def read_contract(manifest: Path, adapter: str) -> Contract:
         models=_parents(models),
         journal={name: _journal_table(nodes, name) for name in JOURNAL_TABLES},
         options=tuple(_options(content.get("nodes", {}).values())),
+        relations={name: node["relation_name"] for name, node in nodes.items()},
     )
 
 

@@ -119,6 +119,16 @@ class Run:
             )
         return chosen
 
+    def column_names(self, relation: str) -> list[str]:
+        """Columns of a table or view, in order; none where dbt has not built it yet."""
+        parts = [part.strip('"[]') for part in relation.split(".")]
+        rows = self.warehouse.query(
+            "select column_name from information_schema.columns where table_schema = ? and table_name = ?"
+            " order by ordinal_position",
+            parts[-2:],
+        )
+        return [str(row[0]) for row in rows]
+
     def staged(self, model: Model, only: Sequence[str] | None, known: frozenset[str]) -> Iterator[Staged]:
         """Staged orders with their lines, sorted by key; those named in `only`, or all."""
         headers = read_rows(

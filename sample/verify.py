@@ -34,7 +34,7 @@ UNMAPPED = {"paymenttermscode": "paymenttermscode__gp", "shippingmethodcode": "s
 class Crm(Protocol):
     """The local CRM: rows as stored, look-ups as {"table", "id"}."""
 
-    def rows(self, table: str) -> list[dict[str, Any]]: ...
+    def rows(self, table: str) -> Sequence[Row]: ...
 
 
 @dataclass
@@ -52,7 +52,7 @@ def verify(headers: Sequence[Row], lines: Sequence[Row], crm: Crm, expected: set
     directory = _Directory(crm)
     result = Verification()
     orders = {str(row["name"]).casefold(): row for row in crm.rows("salesorder")}
-    crm_lines: dict[str, list[dict[str, Any]]] = {}
+    crm_lines: dict[str, list[Row]] = {}
     for row in crm.rows("salesorderdetail"):
         crm_lines.setdefault(row["salesorderid"]["id"], []).append(row)
     staged_lines: dict[str, list[Row]] = {}
@@ -78,7 +78,7 @@ def verify(headers: Sequence[Row], lines: Sequence[Row], crm: Crm, expected: set
 def _compare_lines(
     name: str,
     staged: list[Row],
-    held: list[dict[str, Any]],
+    held: list[Row],
     directory: _Directory,
     sop_mode: bool,
     result: Verification,

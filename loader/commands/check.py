@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loader.contract import Column, Model, SeedOptions
+from loader.dataverse.batch import Query
 from loader.dataverse.client import RequestFailed
 from loader.run import Run
-from loader.sync.binding import Binding, Bindings
+from loader.sync.binding import Binding, Bindings, tables_needed
 from loader.sync.canonical import Text
 from loader.sync.gather import read_lookups, read_orders
 from loader.sync.lookups import Ambiguous, Index, Missing, match_key
@@ -47,7 +48,7 @@ def _findings(run: Run) -> Iterator[Finding]:
             yield from _in_crm_twice(run, bindings.base, keys[model.name])
             yield from _lookups(run, model)
     for options in contract.options:
-        yield from _options(run, options)
+        yield from options_findings(run, options)
 
 
 def _sop(run: Run) -> Iterator[Finding]:
@@ -58,13 +59,13 @@ def _sop(run: Run) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "SOP integration is on, but the caller is not an integration user: CRM computes the amounts.",
-            "Set isintegrationuser on the caller's systemuser row to send GP's totals, baseamount and extendedamount.",
+            "`loader sop-mode enable --integration-user` marks the caller as one and has GP's amounts kept.",
         )
     else:
         yield Finding(
             "warning",
-            "SOP integration is off: CRM computes totals, baseamount and extendedamount; they are not sent, not compared.",
-            "Turn it on (organization.issopintegrationenabled) and make the caller an integration user to send GP's.",
+            "SOP integration is off: CRM computes totals, baseamount and extendedamount; they are not sent.",
+            "`loader sop-mode enable --integration-user` has CRM keep GP's amounts.",
         )
 
 
@@ -93,37 +94,34 @@ def _too_short(model: Model, column: Column, length: int) -> Iterator[Finding]:
 
 
 def _privileges(run: Run, bindings: Bindings) -> Iterator[Finding]:
-    """Privileges the caller lacks for the tables of one model."""
+    """Privileges the caller lacks, by the names that CRM's metadata gives them."""
     caller = run.organization.caller_id
+    model, share = bindings.model, bindings.model.meta.share_with
+    verbs = {table: {"Read"} for table in tables_needed([model])}
+    verbs[model.table] |= {"Create", "Write", "Append", "AppendTo", *(["Share"] if share else [])}
+    if model.children:
+        verbs[model.children.table] |= {"Create", "Write", "Delete", "Append"}
     try:
         answer = run.client.get(f"systemusers({caller})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()")
+        named = run.client.query(
+            [Query(f"EntityDefinitions(LogicalName='{table}')?$select=LogicalName,Privileges") for table in verbs]
+        )
     except RequestFailed:
         yield Finding("warning", "CRM does not tell the caller's privileges; a missing one shows at the first push.")
         return
     held = {row.get("PrivilegeName", "").lower() for row in answer["RolePrivileges"]}
-    table = bindings.base.table.name
-    looked_up = {
-        column.meta.lookup.table
-        for model in filter(None, (bindings.model, bindings.model.children))
-        for column in model.sent
-        if column.meta.lookup
+    needed = {
+        privilege["Name"]
+        for entity in named
+        for privilege in entity["Privileges"]
+        if privilege["PrivilegeType"] in verbs[entity["LogicalName"]]
     }
-    needed = [f"prv{verb}{table}" for verb in ("Create", "Read", "Write", "Append")]
-    if bindings.model.meta.share_with:
-        needed.append(f"prvShare{table}")
-    needed += [f"prvRead{_privilege_name(name)}" for name in sorted(looked_up)]
-    missing = [name for name in needed if name.lower() not in held]
+    missing = sorted(name for name in needed if name.lower() not in held)
     if missing:
-        yield Finding(
-            "error", f"The caller lacks {', '.join(missing)}.", "Add them to a security role of the application user."
-        )
+        remedy = "Add them to a security role of the application user."
+        yield Finding("error", f"The caller lacks {', '.join(missing)}.", remedy)
     else:
-        yield Finding("ok", f"The caller may read, write and share {bindings.base.table.entity_set}.")
-
-
-def _privilege_name(table: str) -> str:
-    """Some tables go by another one's privilege."""
-    return {"systemuser": "User", "uom": "UoMSchedule", "pricelevel": "PriceLevel"}.get(table, table)
+        yield Finding("ok", f"The caller has all {len(needed)} privileges that a push of {model.table} needs.")
 
 
 def _staged_twice(model: Model, keys: list[str]) -> Iterator[Finding]:
@@ -182,7 +180,8 @@ def _one_lookup(run: Run, model: Model, column: Column, index: Index) -> Iterato
         yield Finding("ok", f"{where}: all {len(outcomes)} found.")
 
 
-def _options(run: Run, options: SeedOptions) -> Iterator[Finding]:
+def options_findings(run: Run, options: SeedOptions) -> Iterator[Finding]:
+    """Seed values that are no options of their CRM column."""
     table = run.tables.get(options.table)
     attribute = table.attributes.get(options.attribute) if table else None
     if attribute is None:
@@ -196,15 +195,16 @@ def _options(run: Run, options: SeedOptions) -> Iterator[Finding]:
     unknown = sorted(
         int(str(row[0])) for row in rows if row[0] is not None and int(str(row[0])) not in attribute.options
     )
+    where = f"Seed {options.seed}.{options.column}"
     if unknown:
         known = ", ".join(f"{value} {label}" for value, label in attribute.options.items())
         yield Finding(
             "error",
-            f"Seed {options.seed}.{options.column} holds {', '.join(map(str, unknown))}: not an option of {options.attribute}.",
+            f"{where} holds {', '.join(map(str, unknown))}: not an option of {options.attribute}.",
             f"CRM has {known}. Correct the seed and run `dbt seed`.",
         )
     else:
-        yield Finding("ok", f"Seed {options.seed}.{options.column}: {len(rows)} options, all in CRM.")
+        yield Finding("ok", f"{where}: {len(rows)} options, all in CRM.")
 
 
 def _some(names: list[str], limit: int = 5) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from loader.errors import UsageError
+from loader.report.output import Output
 
 
 def require_emulator() -> None:

@@ -120,6 +120,12 @@ def push(
     return report
 
 
+def open_in_queue(run: Run) -> list[str]:
+    """Orders of the queue that are open and still staged."""
+    waiting = {match_key(entry.key) for entry in run.journal.queue(["open"])}
+    return [key for model in run.contract.models for key in run.keys(model) if match_key(key) in waiting]
+
+
 def _guard(run: Run, only: Sequence[str], max_changes: MaxChanges) -> None:
     changes = staged = 0
     for plan in planned(run, only, lambda done, total: None):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
+from loader.errors import NotFound
 from loader.report.text import queue_lines, run_lines
 from loader.run import Run
+from loader.sync.lookups import match_key
 from loader.warehouse.journal import Event, RunRecord
 
 Told = tuple[Any, Callable[[], Iterator[str]]]
@@ -45,6 +47,18 @@ def one_run(run: Run, run_id: str) -> Told:
 def queue(run: Run, everything: bool) -> Told:
     """The retry queue, resolved entries only where asked for."""
     entries = run.journal.queue(None if everything else ["open", "held", "ignored"])
+    return {"queue": [asdict(entry) for entry in entries]}, lambda: queue_lines(entries)
+
+
+def set_state(run: Run, orders: Sequence[str], state: Literal["held", "ignored", "open"]) -> Told:
+    """Holds, ignores or releases orders. Raises NotFound for one that is neither staged nor in the queue."""
+    model = run.contract.models[0]
+    known = {match_key(key) for key in run.keys(model)} | {match_key(entry.key) for entry in run.journal.queue()}
+    for order in orders:
+        if match_key(order) not in known:
+            raise NotFound(f"Order {order} is neither staged nor in the queue.", "Check the number.")
+    run.journal.prepare()
+    entries = [run.journal.set_state(model.table, order, state) for order in orders]
     return {"queue": [asdict(entry) for entry in entries]}, lambda: queue_lines(entries)
 
 
