@@ -20,8 +20,8 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import simplejson
 
-from loader.errors import AnotherRunActive, GuardTripped, LoaderError, NotFound, UsageError
-from loader.warehouse.connection import Row, Warehouse, WarehouseBusy, quoted
+from loader.errors import AnotherRunActive, GuardTripped, LoaderError, NotFound, UsageError, WarehouseUnavailable
+from loader.warehouse.connection import Row, Warehouse, quoted
 from loader.warehouse.staging import fold
 
 SCHEMA_VERSION = 1
@@ -676,12 +676,12 @@ class Journal:
     # ------------------------------------------------------------------------------------------ statements
 
     def _atomically(self, name: str, work: Callable[[], T]) -> T:
-        """Runs `work` in a transaction that no other one of this name runs beside; tries again what was in the way."""
+        """Runs `work` in a transaction that no other one of this name runs beside; tries again what may pass."""
         for pause in (0.2, 1.0):
             try:
                 with self._warehouse.exclusive(name):
                     return work()
-            except WarehouseBusy:
+            except WarehouseUnavailable:  # in the way, or a connection that can be opened again
                 time.sleep(pause)
         with self._warehouse.exclusive(name):
             return work()

@@ -241,6 +241,7 @@ _DENIED = {229, 230, 262, 300, 916, 297, 15247, 15151}
 _BUSY = {1205, 1222, 3960, 3961}
 _FULL = {1101, 1105, 9002}
 _READ_ONLY = {3906, 3908}
+_UNREACHABLE = ("unable to establish connection", "communication link", "tcp provider", "timeout expired")
 
 
 def _translated(error: Exception, target: Target) -> LoaderError:
@@ -258,7 +259,7 @@ def _translated(error: Exception, target: Target) -> LoaderError:
             f"{target.address} refused: {message}",
             "Grant the login that right (docs/security.md lists what it needs).",
         )
-    if codes & _BUSY or state == "40001":
+    if codes & _BUSY or state == "40001" or "deadlock" in lowered:
         return WarehouseBusy(f"{target.address}: {message}")
     if codes & _FULL:
         return LoaderError(
@@ -274,7 +275,7 @@ def _translated(error: Exception, target: Target) -> LoaderError:
             f"{target.address} shows a certificate that this machine does not trust: {message}",
             "Install the server's certificate authority here, or set GP_CRM_SQLSERVER_TRUST_CERT=true in a test.",
         )
-    if state.startswith("08") or state in ("HYT00", "HYT01") or "communication link" in lowered:
+    if state.startswith("08") or state in ("HYT00", "HYT01") or any(words in lowered for words in _UNREACHABLE):
         return _Lost(f"{target.address} cannot be reached: {message}")
     return statement_failed(message)
 
@@ -289,7 +290,7 @@ def _state_and_text(error: Exception) -> tuple[str, str]:
 
 def _readable(text: str) -> str:
     """The server's own sentence: `[42S02] [Microsoft][ODBC Driver…][SQL Server]Invalid … (208) (SQLExec…)`."""
-    line = first_line(text)
+    line = re.sub(r"^Driver Error: .*?; DDBC Error: ", "", first_line(text))  # mssql-python
     line = re.split(r"; \[[0-9A-Z]{5}\]", line)[0]
     line = re.sub(r"^(\[[^\]]*\]\s*)+", "", line)
     return re.sub(r"(\s*\(\d+\))?\s*\(SQL\w+\)\s*$", "", line).strip()

@@ -6,6 +6,7 @@ import datetime as dt
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +24,7 @@ from loader.warehouse.connection import Warehouse, WarehouseBusy, connect
 def test_values_are_exact(warehouse: Warehouse) -> None:
     row = warehouse.query(
         "select cast(0.1 as double precision), cast(12345678901234.56789 as decimal(19, 5)), cast(7 as int),"
-        " cast('x ' as varchar(5)), cast(null as int), cast('2024-11-03 04:00:00' as timestamp2)".replace(
+        " cast('x ' as varchar(5)), cast(null as int), cast('2024-11-03 04:00:00.123' as timestamp2)".replace(
             "timestamp2", "timestamp" if warehouse.dialect == "duckdb" else "datetime2(3)"
         )
     )[0]
@@ -33,13 +34,13 @@ def test_values_are_exact(warehouse: Warehouse) -> None:
         7,
         "x ",
         None,
-        dt.datetime(2024, 11, 3, 4),
+        dt.datetime(2024, 11, 3, 4, 0, 0, 123000),
     )
     assert [type(value) for value in row[:2]] == [Decimal, Decimal]
 
 
 def test_parameters_are_values_and_not_sql(warehouse: Warehouse) -> None:
-    text = "'; drop table x; -- ? {} \N{SNOWMAN}"
+    text = "'; drop table x; -- ? {} é"
     assert warehouse.query("select ?", [text]) == [(text,)]
 
 
@@ -286,6 +287,89 @@ def test_the_servers_errors_say_what_to_do(state: str, text: str, expected: type
     assert "(SQL" not in translated.message
     assert translated.remedy
     assert "p;w}d" not in translated.message + translated.remedy
+
+
+def test_errors_of_mssql_python_are_understood_too() -> None:
+    text = "Driver Error: Client unable to establish connection; DDBC Error: [Microsoft]TCP Provider: Error code 0x2749"
+    translated = sqlserver._translated(Exception(text), SERVER)
+    assert isinstance(translated, WarehouseUnavailable)
+    assert translated.message.endswith("cannot be reached: TCP Provider: Error code 0x2749")
+
+
+class BrokenDriver:
+    """A driver whose connections break at the statements in `breaks`, counted from 1 over all connections."""
+
+    class Error(Exception):
+        pass
+
+    def __init__(self, *breaks: int) -> None:
+        self.breaks = set(breaks)
+        self.log: list[str] = []
+        self.count = 0
+
+    def connect(self, *_: object, **__: object) -> BrokenDriver:
+        self.log.append("connect")
+        self.autocommit = True
+        return self
+
+    def cursor(self) -> BrokenDriver:
+        return self
+
+    description = ()
+    rowcount = 1
+
+    def execute(self, sql: str, *_: object) -> None:
+        if sql.startswith("set "):
+            return
+        self.count += 1
+        self.log.append(sql)
+        if self.count in self.breaks:
+            raise self.Error("08S01", "[08S01] Communication link failure (0) (SQLExecDirectW)")
+
+    def fetchall(self) -> list[object]:
+        return []
+
+    def commit(self) -> None:
+        self.log.append("commit")
+
+    def rollback(self) -> None:
+        self.log.append("rollback")
+
+    def close(self) -> None:
+        pass
+
+
+def broken(monkeypatch: pytest.MonkeyPatch, *breaks: int) -> tuple[BrokenDriver, Warehouse]:
+    driver = BrokenDriver(*breaks)
+    monkeypatch.setattr(sqlserver, "_import_driver", lambda _: driver)
+    monkeypatch.setattr(sqlserver, "_driver", lambda *_: "fake")
+    return driver, connect(SERVER)
+
+
+def test_a_lost_connection_is_opened_again_by_the_next_statement(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver, warehouse = broken(monkeypatch, 1)
+    with pytest.raises(WarehouseUnavailable, match="link failure"):
+        warehouse.execute("one")
+    warehouse.execute("two")
+    assert driver.log == ["connect", "one", "connect", "two"]
+
+
+def test_a_transaction_does_not_go_on_over_a_new_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver, warehouse = broken(monkeypatch, 2)
+
+    def work() -> None:
+        with warehouse.transaction():
+            warehouse.execute("one")
+            with suppress(WarehouseUnavailable):
+                warehouse.execute("two")
+            warehouse.execute("three")
+
+    with pytest.raises(WarehouseUnavailable, match="within a transaction"):
+        work()
+    assert driver.log == ["connect", "one", "two"]
+    with warehouse.transaction():
+        warehouse.execute("four")
+    assert driver.log[3:] == ["connect", "four", "commit"]
 
 
 @pytest.mark.parametrize(

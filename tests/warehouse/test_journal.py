@@ -104,13 +104,13 @@ def test_reading_a_journal_that_was_never_prepared_finds_nothing(place: Place, w
 def test_a_run_is_running_until_it_is_finished(journal: Journal, begin: Begin, clock: StoppedClock) -> None:
     journal.start(begin())
     assert journal.run("run-1").outcome == "running"
-    clock.forward(seconds=90.5)
+    clock.forward(seconds=90)
     journal.finish("run-1", RunCounts(staged=3, created=1, blocked=2, requests_read=9), "blocked", "2 blocked")
     run = journal.run("run-1")
     assert (run.outcome, run.started_at, run.finished_at) == (
         "blocked",
         NOW,
-        NOW + dt.timedelta(seconds=90.5),
+        NOW + dt.timedelta(seconds=90),
     )
     assert run.counts == RunCounts(staged=3, created=1, blocked=2, requests_read=9)
     assert run.message == "2 blocked"
