@@ -343,7 +343,7 @@ Ids = "set[str] | dict[str, None]"
 class Source(Protocol):
     """What the compiler asks about a table and its rows."""
 
-    def column(self, table: str, name: str) -> Column: ...
+    def column(self, table: str, name: str, *, logical: bool = False) -> Column: ...
 
     def reader(self, column: Column) -> Callable[[Row], Value]: ...
 
@@ -460,13 +460,13 @@ def compile_filter(node: Node, table: str, source: Source) -> Test:
     return _compare(node, table, source)
 
 
-def _path(path: Path, table: str, source: Source) -> tuple[Column, Callable[[Row], Value]]:
+def _path(path: Path, table: str, source: Source, *, logical: bool = False) -> tuple[Column, Callable[[Row], Value]]:
     """The column at the end of a path, and how to read it from a row of the first table."""
     hops: list[Callable[[Row], Row | None]] = []
     for part in path.parts[:-1]:
         table, hop = source.follow(table, part)
         hops.append(hop)
-    column = source.column(table, path.parts[-1])
+    column = source.column(table, path.parts[-1], logical=logical)
     read = source.reader(column)
     if not hops:
         return column, read
@@ -519,7 +519,7 @@ def _compare(node: Compare, table: str, source: Source) -> Test:
 
 
 def _in(node: In, table: str, source: Source) -> Test:
-    column, read = _path(node.path, table, source)
+    column, read = _path(node.path, table, source, logical=True)
     wanted = {fold(from_text(column, text)) for text in node.values}
     negated = node.negated
 
@@ -597,7 +597,9 @@ def candidates(node: Node, table: str, source: Source) -> list[str] | None:
             union.update(dict.fromkeys(ids))
         return list(union)
     if isinstance(node, In) and not node.negated:
-        return _by_index(node.path, table, source, lambda column: [from_text(column, text) for text in node.values])
+        return _by_index(
+            node.path, table, source, lambda column: [from_text(column, text) for text in node.values], logical=True
+        )
     if isinstance(node, Compare) and node.operator == "eq":
         left, right = node.left, node.right
         if isinstance(left, Literal):
@@ -608,12 +610,14 @@ def candidates(node: Node, table: str, source: Source) -> list[str] | None:
     return None
 
 
-def _by_index(path: Path, table: str, source: Source, values: Callable[[Column], list[Value]]) -> list[str] | None:
+def _by_index(
+    path: Path, table: str, source: Source, values: Callable[[Column], list[Value]], *, logical: bool = False
+) -> list[str] | None:
     hops = []
     for part in path.parts[:-1]:
         hops.append((table, part))
         table, _ = source.follow(table, part)
-    column = source.column(table, path.parts[-1])
+    column = source.column(table, path.parts[-1], logical=logical)
     ids = source.ids_where(column, values(column))
     for referring, lookup in reversed(hops):
         if ids is None:

@@ -34,9 +34,11 @@ class Reader:
             raise CrmError(404, "0x80060888", f"Resource not found for the segment '{entity_set}'.")
         return table
 
-    def column(self, table: str, name: str) -> Column:
-        """A column by the name that readers use; refuses unknown ones."""
+    def column(self, table: str, name: str, *, logical: bool = False) -> Column:
+        """A column by the name that readers use, or by its logical name besides; refuses unknown ones."""
         found = self.schema.tables[table].by_api_name.get(name)
+        if found is None and logical:
+            found = self.schema.tables[table].columns.get(name)
         if found is None or not found.read:
             raise bad_request(f"Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.{table}'.")
         return found

@@ -25,7 +25,6 @@ from web_api import (
 
 from emulator import Emulator
 
-
 # ---------------------------------------------------------------- create
 
 
