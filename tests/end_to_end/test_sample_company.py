@@ -12,8 +12,7 @@ import pytest
 from loader.profile import read_target
 from loader.warehouse.connection import connect
 from sample import company
-
-from .conftest import PROJECT, Workbench
+from tests.conftest import PROJECT, Workbench
 
 CASES = list(csv.DictReader((Path(company.__file__).parent / "cases.csv").open(encoding="utf-8", newline="")))
 

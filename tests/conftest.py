@@ -27,7 +27,7 @@ from loader.warehouse.connection import Warehouse, connect
 from sample import company, organisation
 from sample.verify import Verification, staged, verify
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 
 
 @dataclass
@@ -162,7 +162,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Built:
             company.load(warehouse)
             warehouse.close()
             arguments = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"]
-            exit_code, output = run_dbt([*arguments, "--project-dir", str(PROJECT)], environ)
+            exit_code, output = run_dbt([*arguments, "--project-dir", str(PROJECT)], {**os.environ, **environ})
             assert exit_code == 0, output
             (folder / "built").touch()
     return Built(folder / "sample.duckdb", folder / "target")
