@@ -170,6 +170,9 @@ class _Handler:
         before = faults.strike(seen, "expire_token", "throttle", "unavailable", "reset_before_commit")
         if before is not None:
             return self._before(before, request)
+        held = faults.strike(seen, "delay_before_commit")
+        if held is not None:
+            await asyncio.sleep(held.seconds)
         with self.crm.lock:
             reply = self._run(request, work, user)
         after = faults.strike(seen, "reset_after_commit", "delay_after_commit")

@@ -76,6 +76,7 @@ KINDS = (
     "unavailable",
     "reset_before_commit",
     "reset_after_commit",
+    "delay_before_commit",
     "delay_after_commit",
     "expire_token",
     "error",
@@ -113,6 +114,10 @@ class Faults:
     def reset_after_commit(self, times: int | None = 1, **conditions: object) -> Fault:
         """The connection is reset instead of a reply; everything was done."""
         return self._add("reset_after_commit", times, conditions)
+
+    def delay_before_commit(self, seconds: float, times: int | None = 1, **conditions: object) -> Fault:
+        """The request is held up that long and then done, whether or not its sender still waits."""
+        return self._add("delay_before_commit", times, conditions, seconds=seconds)
 
     def delay_after_commit(self, seconds: float, times: int | None = 1, **conditions: object) -> Fault:
         """Everything is done; the reply comes that much later."""
