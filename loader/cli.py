@@ -195,7 +195,8 @@ def push(
     if build:
         from loader.commands.build import build as dbt_build
 
-        dbt_build(invocation.project_dir, invocation.profiles_dir, invocation.target, invocation.output.talk)
+        with invocation.run() as run:
+            dbt_build(run, invocation.output.talk)
     with invocation.run(for_run=True) as run, invocation.stoppable(run):
         saved = read_plan_file(planfile, run.settings.crm_url) if planfile else None
         with invocation.output.progress("Pushing") as progress:
@@ -396,6 +397,26 @@ def xref_check(invocation: Invocation) -> int:
     with invocation.run() as run:
         findings = checking.check(run)
     return _found(invocation, findings)
+
+
+@command("driver")
+def driver(invocation: Invocation) -> int:
+    """Print the ODBC driver that the loader uses for SQL Server, for dbt to use the same.
+
+    \b
+    Example:
+        export GP_CRM_SQLSERVER_DRIVER="$(loader driver --target sqlserver)"
+    """
+    from loader.errors import UsageError
+
+    with invocation.run() as run:
+        if run.target.type != "sqlserver":
+            raise UsageError(f"Target {run.target.name!r} is {run.target.type}, which has no driver.", "Give --target.")
+        from loader.warehouse.sqlserver import driver_path
+
+        found = driver_path(run.target)
+    invocation.output.data({"driver": found}, lambda: iter([found]))
+    return 0
 
 
 @command("emulator")

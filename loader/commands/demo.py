@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from loader.commands.build import run_dbt
+from loader.commands.build import build
 from loader.commands.emulator import require_emulator
 from loader.commands.push import PushReport, push
 from loader.contract import Model
@@ -89,23 +89,10 @@ class _Demo:
 
     def build(self) -> None:
         self._title("2. dbt build: staged as CRM's tables, tested")
-        arguments = [
-            "build",
-            "--exclude-resource-type",
-            "unit_test",
-            "--project-dir",
-            str(self._invocation.project_dir),
-        ]
-        if self._invocation.profiles_dir:
-            arguments += ["--profiles-dir", str(self._invocation.profiles_dir)]
-        if self._invocation.target:
-            arguments += ["--target", self._invocation.target]
-        exit_code, output = run_dbt(arguments, dict(self._environ))
-        if exit_code:
-            raise DemoFailed(f"dbt build failed:\n{output}", "Read dbt's message above.")
         with self._open() as run:
+            build(run, self._say, ["--exclude-resource-type", "unit_test"])
             model = run.contract.models[0]
-            self._say(f"{len(run.keys(model))} open orders staged in {model.relation}; no test failed.")
+            self._say(f"{len(run.keys(model))} open orders staged in {model.relation}.")
 
     def first_push(self) -> None:
         self._title("3. The first push")

@@ -363,6 +363,11 @@ def _driver(target: Target, pyodbc: Any) -> str:
     )
 
 
+def driver_path(target: Target) -> str:
+    """What dbt needs in GP_CRM_SQLSERVER_DRIVER to use the driver that the loader uses: a name or a path."""
+    return _driver(target, _import_driver(target)).strip("{}")
+
+
 def _packaged_driver() -> Path | None:
     """Microsoft's driver out of the package mssql-python-odbc, for this Linux."""
     spec = importlib.util.find_spec("mssql_python_odbc")
