@@ -507,6 +507,9 @@ class Api:
         if operation.method == "POST" and action is not None and key is None:
             body = read_json(operation.body, name) if operation.body.strip() else {}
             return self._action_reply(name, action(body, caller, refs))
+        if operation.method == "GET" and name == "RetrieveMetadataChanges":
+            argument = _arguments(key, pairs).get("Query", "").encode()
+            return self._action_reply(name, self.definitions.changes(read_json(argument, name)))
         if operation.method == "GET" and action is None:
             return self._action_reply(name, self.actions.function(name, _arguments(key, pairs), caller))
         if action is not None:

@@ -429,6 +429,27 @@ class Definitions:
             return {"@odata.context": f"$metadata#{context}/$entity", **chosen[0]}
         return {"@odata.context": f"$metadata#{context}", "value": chosen}
 
+    # ------------------------------------------------ RetrieveMetadataChanges
+
+    def changes(self, query: Json) -> Json:
+        """The function's answer for criteria that are conditions on the names of tables and columns."""
+        entities = []
+        for table in self.schema.tables.values():
+            if not _meets(query.get("Criteria"), self.entity(table)):
+                continue
+            columns = query.get("AttributeQuery")
+            names = _property_names(query)
+            entity = {name: value for name, value in self.entity(table).items() if names is None or name in names}
+            if names is None or "Attributes" in names:
+                columns = columns if isinstance(columns, dict) else {}
+                entity["Attributes"] = [
+                    _chosen(one, _property_names(columns))
+                    for one in self.attributes(table)
+                    if _meets(columns.get("Criteria"), one)
+                ]
+            entities.append(entity)
+        return {"EntityMetadata": entities, "ServerVersionStamp": "1!01/01/2026 00:00:00", "DeletedMetadata": None}
+
     # ------------------------------------------------ CSDL
 
     def csdl(self) -> str:
@@ -482,3 +503,35 @@ def _select(item: Json, options: Options) -> Json:
     if "MetadataId" in item:
         kept["MetadataId"] = item["MetadataId"]
     return kept
+
+
+def _property_names(query: Json) -> list[str] | None:
+    """The names asked for; None for all."""
+    properties = query.get("Properties")
+    if not isinstance(properties, dict) or properties.get("AllProperties"):
+        return None
+    names = properties.get("PropertyNames")
+    return [str(name) for name in names] if isinstance(names, list) else None
+
+
+def _chosen(item: Json, names: list[str] | None) -> Json:
+    kept = {"@odata.type", "MetadataId", *(names or item)}
+    return {name: value for name, value in item.items() if name in kept}
+
+
+def _meets(criteria: object, item: Json) -> bool:
+    if not isinstance(criteria, dict):
+        return True
+    for condition in criteria.get("Conditions") or []:
+        value = condition.get("Value")
+        wanted = value.get("Value") if isinstance(value, dict) else value
+        found = item.get(str(condition.get("PropertyName")))
+        operator = condition.get("ConditionOperator")
+        if operator == "Equals" and found == wanted:
+            continue
+        if operator == "In" and isinstance(wanted, list) and found in wanted:
+            continue
+        if operator not in ("Equals", "In"):
+            raise not_implemented(f"The operator '{operator}' of RetrieveMetadataChanges")
+        return False
+    return True

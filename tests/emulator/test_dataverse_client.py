@@ -49,7 +49,9 @@ def dataverse(secure: Emulator) -> Iterator[DataverseClient]:
 
 
 def test_create_read_update_delete(dataverse: DataverseClient, secure: Emulator) -> None:
-    order_id = dataverse.records.create("salesorder", order(shippingmethodcode="DHL", order_details=[product_line(priceperunit=59.95)]))
+    order_id = dataverse.records.create(
+        "salesorder", order(shippingmethodcode="DHL", order_details=[product_line(priceperunit=59.95)])
+    )
     row = dataverse.records.retrieve("salesorder", order_id, select=["name", "shippingmethodcode", "totalamount"])
     assert row is not None
     assert (row["name"], row["shippingmethodcode"], row["totalamount"]) == ("ORDST2225", 2, 119.9)
@@ -80,7 +82,9 @@ def test_many_at_once(dataverse: DataverseClient, secure: Emulator) -> None:
 
 def test_pages_filters_and_expansion(dataverse: DataverseClient) -> None:
     for number in range(5):
-        dataverse.records.create("salesorder", order(f"N{number}", freightamount=number, order_details=[write_in(quantity=2)]))
+        dataverse.records.create(
+            "salesorder", order(f"N{number}", freightamount=number, order_details=[write_in(quantity=2)])
+        )
     pages = list(
         dataverse.records.list_pages(
             "salesorder", filter="freightamount ge 1", select=["name"], orderby=["name desc"], page_size=3, count=True
@@ -128,7 +132,9 @@ def test_a_batch_with_a_change_set(dataverse: DataverseClient, secure: Emulator)
     assert (row["totalamount"], row["description"]) == (20, "updated")
 
 
-def test_a_failing_change_set_leaves_nothing_and_the_batch_goes_on(dataverse: DataverseClient, secure: Emulator) -> None:
+def test_a_failing_change_set_leaves_nothing_and_the_batch_goes_on(
+    dataverse: DataverseClient, secure: Emulator
+) -> None:
     batch = dataverse.batch.new()
     with batch.changeset() as changes:
         made = changes.records.create("salesorder", order("fails"))

@@ -219,7 +219,9 @@ def test_amounts_and_totals_are_computed(client: Client, crm: Emulator) -> None:
     order_id = client.order(
         freightamount=10, discountamount=5, discountpercentage=10,
         order_details=[
-            product_line(1, quantity=2, priceperunit=Decimal("59.95"), manualdiscountamount=Decimal("9.90"), tax=Decimal("8.25")),
+            product_line(
+                1, quantity=2, priceperunit=Decimal("59.95"), manualdiscountamount=Decimal("9.90"), tax=Decimal("8.25")
+            ),
             write_in(2, quantity=Decimal("1.5"), priceperunit=Decimal("10.33")),
         ],
     )  # fmt: skip

@@ -33,8 +33,10 @@ def organisation() -> dict[str, Any]:
         "caller": CALLER,
         "custom_columns": [
             {"table": "systemuser", "name": "new_gpsalespersonid", "type": "String", "max_length": 100},
-            {"table": "salesorder", "name": "new_reviewed", "type": "DateTime", "behavior": "DateOnly", "format": "DateOnly"},
-            {"table": "account", "name": "new_parentid", "schema_name": "new_ParentId", "type": "Lookup", "targets": ["account"]},
+            {"table": "salesorder", "name": "new_reviewed", "type": "DateTime",
+             "behavior": "DateOnly", "format": "DateOnly"},
+            {"table": "account", "name": "new_parentid", "schema_name": "new_ParentId",
+             "type": "Lookup", "targets": ["account"]},
         ],
         "keys": [
             {"table": "account", "name": "accountnumber_key", "columns": ["accountnumber"]},
@@ -49,7 +51,8 @@ def organisation() -> dict[str, Any]:
             ],
             "organization": [{"pricingdecimalprecision": 4}],
             "systemuser": [
-                {"systemuserid": CALLER, "fullname": "GP Loader", "applicationid": "00000000-0000-4000-8000-00000000aaaa"},
+                {"systemuserid": CALLER, "fullname": "GP Loader",
+                 "applicationid": "00000000-0000-4000-8000-00000000aaaa"},
                 {"systemuserid": INTEGRATION, "fullname": "Integration", "isintegrationuser": True},
                 {"systemuserid": REP, "fullname": "Nancy Buchanan", "new_gpsalespersonid": "TERRITORY 1"},
             ],
@@ -68,8 +71,10 @@ def organisation() -> dict[str, Any]:
                 {"uomid": HOUR, "name": "Hour", "uomscheduleid": look_up("uomschedule", LABOR_SCHEDULE), "quantity": 1},
             ],
             "pricelevel": [
-                {"pricelevelid": RETAIL, "name": "RETAIL", "transactioncurrencyid": look_up("transactioncurrency", USD)},
-                {"pricelevelid": EURO_LIST, "name": "EURO", "transactioncurrencyid": look_up("transactioncurrency", EUR)},
+                {"pricelevelid": RETAIL, "name": "RETAIL",
+                 "transactioncurrencyid": look_up("transactioncurrency", USD)},
+                {"pricelevelid": EURO_LIST, "name": "EURO",
+                 "transactioncurrencyid": look_up("transactioncurrency", EUR)},
             ],
             "product": [
                 {"productid": PHONE, "productnumber": "PHON-ATT-53WH", "name": "Cordless Phone",

@@ -1,0 +1,166 @@
+"""Trouble on demand: every fault is counted, bounded and has the effect it names."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+from web_api import AARON, Client, order, outcomes, refused
+
+from emulator import Emulator
+
+RESET = (requests.ConnectionError,)
+
+
+def names(crm: Emulator) -> list[str]:
+    return [row["name"] for row in crm.rows("salesorder")]
+
+
+def test_throttling_strikes_as_often_as_told(client: Client, crm: Emulator) -> None:
+    fault = crm.faults.throttle(times=2, retry_after=7)
+    for _ in range(2):
+        reply = client.post("salesorders", order())
+        refused(reply, 429, "0x80072322")
+        assert reply.headers["Retry-After"] == "7"
+    assert client.post("salesorders", order()).status_code == 204
+    assert (fault.fired, fault.spent, crm.faults.waiting) == (2, True, [])
+
+
+def test_the_service_can_be_unavailable(client: Client, crm: Emulator) -> None:
+    crm.faults.unavailable(retry_after=3)
+    reply = client.post("salesorders", order())
+    assert (reply.status_code, reply.headers["Retry-After"], names(crm)) == (503, "3", [])
+
+
+def test_a_reset_before_the_commit_did_nothing(client: Client, crm: Emulator) -> None:
+    crm.faults.reset_before_commit()
+    with pytest.raises(RESET):
+        client.post("salesorders", order())
+    assert (names(crm), crm.requests[-1].status) == ([], 0)
+    assert client.post("salesorders", order()).status_code == 204
+
+
+def test_a_reset_after_the_commit_did_all(client: Client, crm: Emulator) -> None:
+    crm.faults.reset_after_commit()
+    with pytest.raises(RESET):
+        client.batch([("POST", "salesorders", order("A"))], [("POST", "salesorders", order("B"))])
+    assert names(crm) == ["A", "B"]
+
+
+def test_a_reply_can_come_too_late(client: Client, crm: Emulator) -> None:
+    crm.faults.delay_after_commit(0.4)
+    with pytest.raises(requests.Timeout):
+        client.session.post(client.root + "salesorders", json=order(), timeout=0.1)
+    assert names(crm) == ["ORDST2225"]
+
+
+def test_a_token_can_expire_in_the_middle(client: Client, crm: Emulator) -> None:
+    crm.faults.expire_token(skip=1)
+    assert client.get("WhoAmI").status_code == 200
+    reply = client.get("WhoAmI")
+    assert reply.status_code == 401
+    assert reply.headers["WWW-Authenticate"].startswith("Bearer authorization_uri=")
+    assert client.get("WhoAmI").status_code == 401
+    assert Client(crm, crm.token_for(None)).get("WhoAmI").status_code == 200
+
+
+def test_faults_can_be_for_reads_writes_or_batches(client: Client, crm: Emulator) -> None:
+    crm.faults.throttle(times=None, kind="write")
+    assert client.get("salesorders").status_code == 200
+    assert client.batch(("GET", "salesorders")).status_code == 200
+    assert client.post("salesorders", order()).status_code == 429
+    assert client.batch([("POST", "salesorders", order())]).status_code == 429
+    crm.faults.clear()
+    crm.faults.unavailable(kind="batch")
+    assert client.post("salesorders", order()).status_code == 204
+    assert client.batch(("GET", "salesorders")).status_code == 503
+    with pytest.raises(ValueError, match="read, write or batch"):
+        crm.faults.throttle(kind="other")
+
+
+def test_faults_can_be_for_a_method_a_path_or_any_condition(client: Client, crm: Emulator) -> None:
+    crm.faults.throttle(method="PATCH", path=r"^/api/data/v9\.2/salesorders\(")
+    crm.faults.throttle(when=lambda seen: "accounts" in seen.path)
+    assert client.get("salesorders").status_code == 200
+    assert client.get("accounts").status_code == 429
+    assert client.patch(f"salesorders({client.order()})", {"name": "x"}).status_code == 429
+
+
+def test_one_order_can_be_refused(client: Client, crm: Emulator) -> None:
+    crm.faults.error(times=None, order="B", code="0x80040265", message="ISV code aborted the operation.")
+    reply = client.batch(
+        *([("POST", "salesorders", order(name))] for name in ("A", "B", "BB")), Prefer="odata.continue-on-error"
+    )
+    assert (outcomes(reply), names(crm)) == ([204, 400, 204], ["A", "BB"])
+    assert "0x80040265" in reply.text
+    crm.faults.clear()
+    order_id = client.order("B")
+    crm.faults.error(order="B", status=500)
+    assert client.patch(f"salesorders({order_id})", {"description": "x"}).status_code == 500
+    assert client.patch(f"salesorders({order_id})", {"description": "x"}).status_code == 204
+
+
+def test_a_part_of_a_batch_can_lose_a_deadlock(client: Client, crm: Emulator) -> None:
+    fault = crm.faults.deadlock(skip=1, method="POST")
+    sets = [[("POST", "salesorders", order(name))] for name in ("A", "B", "C")]
+    reply = client.batch(*sets, Prefer="odata.continue-on-error")
+    assert (outcomes(reply), names(crm), fault.fired) == ([204, 500, 204], ["A", "C"], 1)
+    assert "0x80044150" in reply.text
+    assert "1205" in reply.text
+
+
+def test_latency_is_per_request_and_per_operation(client: Client, crm: Emulator) -> None:
+    client.get("WhoAmI")
+    crm.faults.latency(0.05, per_operation=0.05)
+    started = time.monotonic()
+    client.batch(("GET", "WhoAmI"), ("GET", "WhoAmI"), ("GET", "WhoAmI"))
+    assert 0.2 <= time.monotonic() - started < 1
+
+
+def test_requests_wait_side_by_side(client: Client, crm: Emulator) -> None:
+    crm.faults.latency(0.2)
+    started = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: Client(crm).get("WhoAmI").status_code, range(8))) == [200] * 8
+    assert time.monotonic() - started < 1
+    assert crm.most_in_flight == 8
+
+
+def test_faults_are_programmed_over_http_too(client: Client, crm: Emulator) -> None:
+    control = f"{crm.url}/_emulator"
+    added = requests.post(f"{control}/faults", json={"fault": "throttle", "times": 1, "kind": "write"}, timeout=5)
+    assert added.json()["what"] == "throttle"
+    assert client.post("salesorders", order()).status_code == 429
+    requests.post(
+        f"{control}/faults", json={"fault": "error", "order": "A", "code": "0x8004", "status": 400}, timeout=5
+    )
+    assert len(requests.get(f"{control}/faults", timeout=5).json()) == 1
+    refused(client.post("salesorders", order("A")), 400, "0x8004")
+    requests.post(f"{control}/faults", json={"fault": "latency", "seconds": 0.01}, timeout=5)
+    assert crm.faults.latency_seconds == 0.01
+    requests.delete(f"{control}/faults", timeout=5)
+    assert crm.faults.latency_seconds == 0
+    assert requests.post(f"{control}/faults", json={"fault": "nosuch"}, timeout=5).status_code == 400
+    requests.post(f"{control}/faults", json={"fault": "expire_tokens"}, timeout=5)
+    assert client.get("WhoAmI").status_code == 401
+
+
+def test_the_organisation_is_seen_and_changed_over_http(client: Client, crm: Emulator) -> None:
+    control = f"{crm.url}/_emulator"
+    requests.post(f"{control}/organization", json={"issopintegrationenabled": True}, timeout=5)
+    assert client.read("organizations")["value"][0]["issopintegrationenabled"] is True
+    made = requests.post(f"{control}/tables/account", json={"name": "by hand"}, timeout=5).json()["id"]
+    requests.patch(f"{control}/tables/account/{made}", json={"name": "changed"}, timeout=5)
+    assert requests.get(f"{control}/tables/account/{made}", timeout=5).json()[0]["name"] == "changed"
+    requests.delete(f"{control}/tables/account/{made}", timeout=5)
+    assert len(requests.get(f"{control}/tables/account", timeout=5).json()) == 2
+    assert requests.get(f"{control}/tables/nosuch", timeout=5).status_code == 400
+    assert requests.get(f"{control}/nosuch", timeout=5).status_code == 404
+    token = requests.post(f"{control}/token", json={"lifetime": 60}, timeout=5).json()["access_token"]
+    assert Client(crm, token).get("WhoAmI").status_code == 200
+    client.get(f"accounts({AARON})")
+    log = requests.get(f"{control}/requests", timeout=5).json()
+    assert log[-1]["path"].endswith(f"accounts({AARON})")
+    assert requests.get(f"{control}/crashes", timeout=5).json() == []
