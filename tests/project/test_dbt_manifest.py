@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+import re
 
+import duckdb
 import pytest
-from conftest import Dbt, Node
+import yaml
+from dbt_runs import PROJECT, Dbt, Node
 
 ORDER, LINE = "crm_salesorder", "crm_salesorderdetail"
 
 # The integration's field mapping: CRM column and the GP column it names.
-FIELDS = {
+FIELDS: dict[str, dict[str, str | None]] = {
     ORDER: {
         "name": "SOP10100.SOPNUMBE",
         "description": "SOP10100.CUSTNAME",
@@ -105,8 +107,8 @@ def parents(node: Node) -> set[str]:
     }
 
 
-def crm(node: Node) -> dict[str, Any]:
-    meta: dict[str, Any] = node["config"]["meta"].get("crm", {})
+def crm(node: Node) -> Node:
+    meta: Node = node["config"]["meta"].get("crm", {})
     return meta
 
 
@@ -149,8 +151,6 @@ def test_models_and_seeds_and_their_columns_are_described(project: Dbt) -> None:
 
 
 def test_the_described_columns_are_the_models_columns(built: Dbt) -> None:
-    import duckdb
-
     connection = duckdb.connect(str(built.duckdb_path), read_only=True)
     for name, node in {**built.nodes("model"), **built.nodes("seed")}.items():
         described = connection.execute(f'describe "{node["schema"]}"."{name}"').fetchall()
@@ -168,7 +168,8 @@ def test_every_key_is_tested(project: Dbt, models: dict[str, Node]) -> None:
     unique = {
         test["attached_node"].split(".")[2]
         for test in project.nodes("test").values()
-        if test.get("attached_node") and test["test_metadata"]["name"] in ("unique", "unique_combination", "unique_code")
+        if test.get("attached_node")
+        and test["test_metadata"]["name"] in ("unique", "unique_combination", "unique_code")
     }
     assert models.keys() - unique == set()
     assert project.nodes("seed").keys() - unique == set()
@@ -183,7 +184,7 @@ def test_only_keys_and_cross_references_stop_a_push(project: Dbt) -> None:
     }
     stopping = {(name, kind) for name, kind in errors if not name.startswith("xref_")}
     assert stopping == {
-        (ORDER, "unique"),
+        (ORDER, "unique_code"),
         (ORDER, "not_null"),
         (LINE, "unique_combination"),
         (LINE, "not_null"),
@@ -277,9 +278,6 @@ def test_the_journal_is_never_dropped(models: dict[str, Node]) -> None:
 
 
 def test_the_adapters_behaviour_flags_are_set_explicitly(project: Dbt) -> None:
-    import yaml
-
-    from conftest import PROJECT
 
     config = yaml.safe_load((PROJECT / "dbt_project.yml").read_text(encoding="utf-8"))
     flags = {flag for flag in config["flags"] if flag.startswith("dbt_sqlserver_use_")}
@@ -288,3 +286,28 @@ def test_the_adapters_behaviour_flags_are_set_explicitly(project: Dbt) -> None:
     }
     for kind in ("model", "seed"):
         assert {node["config"]["as_columnstore"] for node in project.nodes(kind).values()} == {False}
+
+
+def test_fixtures_fit_gps_columns(project: Dbt) -> None:
+    """On SQL Server a fixture is cast to the column's type: a longer text would be cut, not refused."""
+    sizes = staged_sizes(project)
+    for test in project.nodes("unit_test").values():
+        for given in test["given"]:
+            columns = sizes.get(given["input"].split("'")[1], {})
+            for row in given["rows"]:
+                long = [name for name, size in columns.items() if len(str(row.get(name) or "")) > size]
+                assert not long, f"{test['name']}: {long} of {row}"
+
+
+def staged_sizes(project: Dbt) -> dict[str, dict[str, int]]:
+    """The length of the staging models' text columns."""
+    types = {source["name"]: source["columns"] for source in project.manifest["sources"].values()}
+    sizes: dict[str, dict[str, int]] = {}
+    for name, model in project.nodes("model").items():
+        if name.startswith("stg_"):
+            table = types[model["sources"][0][1]]
+            staged = re.findall(r"\{\{ gp_\w+\('(\w+)'\) \}\} as (\w+)", model["raw_code"])
+            texts = {column: table[gp]["data_type"] for gp, column in staged}
+            sizes[name] = {column: length(kind) for column, kind in texts.items() if kind.startswith("char")}
+    sizes["int_sales_orders_scoped"] = sizes["stg_gp__sales_orders"]
+    return sizes

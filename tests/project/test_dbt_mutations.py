@@ -10,7 +10,7 @@ from functools import cached_property
 
 import duckdb
 import pytest
-from conftest import Dbt, Node
+from dbt_runs import Dbt, Node
 
 MAPPED = ("crm_salesorder", "crm_salesorderdetail")
 END = "select * from final"
@@ -84,7 +84,9 @@ def test_the_unit_tests_pass_unbroken(unit_tests: dict[str, list[UnitTest]], mod
 @pytest.mark.parametrize("model", MAPPED)
 def test_a_column_that_is_lost_fails_a_unit_test(unit_tests: dict[str, list[UnitTest]], model: str) -> None:
     columns = unit_tests[model][0].types
-    lost = [column for column in columns if not is_noticed(unit_tests[model], column, f"cast(null as {columns[column]})")]
+    lost = [
+        column for column in columns if not is_noticed(unit_tests[model], column, f"cast(null as {columns[column]})")
+    ]
     assert lost == []
 
 
@@ -175,12 +177,20 @@ BROKEN_RULES = [
     ("crm_salesorderdetail", r"\)\), lines.line_sequence", "))"),
     ("crm_salesorderdetail", r"non_inventory > 0", "non_inventory = 1"),
     ("crm_salesorderdetail", r"non_inventory > 0", "non_inventory >= 0"),
-    ("crm_salesorderdetail", r"coalesce\(numbered.item_description, (nullif\(.*?, ''\))\)", "numbered.item_description"),
+    (
+        "crm_salesorderdetail",
+        r"coalesce\(numbered.item_description, (nullif\(.*?, ''\))\)",
+        "numbered.item_description",
+    ),
     ("crm_salesorderdetail", r"left join items", "inner join items"),
     ("crm_salesorderdetail", r"upper\(rtrim\(numbered.item_number", "(rtrim(numbered.item_number"),
     ("crm_salesorderdetail", r"= upper\(rtrim\(orders.document_number", "= (rtrim(orders.document_number"),
     ("crm_salesorderdetail", r"upper\(rtrim\(lines.document_number\)\) = ", "(rtrim(lines.document_number)) = "),
-    ("crm_salesorderdetail", r"when numbered.is_write_in = 0 then items.unit_schedule", "when 1 = 1 then items.unit_schedule"),
+    (
+        "crm_salesorderdetail",
+        r"when numbered.is_write_in = 0 then items.unit_schedule",
+        "when 1 = 1 then items.unit_schedule",
+    ),
     ("crm_salesorderdetail", r"when numbered.is_write_in = 0 then numbered.unit", "when 1 = 1 then numbered.unit"),
     ("crm_salesorderdetail", r"when numbered.is_write_in = 0 then nullif", "when 1 = 1 then nullif"),
     ("crm_salesorderdetail", r"when numbered.is_write_in = 1", "when 1 = 1"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import tsql_rules
-from conftest import Dbt
+from dbt_runs import Dbt
 
 REFUSED = {
     "boolean_literal": "select a from t where a = true",
@@ -36,8 +36,9 @@ REFUSED = {
 
 TAKEN = """
     with x as (select a, 'true || limit 1' as label from t where a = 1 and b like '%false%')
-    select x.a, case when x.a > 1 then 1 else 0 end as is_more, upper(rtrim(x.label)) collate database_default as label,
-        row_number() over (partition by x.a order by x.label desc) as n, (select max(u.a) from u) as newest, ltrim(x.a) as b
+    select x.a, case when x.a > 1 then 1 else 0 end as is_more, upper(rtrim(x.label)) collate database_default as l,
+        row_number() over (partition by x.a order by x.label desc) as n,
+        (select max(u.a) from u) as newest, ltrim(x.a) as b
     from x left join u on x.a = u.a
     where not exists (select 1 from v where v.a = x.a) and (x.a = 1 or x.a is null)
     group by x.a, x.label

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import sqlglot
 from sqlglot import exp
@@ -65,7 +66,7 @@ def is_distinct_from(tree: exp.Expression, tokens: list[Token]) -> Iterator[str]
 
 def trim_of_given_characters(tree: exp.Expression, tokens: list[Token]) -> Iterator[str]:
     for trim in tree.find_all(exp.Trim):
-        if trim.expression or trim.args.get("position") and trim.sql("tsql").upper().startswith("TRIM("):
+        if trim.expression or (trim.args.get("position") and trim.sql("tsql").upper().startswith("TRIM(")):
             yield trim.sql()
 
 
@@ -118,7 +119,7 @@ def row_comparison(tree: exp.Expression, tokens: list[Token]) -> Iterator[str]:
 
 def interval_or_date_literal(tree: exp.Expression, tokens: list[Token]) -> Iterator[str]:
     yield from _words(tokens, {"interval"})
-    for token, following in zip(tokens, tokens[1:]):
+    for token, following in pairwise(tokens):
         if token.text.lower() in ("date", "timestamp") and following.token_type == TokenType.STRING:
             yield f"{token.text} '{following.text}'"
 
@@ -136,7 +137,7 @@ def filtered_aggregate(tree: exp.Expression, tokens: list[Token]) -> Iterator[st
 
 
 def nulls_first_or_last(tree: exp.Expression, tokens: list[Token]) -> Iterator[str]:
-    for token, following in zip(tokens, tokens[1:]):
+    for token, following in pairwise(tokens):
         if token.text.lower() == "nulls" and following.text.lower() in ("first", "last"):
             yield f"nulls {following.text}"
 
@@ -163,7 +164,9 @@ def unnamed_column(tree: exp.Expression, tokens: list[Token]) -> Iterator[str]:
 def _is_scalar(select: exp.Select) -> bool:
     """A query in the place of a value; its column needs no name."""
     place = select.parent
-    return isinstance(place, exp.Subquery) and not isinstance(place.parent, (exp.From, exp.Join, exp.CTE, exp.SetOperation))
+    return isinstance(place, exp.Subquery) and not isinstance(
+        place.parent, (exp.From, exp.Join, exp.CTE, exp.SetOperation)
+    )
 
 
 def _words(tokens: list[Token], words: set[str]) -> Iterator[str]:
@@ -173,7 +176,7 @@ def _words(tokens: list[Token], words: set[str]) -> Iterator[str]:
 
 
 def _calls(tokens: list[Token], names: set[str]) -> Iterator[str]:
-    for token, following in zip(tokens, tokens[1:]):
+    for token, following in pairwise(tokens):
         if token.text.lower() in names and following.token_type == TokenType.L_PAREN:
             yield f"line {token.line}: {token.text}()"
 

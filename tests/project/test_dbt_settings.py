@@ -1,0 +1,72 @@
+"""Settings: wrong ones are refused in words, the defaults need no editing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from dbt_runs import PROJECT, Dbt
+
+from loader.profile import read_target
+
+WRONG = {
+    "amounts": ("foo", '"spec", "reconciled"'),
+    "transferred": ("never", '"fully", "partly"'),
+    "nolock": ("maybe", "true, false"),
+    "default_area_code": ("1", "three digits"),
+    "gp_time_zone": ("US Eastern", "windows: Eastern Standard Time"),
+}
+
+
+@pytest.mark.parametrize("var", WRONG)
+def test_a_wrong_value_stops_dbt_and_names_the_right_ones(bare_project: Path, tmp_path: Path, var: str) -> None:
+    value, allowed = WRONG[var]
+    refusal = Dbt(tmp_path, bare_project).parse("--vars", f"{{{var}: {value}}}")
+    assert refusal is not None
+    assert f"var `{var}`" in refusal
+    assert allowed in refusal
+
+
+def test_the_defaults_parse(bare_project: Path, tmp_path: Path) -> None:
+    assert Dbt(tmp_path, bare_project).parse() is None
+
+
+@pytest.mark.parametrize("name", ["gp.duckdb", "main.duckdb", "GP.db"])
+def test_a_duckdb_file_named_like_its_schema_is_refused(bare_project: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    refusal = Dbt(tmp_path, bare_project, (("GP_CRM_DUCKDB_PATH", str(path)),)).parse()
+    assert refusal is not None
+    assert "is named like its schema" in refusal
+    assert "GP_CRM_DUCKDB_PATH" in refusal
+    assert not path.exists()
+
+
+def test_the_loader_reads_the_same_profile(tmp_path: Path) -> None:
+    environ = {
+        "GP_CRM_SQLSERVER_HOST": "sql01",
+        "GP_CRM_SQLSERVER_PORT": "1444",
+        "GP_CRM_SQLSERVER_DATABASE": "crm_sync",
+        "GP_CRM_SQLSERVER_SCHEMA": "sync",
+        "GP_CRM_SQLSERVER_ENCRYPT": "false",
+        "GP_CRM_SQLSERVER_TRUST_CERT": "True",
+    }
+    target = read_target(PROJECT, PROJECT, "sqlserver", environ)
+    assert (target.host, target.port, target.database, target.schema) == ("sql01", 1444, "crm_sync", "sync")
+    assert (target.encrypt, target.trust_cert) == (False, True)
+    default = read_target(PROJECT, PROJECT, None, {})
+    assert (default.type, default.schema) == ("duckdb", "main")
+    assert default.path is not None
+    assert default.path.name == "gp_to_crm.duckdb"
+
+
+def test_the_example_profile_holds_the_profile_that_is_in_use() -> None:
+    def outputs(name: str) -> dict[str, object]:
+        content: dict[str, object] = yaml.safe_load((PROJECT / name).read_text(encoding="utf-8"))["gp_to_crm"][
+            "outputs"
+        ]
+        return content
+
+    example = outputs("profiles.example.yml")
+    assert outputs("profiles.yml").items() <= example.items()
+    assert {"sqlserver_windows_login", "azure_sql", "fabric", "sqlserver_mssql_python"} <= example.keys()
