@@ -33,11 +33,11 @@ class Invocation:
         self.signal: int | None = None
 
     @contextmanager
-    def run(self, for_run: bool = False, **flags: object) -> Iterator[Run]:
+    def run(self, access: Literal["read", "write", "push"] = "read", **flags: object) -> Iterator[Run]:
         """The command's project, warehouse and CRM."""
         from loader.run import Run
 
-        with Run(self.project_dir, self.profiles_dir, self.target, flags, for_run=for_run) as run:
+        with Run(self.project_dir, self.profiles_dir, self.target, flags, access=access) as run:
             yield run
 
     @contextmanager
@@ -197,7 +197,7 @@ def push(
 
         with invocation.run() as run:
             dbt_build(run, invocation.output.talk)
-    with invocation.run(for_run=True) as run, invocation.stoppable(run):
+    with invocation.run("push") as run, invocation.stoppable(run):
         saved = read_plan_file(planfile, run.settings.crm_url) if planfile else None
         with invocation.output.progress("Pushing") as progress:
             report = pushing.push(run, only=orders, max_changes=limit, plan_file=saved, progress=progress)
@@ -274,7 +274,7 @@ def retry_now(invocation: Invocation) -> int:
     """
     from loader.commands import push as pushing
 
-    with invocation.run(for_run=True) as run, invocation.stoppable(run):
+    with invocation.run("push") as run, invocation.stoppable(run):
         orders = pushing.open_in_queue(run)
         with invocation.output.progress("Pushing") as progress:
             report = pushing.push(run, only=orders, command="retry now", progress=progress) if orders else None
@@ -292,7 +292,7 @@ def _queue_command(name: str, state: Literal["held", "ignored", "open"], help_: 
     def set_state(invocation: Invocation, orders: tuple[str, ...]) -> int:
         from loader.commands import status as telling
 
-        with invocation.run() as run:
+        with invocation.run("write") as run:
             content, text = telling.set_state(run, orders, state)
         invocation.output.data(content, text)
         return 0

@@ -169,6 +169,8 @@ class Contract:
     options: tuple[SeedOptions, ...]
     relations: Mapping[str, str]
     """dbt model → relation name, for every model."""
+    tests: frozenset[str]
+    """Unique ids of the data tests on models with meta.crm."""
 
 
 def read_contract(manifest: Path, adapter: str) -> Contract:
@@ -195,6 +197,7 @@ def read_contract(manifest: Path, adapter: str) -> Contract:
         journal={name: _journal_table(nodes, name) for name in JOURNAL_TABLES},
         options=tuple(_options(content.get("nodes", {}).values())),
         relations={name: node["relation_name"] for name, node in nodes.items()},
+        tests=frozenset(_tests(content.get("nodes", {}), {node["unique_id"] for node in declared.values()})),
     )
 
 
@@ -291,6 +294,12 @@ def _with_children(model: Model, models: Mapping[str, Model]) -> Model:
                 "Correct children.",
             )
     return replace(model, children=lines)
+
+
+def _tests(nodes: Mapping[str, Mapping[str, Any]], models: set[str]) -> Iterator[str]:
+    for unique_id, node in nodes.items():
+        if node.get("resource_type") == "test" and models & set(node.get("depends_on", {}).get("nodes", [])):
+            yield unique_id
 
 
 def _options(nodes: Iterable[Mapping[str, Any]]) -> Iterator[SeedOptions]:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 from loader.contract import Contract, Model, read_contract
 from loader.dataverse.client import Client
 from loader.dataverse.metadata import Table, read_tables
 from loader.dataverse.organization import Organization, read_organization
-from loader.errors import NotFound, UsageError
+from loader.errors import GuardTripped, NotFound, UsageError
 from loader.profile import Target, read_target
 from loader.settings import Settings, read_settings
 from loader.sync import staged
@@ -40,8 +41,8 @@ class Run:
     flags: Mapping[str, object] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     stop: threading.Event = field(default_factory=threading.Event)
-    for_run: bool = False
-    """The command pushes: it wants the warehouse for itself."""
+    access: Literal["read", "write", "push"] = "read"
+    """What the command does with the warehouse. A push wants it for itself."""
 
     def __post_init__(self) -> None:
         self._open = ExitStack()
@@ -74,7 +75,7 @@ class Run:
 
     @cached_property
     def warehouse(self) -> Warehouse:
-        warehouse = connect(self.target, for_run=self.for_run)
+        warehouse = connect(self.target, read_only=self.access == "read", for_run=self.access == "push")
         self._open.callback(warehouse.close)
         return warehouse
 
@@ -102,9 +103,15 @@ class Run:
     def keys(self, model: Model, only: Sequence[str] = ()) -> list[str]:
         """Keys of the staged orders; of those named in `only`, where it is given.
 
-        Raises NotFound for a name that is not staged.
+        Raises NotFound for a name that is not staged, GuardTripped for rows without a key.
         """
         rows = self.warehouse.query(f"select {quoted(model.key_column)} from {model.relation}")
+        nameless = sum(row[0] is None for row in rows)
+        if nameless:
+            raise GuardTripped(
+                f"{nameless} rows of {model.name} have no {model.key_column}. Nothing was written.",
+                "`dbt test --select crm` shows them; correct them in GP.",
+            )
         keys = [str(row[0]).rstrip(" ") for row in rows]
         if not only:
             return keys

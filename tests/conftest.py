@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unittest import mock
 
 import pytest
@@ -109,9 +109,9 @@ class Workbench:
             exit_code = run_command([*arguments, *flags])
         return Ended(exit_code, stdout.getvalue(), stderr.getvalue())
 
-    def run(self, for_run: bool = False, **environ: str) -> Run:
+    def run(self, access: Literal["read", "write", "push"] = "read", **environ: str) -> Run:
         """The loader's parts in this process."""
-        return Run(PROJECT, environ={**self.environ, **environ}, for_run=for_run)
+        return Run(PROJECT, environ={**self.environ, **environ}, access=access)
 
     def warehouse(self) -> Warehouse:
         return connect(read_target(PROJECT, None, None, self.environ), for_run=True)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -90,7 +90,7 @@ class _Demo:
     def build(self) -> None:
         self._title("2. dbt build: staged as CRM's tables, tested")
         with self._open() as run:
-            build(run, self._say, ["--exclude-resource-type", "unit_test"])
+            build(run, self._say)
             model = run.contract.models[0]
             self._say(f"{len(run.keys(model))} open orders staged in {model.relation}.")
 
@@ -122,7 +122,7 @@ class _Demo:
         from sample import company
 
         self._title("6. A change in GP arrives as one order update")
-        with self._open() as run:
+        with self._open("write") as run:
             edit = company.edit_order(run.warehouse, EDITED, schema="gp" if run.target.type == "duckdb" else "dbo")
         self._say(f"In GP: {edit.number}, {edit.item}, quantity {edit.before:f} → {edit.after:f}.")
         report = self._push()
@@ -187,7 +187,7 @@ class _Demo:
         yield from table(rows)
 
     def _push(self) -> PushReport:
-        with self._open(for_run=True) as run:
+        with self._open("push") as run:
             report = push(run)
         if report.failure:
             raise report.failure
@@ -199,10 +199,10 @@ class _Demo:
         with self._open() as run:
             return set(run.keys(run.contract.models[0])) - apart
 
-    def _open(self, for_run: bool = False) -> Run:
+    def _open(self, access: Literal["read", "write", "push"] = "read") -> Run:
         invocation = self._invocation
         return Run(
-            invocation.project_dir, invocation.profiles_dir, invocation.target, environ=self._environ, for_run=for_run
+            invocation.project_dir, invocation.profiles_dir, invocation.target, environ=self._environ, access=access
         )
 
     def _title(self, text: str) -> None:

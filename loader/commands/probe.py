@@ -1,0 +1,121 @@
+"""`loader status --max-age … --max-blocked …`: is the integration well? For monitors."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from loader.errors import UsageError
+from loader.report.words import span
+from loader.run import Run
+from loader.warehouse.journal import RunRecord, utc_now
+
+PARTIAL = ("push --order", "retry now")
+"""Commands that look at some orders only: they say nothing about the others."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST = dt.timedelta(days=36500)
+
+
+@dataclass(frozen=True)
+class MaxAge:
+    """How long ago the last push may have ended."""
+
+    text: str
+    limit: dt.timedelta
+
+    @classmethod
+    def parse(cls, text: str) -> MaxAge:
+        wanted = text.strip().lower()
+        seconds = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhdw])", wanted))
+        if not re.fullmatch(r"(\d+[smhdw])+", wanted, re.ASCII) or not 0 < seconds <= _LONGEST.total_seconds():
+            raise UsageError(f"--max-age {text!r} is not a duration.", "Give for example 90m, 2h, 1d or 1h30m.")
+        return cls(wanted, dt.timedelta(seconds=seconds))
+
+
+@dataclass(frozen=True)
+class MaxBlocked:
+    """How many orders may be blocked or failed, as a number or as percent of the staged ones."""
+
+    text: str
+    limit: Decimal
+    percent: bool
+
+    @classmethod
+    def parse(cls, text: str) -> MaxBlocked:
+        match = re.fullmatch(r"(\d{1,9})(?:(\.\d{1,6})?(%))?", text.strip(), re.ASCII)
+        limit = Decimal(match[1] + (match[2] or "")) if match else Decimal(-1)
+        if not match or (match[3] and limit > 100):
+            raise UsageError(
+                f"--max-blocked {text!r} is not a number or a percentage.", "Give for example 20, 5% or 0.5%."
+            )
+        return cls(text.strip(), limit, bool(match[3]))
+
+    def allows(self, blocked: int, staged: int) -> bool:
+        return blocked <= (staged * self.limit / 100 if self.percent else self.limit)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the monitor is told. `text` is one line."""
+
+    well: bool
+    text: str
+    content: dict[str, Any]
+
+    def lines(self) -> Iterator[str]:
+        yield self.text
+
+
+def is_whole(run: RunRecord) -> bool:
+    return run.command not in PARTIAL
+
+
+def probe(
+    run: Run, max_age: MaxAge | None, max_blocked: MaxBlocked | None, clock: Callable[[], dt.datetime] = utc_now
+) -> Verdict:
+    """Judges the latest finished push of all orders. A run that is under way says nothing yet."""
+    return judge(run.journal.runs(1000), max_age, max_blocked, clock())
+
+
+def judge(
+    runs: list[RunRecord], max_age: MaxAge | None, max_blocked: MaxBlocked | None, now: dt.datetime
+) -> Verdict:
+    """Pure. `runs` are newest first."""
+    last = next((each for each in runs if is_whole(each) and each.finished_at), None)
+    if last is None or last.finished_at is None:
+        return Verdict(False, "NOT OK: no push has ended yet.", {"well": False, "problems": ["no_run"], "run_id": None})
+    age = max(now - last.finished_at, dt.timedelta(0))
+    counts = last.counts
+    trouble = counts.blocked + counts.failed
+    share = f"{trouble} of {counts.staged} orders blocked or failed"
+    problems: dict[str, str] = {}
+    if max_age and age > max_age.limit:
+        problems["too_old"] = f"the last push ended {span(age)} ago, more than {max_age.text}"
+    if last.outcome not in ("ok", "blocked"):
+        about = f" ({' '.join(last.message.split())})" if last.message else ""
+        problems["ended_badly"] = f"the last push ended as {last.outcome}{about}"
+    if max_blocked and not max_blocked.allows(trouble, counts.staged):
+        problems["too_many_blocked"] = f"{share}, more than {max_blocked.text}"
+    run_name = f"run {last.run_id[:8]}"
+    if problems:
+        text = f"NOT OK: {'; '.join(problems.values())}; {run_name}."
+    else:
+        text = f"OK: the last push ended {span(age)} ago, {share}; {run_name}."
+    content = {
+        "well": not problems,
+        "problems": list(problems),
+        "message": text,
+        "run_id": last.run_id,
+        "outcome": last.outcome,
+        "finished_at": last.finished_at,
+        "age_seconds": int(age.total_seconds()),
+        "staged": counts.staged,
+        "blocked": counts.blocked,
+        "failed": counts.failed,
+    }
+    return Verdict(not problems, text, content)

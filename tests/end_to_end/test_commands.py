@@ -1,0 +1,193 @@
+"""The commands beside plan and push, as an operator uses them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Built, Workbench
+
+
+@pytest.fixture
+def own_project(bench: Workbench, built: Built, tmp_path: Path) -> Workbench:
+    """A workbench whose dbt artifacts may be written."""
+    bench.target_path = tmp_path / "target"
+    shutil.copytree(built.target_path, bench.target_path)
+    return bench
+
+
+def texts(findings: list[dict[str, str]], state: str) -> str:
+    return "\n".join(finding["text"] for finding in findings if finding["state"] == state)
+
+
+def test_check_is_clean_on_the_sample_and_names_what_will_not_go(bench: Workbench) -> None:
+    ended = bench.loader("check")
+    assert ended.exit_code == 0, ended.stdout
+    warnings = texts(ended.data["findings"], "warning")
+    assert "datedelivered: salesorder has no such column" in warnings
+    assert "account by accountnumber: 1 not found, their orders are blocked: DIRECTMA0001" in warnings
+    assert all(finding["remedy"] for finding in ended.data["findings"] if finding["state"] != "ok")
+
+
+def test_check_names_the_privileges_that_are_missing(bench: Workbench) -> None:
+    bench.crm.deny(None, "prvShareSalesOrder")
+    ended = bench.loader("check")
+    assert ended.exit_code == 1
+    assert "lacks prvShareSalesOrder" in texts(ended.data["findings"], "error")
+
+
+def test_check_names_options_that_crm_does_not_have(bench: Workbench) -> None:
+    bench.execute("insert into xref_payment_terms values ('Net 99', 99, 'nothing')")
+    ended = bench.loader("check")
+    assert ended.exit_code == 1
+    assert "xref_payment_terms.crm_value holds 99" in texts(ended.data["findings"], "error")
+
+
+def test_xref_check_counts_the_orders_of_each_unmapped_code(bench: Workbench) -> None:
+    ended = bench.loader("xref", "check")
+    assert ended.exit_code == 1
+    assert "GP's code '42' has no translation; 1 orders are blocked" in texts(ended.data["findings"], "error")
+    assert "GP's code 'BIKE COURIER' has no translation; 2 orders" in texts(ended.data["findings"], "warning")
+
+
+def test_sop_mode_is_shown_switched_and_not_switched_off_under_submitted_orders(bench: Workbench) -> None:
+    assert bench.loader("sop-mode", "show").data["amounts"] == "kept as GP has them"
+    refused = bench.loader("sop-mode", "disable")
+    assert refused.exit_code == 7
+    assert "ORDST2232" in refused.error["message"]
+    for order in bench.crm.rows("salesorder"):
+        if order["statecode"] == 1:
+            bench.crm.update("salesorder", order["salesorderid"], {"statecode": 0, "statuscode": 1})
+    assert bench.loader("sop-mode", "disable").data["amounts"] == "computed by CRM"
+    enabled = bench.loader("sop-mode", "enable", "--integration-user")
+    assert enabled.data["amounts"] == "kept as GP has them"
+
+
+def test_explain_shows_each_column_from_gp_to_crm(bench: Workbench) -> None:
+    content = bench.loader("explain", "ordst2226").data
+    columns = {column["column"]: column for column in content["lines"][0]["columns"]}
+    assert columns["quantity"]["gp"] == ["SOP10200.QUANTITY"]
+    assert (columns["quantity"]["sent"], columns["quantity"]["equal"]) == (3.0, False)
+    assert content["plan"]["action"] == "update"
+    text = bench.loader("explain", "ORDST2226", json_output=False).stdout
+    assert "PHONEFROMGP" in text
+    assert "A push would do:" in text
+
+
+@pytest.mark.parametrize(("order", "reason"), [("ORDST2350", "transferred"), ("ORDST2352", None), ("ORDST2354", None)])
+def test_explain_says_why_an_order_is_out_of_scope(bench: Workbench, order: str, reason: str | None) -> None:
+    content = bench.loader("explain", order).data
+    assert not content["staged"]
+    assert content["status"]["in_scope"] == 0
+    if reason:
+        assert content["status"]["scope_reason"] == reason
+
+
+def test_explain_of_an_unknown_order_is_an_error(bench: Workbench) -> None:
+    ended = bench.loader("explain", "NOSUCH")
+    assert ended.exit_code == 1
+    assert ended.error["code"] == "not_found"
+
+
+def test_a_held_order_is_skipped_until_it_is_released(bench: Workbench) -> None:
+    assert bench.loader("retry", "hold", "ORDST2225").exit_code == 0
+    held = bench.loader("push", "--order", "ORDST2225")
+    assert (held.exit_code, held.orders["skipped"], held.result("ORDST2225")["reason"]) == (0, 1, "held")
+    assert bench.loader("retry", "release", "ORDST2225").exit_code == 0
+    assert bench.loader("push", "--order", "ORDST2225").orders["updated"] == 1
+
+
+def test_ignored_orders_are_skipped_too(bench: Workbench) -> None:
+    bench.loader("retry", "ignore", "ORDST2270")
+    ended = bench.loader("push", "--order", "ORDST2270")
+    assert ended.result("ORDST2270")["reason"] == "ignored"
+
+
+def test_an_order_wakes_when_its_account_appears(bench: Workbench) -> None:
+    assert bench.loader("push", "--order", "ORDST2270").exit_code == 3
+    (entry,) = bench.loader("retry", "list").data["queue"]
+    assert (entry["reason"], entry["attempts"]) == ("account_not_found", 1)
+    assert entry["missing"][0]["match"] == {"accountnumber": "DIRECTMA0001"}
+    like = bench.crm.rows("account")[0]
+    bench.crm.insert("account", {"name": "Direct", "accountnumber": "directma0001", "ownerid": like["ownerid"]})
+    ended = bench.loader("retry", "now")
+    assert (ended.exit_code, ended.orders["created"]) == (0, 1)
+    assert bench.loader("retry", "list").data["queue"] == []
+    (entry,) = bench.loader("retry", "list", "--all").data["queue"]
+    assert (entry["state"], entry["resolution"]) == ("resolved", "synced")
+
+
+def test_an_order_that_leaves_scope_leaves_the_queue(bench: Workbench) -> None:
+    bench.loader("push")
+    bench.execute("update gp.SOP10100 set VOIDSTTS = 1 where rtrim(SOPNUMBE) = 'ORDST2270'")
+    bench.loader("push")
+    entries = {entry["key"]: entry for entry in bench.loader("retry", "list", "--all").data["queue"]}
+    assert entries["ORDST2270"]["resolution"] == "left_scope"
+
+
+def test_status_lists_runs_and_one_run_with_its_events(bench: Workbench) -> None:
+    run_id = bench.loader("push", "--order", "ORDST2225", "--order", "ORDST2270").data["run_id"]
+    assert bench.loader("status").data["queue"] == {"open": 1, "held": 0, "ignored": 0}
+    content = bench.loader("status", "--run", run_id[:8]).data
+    assert {event["key"]: event["outcome"] for event in content["events"]} == {
+        "ORDST2225": "updated",
+        "ORDST2270": "blocked",
+    }
+    assert bench.loader("status", "--run", "zzz").exit_code == 1
+
+
+def test_push_build_stages_and_pushes(own_project: Workbench) -> None:
+    ended = own_project.loader("push", "--build", "--order", "ORDST2225")
+    assert (ended.exit_code, ended.orders["updated"]) == (0, 1)
+    assert "dbt build:" in ended.stderr
+
+
+def test_push_build_stops_when_a_contract_test_fails(own_project: Workbench) -> None:
+    two_of_one_number(own_project)
+    before = own_project.crm.rows("salesorder")
+    ended = own_project.loader("push", "--build")
+    assert ended.exit_code == 7
+    assert "unique_code_crm_salesorder_name" in ended.error["message"]
+    assert own_project.crm.rows("salesorder") == before
+
+
+def test_orders_whose_numbers_differ_in_case_alone_are_blocked_and_the_others_go(bench: Workbench) -> None:
+    two_of_one_number(bench)
+    ended = bench.loader("push")
+    assert ended.result("ORDST2225")["reason"] == ended.result("ordst2225")["reason"] == "order_ambiguous"
+    assert ended.orders["created"] > 80
+    assert sum(ended.orders.values()) == 119
+
+
+def two_of_one_number(bench: Workbench) -> None:
+    """GP with a case-sensitive collation can hold both."""
+    bench.execute("update gp.SOP10100 set SOPNUMBE = rpad('ordst2225', 21, ' ') where rtrim(SOPNUMBE) = 'ORDST0007'")
+    bench.execute("update gp.SOP10200 set SOPNUMBE = rpad('ordst2225', 21, ' ') where rtrim(SOPNUMBE) = 'ORDST0007'")
+
+
+def test_json_and_quiet_work_before_and_after_the_command(bench: Workbench) -> None:
+    assert bench.loader("--json", "status", json_output=False).data["runs"] == []
+    assert bench.loader("status", "--json", "-q", json_output=False).data["runs"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("push", "--max-changes", "many"), 2),
+        (("push", "no-such.plan"), 2),
+        (("plan", "--order", "NOSUCH"), 1),
+        (("frobnicate",), 2),
+        (("status", "--target", "moon"), 2),
+    ],
+)
+def test_errors_have_a_code_a_message_and_a_remedy(bench: Workbench, arguments: tuple[str, ...], code: int) -> None:
+    ended = bench.loader(*arguments)
+    assert ended.exit_code == code
+    assert ended.error["message"]
+    assert ended.error["remedy"]
+    plain = bench.loader(*arguments, json_output=False)
+    assert plain.exit_code == code
+    assert "Traceback" not in plain.stderr
+    assert plain.stderr.startswith("Error: ")
