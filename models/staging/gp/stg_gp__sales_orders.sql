@@ -44,6 +44,7 @@ renamed as (
         DISTKNAM as terms_discount_amount,
         TRDISAMT as trade_discount_amount,
         FRTAMNT as freight_amount,
+        MISCAMNT as miscellaneous_amount,
         SUBTOTAL as subtotal,
         TAXAMNT as tax_amount,
         DOCAMNT as document_amount
