@@ -320,6 +320,26 @@ def explain(invocation: Invocation, order: str) -> int:
     return 0
 
 
+@command("undo")
+@click.option("--run", "run_id", metavar="ID", required=True, help="The run to take back.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would be put back; write nothing.")
+@click.option("--cancel-created", is_flag=True, help="Cancel the orders that the run created.")
+def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: bool) -> int:
+    """Put the orders that a run changed back to what CRM held before. Orders changed since are refused.
+
+    \b
+    Example:
+        loader undo --run 3f2a --plan
+    """
+    from loader.commands import undo as undoing
+
+    with invocation.run("read" if plan_only else "push") as run:
+        results = undoing.undo(run, run_id, plan_only=plan_only, cancel_created=cancel_created)
+    refused = any(each.outcome == "refused" for each in results)
+    invocation.output.data({"orders": [vars(each) for each in results]}, lambda: undoing.lines(results), not refused)
+    return 3 if refused else 0
+
+
 @cli.group("sop-mode")
 @_global_options
 def sop_mode() -> None:

@@ -162,7 +162,7 @@ def _one_lookup(run: Run, model: Model, column: Column, index: Index) -> Iterato
     names = ", ".join(map(quoted, staged))
     rows = run.warehouse.query(f"select distinct {names} from {model.relation} where {quoted(column.name)} is not null")
     outcomes = {
-        " / ".join(str(value).rstrip() for value in row): index.find(lookup, [v if v is not None else "" for v in row])
+        " / ".join(str(value).rstrip() for value in row): index.find(LookupKey.of(lookup), row)
         for row in rows
     }
     missing = sorted(key for key, outcome in outcomes.items() if isinstance(outcome, Missing))

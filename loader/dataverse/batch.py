@@ -101,13 +101,14 @@ def _http(
 def decode(content_type: str, body: bytes) -> list[Reply | list[Reply]]:
     """The replies in the order of the parts: a list for a change set that was applied, else one reply.
 
-    A change set that failed answers with a single error. Raises MalformedReply.
+    A change set that failed answers with a single error, in a multipart of its own or bare. Raises MalformedReply.
     """
     replies: list[Reply | list[Reply]] = []
     for headers, content in _split(content_type, body):
         kind = headers.get("content-type", "")
         if kind.lower().startswith("multipart/"):
-            replies.append([_reply(*inner) for inner in _split(kind, content)])
+            inner = [_reply(*each) for each in _split(kind, content)]
+            replies.append(next((reply for reply in inner if reply.error), inner))
         else:
             replies.append(_reply(headers, content))
     return replies

@@ -8,13 +8,14 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NoReturn, Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
 from loader.dataverse import batch
 from loader.dataverse.errors import CrmError, parse_error
 from loader.dataverse.pace import Pace
-from loader.errors import AccessRefused, CrmUnavailable
+from loader.errors import AccessRefused, CrmUnavailable, LoaderError
 
 _HEADERS = {
     "Accept": "application/json",
@@ -26,7 +27,7 @@ _HEADERS = {
 }
 _LONGEST_URL = 30_000
 """Characters; CRM takes 32,768 in a URL and twice that inside a batch (dataverse facts 3.6)."""
-_LONGEST_WAIT = 300.0
+LONGEST_WAIT = 300.0
 """Seconds; the window of CRM's service protection limits."""
 
 
@@ -38,15 +39,25 @@ class Auth(Protocol):
 
 
 class LostReply(Exception):
-    """A write was sent and its answer did not arrive: it may or may not have been applied."""
+    """A write was sent and its answer did not arrive: it may or may not have been applied.
+
+    `retry_after`: seconds that CRM wants to be left alone, where it said so.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Interrupted(Exception):
     """The run was asked to stop while waiting."""
 
 
-class RequestFailed(Exception):
-    """CRM answered a whole request with an error."""
+class RequestFailed(LoaderError):
+    """CRM answered a read, or a whole request, with an error."""
+
+    code = "crm_refused_request"
+    remedy = "As CRM's message says; `loader check` tells whether models and CRM fit."
 
     def __init__(self, error: CrmError) -> None:
         super().__init__(str(error))
@@ -88,7 +99,12 @@ class Client:
 
     def get(self, path: str) -> Any:
         """JSON of one read, numbers as Decimal. Raises RequestFailed, CrmUnavailable, AccessRefused."""
-        return _json(self._send("GET", self._url(path), None, {}, is_read=True).content)
+        content = self._send("GET", self._url(path), None, {}, is_read=True).content
+        try:
+            return _json(content)
+        except ValueError:
+            start = content[:60].decode("utf-8", "replace")
+            raise _not_crm(f"CRM at {self.root} did not answer in JSON but with {start!r}") from None
 
     def pages(self, path: str) -> Iterator[list[dict[str, Any]]]:
         """The rows of a collection, page by page; nextLink is followed as CRM wrote it."""
@@ -103,14 +119,30 @@ class Client:
         """JSON of several reads in one request. An error of one of them is raised as RequestFailed."""
         answers: list[Any] = []
         for start in range(0, len(queries), 100):
-            content_type, body = batch.encode(queries[start : start + 100], self.root)
-            response = self._send("POST", self.root + "$batch", body, {"Content-Type": content_type}, is_read=True)
-            for reply in batch.decode(response.headers.get("Content-Type", ""), response.content):
-                assert isinstance(reply, batch.Reply)
-                if reply.error:
-                    _raise(reply.error)
-                answers.append(_json(reply.body))
+            answers += self._query(queries[start : start + 100])
         return answers
+
+    def _query(self, queries: Sequence[batch.Query]) -> list[Any]:
+        content_type, body = batch.encode(queries, self.root)
+        for attempt in range(self._attempts):
+            response = self._send("POST", self.root + "$batch", body, {"Content-Type": content_type}, is_read=True)
+            replies, refusal, failure = self._replies(response)
+            if refusal is None and len(replies) == len(queries):
+                return [_json(reply.body) for reply in replies]
+            if refusal and not refusal.is_passing:
+                _raise(refusal)
+            self._wait((refusal and refusal.retry_after) or backoff(attempt))
+        raise self._out_of_reach(failure)
+
+    def _replies(self, response: requests.Response) -> tuple[list[batch.Reply], CrmError | None, str]:
+        """The replies to reads, the first of their errors, and in words why there are too few of them."""
+        try:
+            parts = batch.decode(response.headers.get("Content-Type", ""), response.content)
+        except batch.MalformedReply as error:
+            return [], None, str(error)
+        replies = [part for part in parts if isinstance(part, batch.Reply)]
+        refusal = next((reply.error for reply in replies if reply.error), None)
+        return replies, refusal, str(refusal or "the reply is incomplete")
 
     def apply(self, change_sets: Sequence[batch.ChangeSet]) -> list[batch.Reply | list[batch.Reply]]:
         """Sends change sets in one request; each is applied whole or not at all, whatever becomes of the others.
@@ -132,7 +164,11 @@ class Client:
         self._send("PATCH", self._url(path), data, headers, is_read=False)
 
     def _url(self, path: str) -> str:
-        return path if path.startswith(("http://", "https://")) else self.root + path
+        """CRM's own links are followed on CRM_URL's host alone: nothing else is shown the credentials."""
+        if not path.startswith(("http://", "https://")):
+            return self.root + path
+        own, link = urlsplit(self.root), urlsplit(path)
+        return urlunsplit((own.scheme, own.netloc, link.path, link.query, ""))
 
     def _send(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], *, is_read: bool
@@ -162,10 +198,12 @@ class Client:
                 failure = _root_cause(error)
                 if not (is_read or _never_sent(error)):
                     raise LostReply(failure) from error
-                self._wait(_backoff(attempt))
+                self._wait(backoff(attempt))
                 continue
 
             self.pace.advised(response.headers.get("x-ms-dop-hint"))
+            if 300 <= response.status_code < 400:
+                raise _not_crm(f"CRM at {self.root} redirects elsewhere ({response.status_code})")
             if response.status_code < 400 or _is_multipart(response):
                 self.pace.succeeded()
                 return response
@@ -176,14 +214,17 @@ class Client:
                 self._renew(generation)
             elif refusal.is_throttled:
                 self.pace.throttled()
-                self._wait(min(refusal.retry_after or _backoff(attempt), _LONGEST_WAIT))
-            elif refusal.is_passing:
+                self._wait(refusal.retry_after or backoff(attempt))
+            elif refusal.is_passing or (refusal.status >= 500 and not is_read):
                 if not is_read:
-                    raise LostReply(failure)
-                self._wait(min(refusal.retry_after or _backoff(attempt), _LONGEST_WAIT))
+                    raise LostReply(failure, refusal.retry_after)
+                self._wait(refusal.retry_after or backoff(attempt))
             else:
                 _raise(refusal)
-        raise CrmUnavailable(
+        raise self._out_of_reach(failure)
+
+    def _out_of_reach(self, failure: str) -> CrmUnavailable:
+        return CrmUnavailable(
             f"CRM at {self.root} did not answer in {self._attempts} attempts: {failure}",
             "Check CRM_URL and the service's health, and run again later.",
         )
@@ -212,7 +253,7 @@ class Client:
                 self.writes += 1
 
     def _wait(self, seconds: float) -> None:
-        self._stop.wait(seconds)
+        self._stop.wait(min(seconds, LONGEST_WAIT))
         self._raise_if_stopped()
 
     def _raise_if_stopped(self) -> None:
@@ -224,6 +265,10 @@ def _raise(error: CrmError) -> NoReturn:
     if error.is_refused:
         raise AccessRefused(f"CRM refused access: {error}", _refused_remedy(error))
     raise RequestFailed(error)
+
+
+def _not_crm(message: str) -> CrmUnavailable:
+    return CrmUnavailable(message + ".", "Check CRM_URL: it is the organisation's own address, without a login page.")
 
 
 def _json(body: bytes) -> Any:
@@ -241,7 +286,7 @@ def _never_sent(error: requests.RequestException) -> bool:
     return "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
 
 
-def _backoff(attempt: int) -> float:
+def backoff(attempt: int) -> float:
     """Seconds: doubles from a quarter, at most 15, with jitter so that workers do not march in step."""
     return min(15.0, 0.25 * 2.0**attempt) * float(random.uniform(0.75, 1.25))
 

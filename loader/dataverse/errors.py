@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 DUPLICATE_ID = "0x80040237"
 VERSION_MISMATCH = "0x80060882"
+GONE = "0x80040217"
 
 # Deadlock and time-out inside CRM's own database: rolled back, and gone at the next try (dataverse facts 3.10).
 _PASSING = {"0x80044150", "0x80044151", "0x80044152", "0x8004a112"}
@@ -35,7 +36,7 @@ class CrmError:
     @property
     def is_conflict(self) -> bool:
         """The record is not what it was when it was read: read it again."""
-        return self.status == 412 or self.code in (DUPLICATE_ID, VERSION_MISMATCH)
+        return self.status == 412 or self.code in (DUPLICATE_ID, VERSION_MISMATCH, GONE)
 
     @property
     def is_refused(self) -> bool:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from loader.contract import Column, Model
+from loader.contract import Column, Lookup, Model, Xref
 from loader.dataverse.metadata import Attribute, Table
 from loader.dataverse.organization import Organization
 from loader.errors import LoaderError
 from loader.sync.canonical import Type, UnsupportedType, type_in_currency
+from loader.sync.lookups import LookupKey
 
 CURRENCY = "transactioncurrencyid"
 
@@ -43,20 +44,32 @@ class Field:
     navigation: str = ""
     target_set: str = ""
 
-    @property
+    @cached_property
     def name(self) -> str:
         return self.column.name
 
-    @property
+    @cached_property
+    def lookup(self) -> Lookup | None:
+        return self.column.meta.lookup
+
+    @cached_property
+    def lookup_key(self) -> LookupKey | None:
+        return LookupKey.of(self.lookup) if self.lookup else None
+
+    @cached_property
+    def xref(self) -> Xref | None:
+        return self.column.meta.xref
+
+    @cached_property
     def wire_name(self) -> str:
         """The property CRM answers with."""
         return f"_{self.name}_value" if self.navigation else self.name
 
-    @property
+    @cached_property
     def on_create(self) -> bool:
         return self.attribute.creatable
 
-    @property
+    @cached_property
     def on_update(self) -> bool:
         return self.attribute.updatable
 
@@ -100,6 +113,16 @@ class Binding:
     @cached_property
     def key(self) -> Field:
         return next(field for field in self.fields if field.name == self.model.key_column)
+
+    @cached_property
+    def owner(self) -> Field | None:
+        """The look-up whose owner each record is shared with."""
+        share = self.model.meta.share_with
+        return next((field for field in self.fields if share and field.name == share.owner_of), None)
+
+    @cached_property
+    def update_only(self) -> tuple[Field, ...]:
+        return tuple(field for field in self.fields if not field.on_create)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import cached_property
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -19,8 +20,9 @@ from loader.dataverse.organization import Organization
 Value: TypeAlias = "str | int | Decimal | bool | None"
 """What JSON can carry; dates are ISO text."""
 
-_EARLIEST, _LATEST = datetime(1753, 1, 1), datetime(9999, 12, 30, 23, 59, 59)
-"""What CRM can hold, UTC (dataverse facts 3.14)."""
+_EARLIEST, _TOO_LATE = datetime(1753, 1, 1), datetime(9999, 12, 31)
+"""What CRM can hold, UTC, and the first moment past it (dataverse facts 3.14)."""
+_EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
 
 
 class ValueOutOfRange(ValueError):
@@ -54,7 +56,7 @@ class Text(Type):
 
     def canonical(self, value: object) -> Value:
         text = str(value).rstrip(" ")
-        if self.max_length is not None and _units(text) > self.max_length:
+        if self.max_length is not None and len(text) * 2 > self.max_length and _units(text) > self.max_length:
             text = _cut(text, self.max_length).rstrip(" ")
         return text or None
 
@@ -89,10 +91,12 @@ class Number(Type):
 
     def _rounded(self, value: object) -> Decimal:
         number = value if isinstance(value, Decimal) else Decimal(str(value))
-        with localcontext() as context:
-            context.prec = 60
-            stored = number.quantize(Decimal(1).scaleb(-self.precision), ROUND_HALF_UP)
-        return abs(stored) if stored == 0 else stored
+        stored = number.quantize(self._unit, context=_EXACT)
+        return stored or abs(stored)
+
+    @cached_property
+    def _unit(self) -> Decimal:
+        return Decimal(1).scaleb(-self.precision)
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class Whole(Type):
     name: str = "whole number"
 
     def canonical(self, value: object) -> Value:
-        number = int(Decimal(str(value)).to_integral_value(ROUND_HALF_UP))
+        number = value if type(value) is int else int(Decimal(str(value)).to_integral_value(ROUND_HALF_UP))
         if (self.minimum is not None and number < self.minimum) or (self.maximum is not None and number > self.maximum):
             raise ValueOutOfRange(f"{value} is not between {self.minimum} and {self.maximum}")
         return number
@@ -150,7 +154,11 @@ class Instant(Type):
     def canonical(self, value: object) -> Value:
         moment = _moment(value)
         _check_range(moment)
-        return moment.replace(microsecond=0).isoformat() + "Z"
+        return moment.isoformat(timespec="seconds") + "Z"
+
+    def read(self, value: object) -> Value:
+        is_canonical = isinstance(value, str) and len(value) == len("2024-11-03T04:00:00Z") and value.endswith("Z")
+        return str(value) if is_canonical else super().read(value)
 
 
 @dataclass(frozen=True)
@@ -224,7 +232,7 @@ def _int(value: Decimal | None) -> int | None:
 
 
 def _check_range(moment: datetime) -> None:
-    if not _EARLIEST <= moment.replace(microsecond=0) <= _LATEST:
+    if not _EARLIEST <= moment < _TOO_LATE:
         raise ValueOutOfRange(f"{moment} is not between 1753-01-01 and 9999-12-30")
 
 

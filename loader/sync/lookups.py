@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from loader.contract import Lookup
 from loader.dataverse.metadata import Table
@@ -40,8 +40,7 @@ class Ambiguous:
 Outcome = Found | Missing | Ambiguous
 
 
-@dataclass(frozen=True)
-class LookupKey:
+class LookupKey(NamedTuple):
     """What two look-ups share: the CRM table and the CRM columns matched, in the order of `meta.crm`."""
 
     table: str
@@ -71,8 +70,10 @@ class Index:
             if all(value is not None for value in values):
                 found[tuple(match_key(value) for value in values)].append(_found(key.table, row, table))
 
-    def find(self, lookup: Lookup, values: Sequence[object]) -> Outcome:
-        rows = self._rows.get(LookupKey.of(lookup), {}).get(tuple(match_key(value) for value in values), ())
+    def find(self, key: LookupKey, values: Sequence[object]) -> Outcome:
+        """The row with these values; None matches what is blank."""
+        sought = tuple(["" if value is None else match_key(value) for value in values])
+        rows = self._rows.get(key, {}).get(sought, ())
         if not rows:
             return Missing()
         return rows[0] if len(rows) == 1 else Ambiguous(len(rows))

@@ -14,9 +14,9 @@ from itertools import islice
 from typing import Literal
 
 from loader.dataverse.batch import MAX_OPERATIONS, Reply
-from loader.dataverse.client import Client, Interrupted, LostReply, RequestFailed
+from loader.dataverse.client import LONGEST_WAIT, Client, Interrupted, LostReply, RequestFailed, backoff
 from loader.dataverse.errors import DUPLICATE_ID, CrmError
-from loader.errors import LoaderError
+from loader.errors import CrmUnavailable, LoaderError
 from loader.sync.binding import Bindings
 from loader.sync.gather import read_orders
 from loader.sync.lookups import Index, match_key
@@ -25,8 +25,10 @@ from loader.sync.records import Row, Staged
 
 CHUNK = 500
 """Orders planned together: one read request."""
-ROUNDS = 6
+ROUNDS = 8
 """How often an order is read again and sent again before it is given up for this run."""
+GIVEN_UP = 3
+"""Orders given up in a row because no reply to them ever arrived: CRM is out of reach, and the run ends."""
 
 Outcome = Literal["created", "updated", "unchanged", "skipped", "blocked", "failed"]
 _UNSENT: Mapping[str, Outcome] = {"unchanged": "unchanged", "skip": "skipped", "block": "blocked"}
@@ -117,6 +119,9 @@ class Pusher:
     stop: threading.Event = field(default_factory=threading.Event)
     failure: LoaderError | None = None
     """What ended the run early: CRM out of reach, credentials refused."""
+    still_wanted: Callable[[OrderPlan], OrderPlan] = lambda plan: plan
+    """Has the last word on an order that is planned anew because it moved, or because its reply was lost."""
+    _given_up: int = 0
     _sent: set[Future[list[Settled]]] = field(default_factory=set)
 
     def run(self, chunks: Iterable[Sequence[tuple[Staged, OrderPlan]]]) -> None:
@@ -168,15 +173,15 @@ class Pusher:
         settled: list[Settled] = []
         pending = [_Attempt(staged, plan) for staged, plan in orders]
         try:
-            for _ in range(ROUNDS):
-                self._apply(pending, settled)
+            for number in range(ROUNDS):
+                self._apply_all(pending, len(orders) >> 2 * number, settled)
                 pending = [attempt for attempt in pending if not attempt.is_settled]
+                if pending:
+                    self._plan_again(pending, number, settled)
+                    pending = [attempt for attempt in pending if not attempt.is_settled]
                 if not pending:
                     return settled
-                self._plan_again(pending, settled)
-                pending = [attempt for attempt in pending if not attempt.is_settled]
-                if not pending:
-                    return settled
+            self._give_up(pending)
             reason, text = "crm_rejected", "still refused after several attempts"
         except Interrupted:
             reason, text = "interrupted", "the run was stopped before this order was settled; the next one takes it up"
@@ -190,34 +195,56 @@ class Pusher:
             if not attempt.is_settled
         ]
 
-    def _apply(self, pending: list[_Attempt], settled: list[Settled]) -> None:
+    def _apply_all(self, pending: list[_Attempt], size: int, settled: list[Settled]) -> None:
+        """Sends orders in requests of `size`: one that CRM never answers is kept apart from the others in the end."""
+        pending.sort(key=lambda attempt: attempt.times_lost)
+        lost_before = False
+        for start in range(0, len(pending), max(1, size)):
+            part = pending[start : start + max(1, size)]
+            was_lost = not self._apply(part, settled)
+            if was_lost and lost_before:
+                return
+            lost_before = was_lost
+
+    def _apply(self, pending: list[_Attempt], settled: list[Settled]) -> bool:
+        """Sends orders in one request; says whether the reply arrived."""
         try:
             replies = self.session.client.apply([attempt.plan.operations for attempt in pending])
         except LostReply as error:
             for attempt in pending:
-                attempt.was_lost, attempt.last_error = True, str(error)
-            return
+                attempt.lost(error)
+            return False
         except RequestFailed as error:
             if len(pending) == 1:
                 settled.append(pending[0].rejected(error.error))
-                return
+                return True
             half = len(pending) // 2
-            self._apply(pending[:half], settled)
-            self._apply(pending[half:], settled)
-            return
+            return self._apply(pending[:half], settled) and self._apply(pending[half:], settled)
+        self._given_up = 0
         for attempt, reply in zip(pending, replies, strict=False):
             settled += attempt.answered(reply)
+        return True
 
-    def _plan_again(self, pending: list[_Attempt], settled: list[Settled]) -> None:
+    def _plan_again(self, pending: list[_Attempt], number: int, settled: list[Settled]) -> None:
         """Reads the orders again whose fate is unknown, or which moved, and plans what is still to do."""
-        delay = max((attempt.retry_after for attempt in pending), default=0.0)
-        if delay and self.stop.wait(delay):
-            raise Interrupted
+        if any(attempt.is_passing for attempt in pending):
+            asked = max(attempt.retry_after for attempt in pending)
+            if self.stop.wait(min(asked or backoff(number), LONGEST_WAIT)):
+                raise Interrupted
         anew = self.session.plan(
             [attempt.staged for attempt in pending], {attempt.staged.key: attempt.id_attempt for attempt in pending}
         )
         for attempt, plan in zip(pending, anew, strict=True):
-            settled += attempt.planned_again(plan)
+            settled += attempt.planned_again(self.still_wanted(plan) if plan.writes else plan)
+
+    def _give_up(self, pending: list[_Attempt]) -> None:
+        """Raises CrmUnavailable when it is not one order that CRM cannot answer, but CRM itself."""
+        self._given_up += sum(attempt.was_lost for attempt in pending)
+        if self._given_up >= GIVEN_UP:
+            raise CrmUnavailable(
+                f"CRM did not answer writes in {ROUNDS} attempts: {pending[-1].last_error}",
+                "Check the service's health, and run again later: what arrived is not sent twice.",
+            )
 
 
 @dataclass
@@ -228,21 +255,30 @@ class _Attempt:
     plan: OrderPlan
     first_plan: OrderPlan | None = None
     was_lost: bool = False
+    times_lost: int = 0
     is_settled: bool = False
     id_attempt: int = 0
+    is_passing: bool = False
+    """CRM is in trouble rather than the order: leave it alone for a while."""
     retry_after: float = 0.0
     last_error: str | None = None
 
+    def lost(self, error: LostReply) -> None:
+        self.was_lost = self.is_passing = True
+        self.times_lost += 1
+        self.retry_after, self.last_error = error.retry_after or 0.0, str(error)
+
     def answered(self, reply: Reply | list[Reply]) -> list[Settled]:
-        if isinstance(reply, list):
-            return [self._settle("created" if self._intended.action == "create" else "updated")]
-        error = reply.error
+        self.is_passing, self.retry_after = False, 0.0
+        error = None if isinstance(reply, list) else reply.error
         if error is None:
-            self.was_lost, self.last_error = True, "CRM answered a change set with a single success"
+            if isinstance(reply, list) and len(reply) == len(self.plan.operations):
+                return [self._settle("created" if self._intended.action == "create" else "updated")]
+            self.was_lost, self.last_error = True, "CRM did not answer every operation of the change set"
             return []
         if error.is_passing or error.is_conflict:
-            self.last_error = str(error)
-            self.retry_after = error.retry_after or (0.5 if error.is_passing else 0.0)
+            self.last_error, self.is_passing = str(error), error.is_passing
+            self.retry_after = error.retry_after or 0.0
             self.id_attempt += error.code == DUPLICATE_ID and not self.was_lost and self.plan.action == "create"
             return []
         return [self.rejected(error)]
@@ -252,7 +288,8 @@ class _Attempt:
         return Settled(self.plan, "failed", "crm_rejected", str(error), error.request_id or "")
 
     def planned_again(self, plan: OrderPlan) -> list[Settled]:
-        self.first_plan = self._intended
+        if self.was_lost:
+            self.first_plan = self._intended
         if plan.writes:
             self.plan = plan
             return []

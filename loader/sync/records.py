@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from loader.contract import Column, Model
+from loader.contract import Model, Xref
 from loader.sync.binding import CURRENCY, Binding, Field
 from loader.sync.canonical import Value, ValueOutOfRange
 from loader.sync.lookups import Found, Index, Missing
@@ -68,12 +68,14 @@ def desired(
     staged: Staged, binding: Binding, index: Index
 ) -> tuple[Desired | None, tuple[Obstacle, ...], tuple[Warning, ...]]:
     """What CRM should hold for a staged order, or the obstacles that keep it back; warnings either way."""
-    notes = _Notes()
-    header = _desired_row(staged.row, binding, index, notes, "")
-    lines = tuple(_desired_row(line, binding.lines, index, notes, _line_name(line, binding)) for line in staged.lines)
+    notes = _Notes(binding.model)
+    header = _desired_row(staged.row, binding, index, notes)
+    lines = []
+    for notes.line in staged.lines:
+        lines.append(_desired_row(notes.line, binding.lines, index, notes))
     if notes.obstacles:
         return None, tuple(notes.obstacles), tuple(notes.warnings)
-    record = Desired(header.values, header.state, lines, _owner(staged.row, binding.model, index))
+    record = Desired(header.values, header.state, tuple(lines), _owner(staged.row, binding.owner, index))
     return record, (), tuple(notes.warnings)
 
 
@@ -102,62 +104,82 @@ def line_key(values: Mapping[str, Value], model: Model) -> tuple[Value, ...]:
 
 
 class _Notes:
-    def __init__(self) -> None:
+    """What keeps an order back, or is lost on the way; `line` is the line that is being looked at, if any."""
+
+    def __init__(self, model: Model) -> None:
         self.obstacles: list[Obstacle] = []
         self.warnings: list[Warning] = []
+        self.line: Row | None = None
+        self._model = model
+
+    def block(self, code: str, message: str, table: str = "", match: Mapping[str, str] | None = None) -> None:
+        self.obstacles.append(Obstacle(code, self._where + message, table, match or {}))
+
+    def warn(self, code: str, column: str, message: str) -> None:
+        self.warnings.append(Warning(code, self._where + column, message))
+
+    @property
+    def _where(self) -> str:
+        children = self._model.meta.children
+        if self.line is None or children is None:
+            return ""
+        return f"line {', '.join(str(self.line[column]) for column in children.match_on)}: "
 
 
-def _desired_row(row: Row, binding: Binding | None, index: Index, notes: _Notes, where: str) -> Desired:
+def _desired_row(row: Row, binding: Binding | None, index: Index, notes: _Notes) -> Desired:
     assert binding is not None
     values: dict[str, Value] = {}
     for field_ in binding.fields:
-        _put(values, field_, row, index, notes, where)
+        _put(values, field_, row, index, notes)
     state: dict[str, Value] = {}
     for field_ in binding.state_fields:
-        _put(state, field_, row, index, notes, where)
+        _put(state, field_, row, index, notes)
     return Desired(values, {name: int(str(value)) for name, value in state.items() if value is not None})
 
 
-def _put(values: dict[str, Value], field_: Field, row: Row, index: Index, notes: _Notes, where: str) -> None:
-    column, staged = field_.column, row[field_.name]
+def _put(values: dict[str, Value], field_: Field, row: Row, index: Index, notes: _Notes) -> None:
+    name = field_.name
+    staged = row[name]
     if staged is None:
-        if not _is_unmapped(column, row, notes, where):
-            values[column.name] = None
+        if field_.xref is None or not _is_unmapped(field_.xref, name, row, notes):
+            values[name] = None
         return
-    if column.meta.lookup:
-        _put_lookup(values, column, row, index, notes, where)
+    if field_.lookup_key is not None:
+        _put_lookup(values, field_, row, index, notes)
         return
-    shortened = field_.type.shortened(staged)
-    if shortened:
-        notes.warnings.append(Warning("value_truncated", where + column.name, shortened))
     try:
-        values[column.name] = field_.type.canonical(staged)
+        stored = values[name] = field_.type.canonical(staged)
     except ValueOutOfRange as error:
-        notes.obstacles.append(Obstacle("value_out_of_range", f"{where}{column.name}: {error}"))
+        notes.block("value_out_of_range", f"{name}: {error}")
+        return
+    if stored != staged:
+        shortened = field_.type.shortened(staged)
+        if shortened:
+            notes.warn("value_truncated", name, shortened)
 
 
-def _is_unmapped(column: Column, row: Row, notes: _Notes, where: str) -> bool:
-    xref = column.meta.xref
-    code = row[xref.code] if xref else None
-    if xref is None or code is None:
+def _is_unmapped(xref: Xref, name: str, row: Row, notes: _Notes) -> bool:
+    code = row[xref.code]
+    if code is None:
         return False
-    message = f"{where}{column.name}: GP's code {str(code).rstrip()!r} has no translation in the seed"
+    message = f"GP's code {str(code).rstrip()!r} has no translation in the seed"
     if xref.unmapped == "block":
-        notes.obstacles.append(Obstacle(f"{xref.called}_unmapped", message))
+        notes.block(f"{xref.called}_unmapped", f"{name}: {message}")
     else:
-        notes.warnings.append(Warning(f"{xref.called}_unmapped", where + column.name, message))
+        notes.warn(f"{xref.called}_unmapped", name, f"{name}: {message}")
     return True
 
 
-def _put_lookup(values: dict[str, Value], column: Column, row: Row, index: Index, notes: _Notes, where: str) -> None:
-    lookup = column.meta.lookup
+def _put_lookup(values: dict[str, Value], field_: Field, row: Row, index: Index, notes: _Notes) -> None:
+    lookup, key = field_.lookup, field_.lookup_key
     assert lookup is not None
-    wanted = {path: row[staged] for path, staged in lookup.match.items()}
-    outcome = index.find(lookup, [value if value is not None else "" for value in wanted.values()])
+    assert key is not None
+    wanted = [row[staged] for staged in lookup.match.values()]
+    outcome = index.find(key, wanted)
     if isinstance(outcome, Found):
-        values[column.name] = outcome.id.lower()
+        values[field_.name] = outcome.id.lower()
         return
-    match = {path: str(value).rstrip() for path, value in wanted.items() if value is not None}
+    match = {path: str(value).rstrip() for path, value in zip(lookup.match, wanted, strict=True) if value is not None}
     words = " and ".join(f"{path} {value!r}" for path, value in match.items())
     if isinstance(outcome, Missing):
         code, policy, text = f"{lookup.called}_not_found", lookup.missing, f"CRM has no {lookup.table} with {words}"
@@ -165,22 +187,13 @@ def _put_lookup(values: dict[str, Value], column: Column, row: Row, index: Index
         code, policy = f"{lookup.called}_ambiguous", lookup.ambiguous
         text = f"CRM has {outcome.count} rows of {lookup.table} with {words}"
     if policy == "block":
-        notes.obstacles.append(Obstacle(code, where + text, lookup.table, match))
+        notes.block(code, text, lookup.table, match)
     else:
-        notes.warnings.append(Warning(code, where + column.name, f"{text}; left as it is"))
+        notes.warn(code, field_.name, f"{text}; left as it is")
 
 
-def _line_name(line: Row, binding: Binding) -> str:
-    children = binding.model.meta.children
-    assert children is not None
-    return f"line {', '.join(str(line[column]) for column in children.match_on)}: "
-
-
-def _owner(row: Row, model: Model, index: Index) -> tuple[str, str] | None:
-    share = model.meta.share_with
-    if share is None:
+def _owner(row: Row, field_: Field | None, index: Index) -> tuple[str, str] | None:
+    if field_ is None or field_.lookup is None or field_.lookup_key is None:
         return None
-    lookup = model.column(share.owner_of).meta.lookup
-    assert lookup is not None
-    found = index.find(lookup, [row[staged] for staged in lookup.match.values()])
+    found = index.find(field_.lookup_key, [row[staged] for staged in field_.lookup.match.values()])
     return found.owner if isinstance(found, Found) else None

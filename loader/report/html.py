@@ -1,0 +1,101 @@
+"""The report as one HTML page that needs nothing but itself. Pure: content in, text out.
+
+Whatever comes from GP or CRM is escaped by the template; a policy in the page lets no script run but the page's own.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from loader import __version__
+from loader.report import chart
+from loader.report.words import counted, minute, money, span
+
+_HERE = Path(__file__).parent
+
+
+def render(content: Mapping[str, Any]) -> str:
+    """The page for what loader.commands.report gathered."""
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(money=money, minute=minute, iso=_iso, plain=_plain, number=_number)
+    environment.globals.update(counted=counted, span=span)
+    style, script = _own("report.css"), _own("report.js")
+    runs = content["runs"]
+    return environment.get_template("report.html").render(
+        **content,
+        style=style,
+        script=script,
+        policy=(
+            f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:;"
+            " base-uri 'none'; form-action 'none'"
+        ),
+        version=__version__,
+        charts={"wide": chart.chart(runs, 760, 330, 8), "narrow": chart.chart(runs, 344, 330, 4)} if runs else {},
+        chart_text=chart.description(runs),
+        headline=headline(content),
+        crm_link=_Links(content).link,
+    )
+
+
+def headline(content: Mapping[str, Any]) -> tuple[str, str]:
+    """How things stand, as (good | warning | bad, sentence)."""
+    last = content["last"]
+    if not content["runs"]:
+        return "warning", "No run yet."
+    if last is None:
+        return "warning", "The first run has not ended yet."
+    if last["outcome"] not in ("ok", "blocked"):
+        return "bad", f"The last push did not end well: {last['outcome']}."
+    trouble = last["blocked"] + last["failed"]
+    if trouble:
+        return "warning", f"{trouble:,} of {counted(last['staged'], 'order')} did not arrive with the last push."
+    if last["skipped"]:
+        return "good", f"All of {counted(last['staged'], 'order')} arrived or were skipped on purpose."
+    return "good", f"All of {counted(last['staged'], 'order')} are in CRM as GP has them."
+
+
+class _Links:
+    """Addresses of orders in CRM. Only https and http: the journal could hold any text."""
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        url = content["runs"][0]["crm_url"] if content["runs"] else None
+        parts = urlsplit(url or "")
+        self._root = url.rstrip("/") if url and parts.scheme in ("https", "http") and parts.netloc else None
+
+    def link(self, table: str, crm_id: str | None) -> str | None:
+        if self._root is None or not crm_id:
+            return None
+        return f"{self._root}/main.aspx?pagetype=entityrecord&etn={quote(table, safe='')}&id={quote(crm_id, safe='')}"
+
+
+def _own(name: str) -> Markup:
+    return Markup((_HERE / name).read_text(encoding="utf-8"))
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _iso(instant: dt.datetime | None) -> str:
+    return f"{instant.isoformat(timespec='seconds')}Z" if instant else ""
+
+
+def _plain(value: Decimal | None) -> str:
+    """For sorting."""
+    return "" if value is None else f"{value:f}"
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"
