@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 
+Converter = Callable[[object], Any]
 LOOKUP_TYPES = frozenset({"Lookup", "Customer", "Owner"})
 OPTION_TYPES = frozenset({"Picklist", "State", "Status"})
 EDM_TYPES = {
@@ -121,6 +123,8 @@ class Table:
     references: list[Relationship] = field(default_factory=list)
     referenced_by: list[Relationship] = field(default_factory=list)
     keys: list[AlternateKey] = field(default_factory=list)
+    converters: dict[str, Converter] = field(default_factory=dict)
+    """How snapshots are read, by column; filled when first needed."""
 
     @property
     def full_name(self) -> str:
