@@ -14,7 +14,7 @@ from loader.run import Run
 from loader.sync.binding import Binding, Bindings, tables_needed
 from loader.sync.canonical import Text
 from loader.sync.gather import read_lookups, read_orders
-from loader.sync.lookups import Ambiguous, Index, Missing, match_key
+from loader.sync.lookups import Ambiguous, Index, LookupKey, Missing, match_key
 from loader.warehouse.connection import quoted
 
 
@@ -161,10 +161,7 @@ def _one_lookup(run: Run, model: Model, column: Column, index: Index) -> Iterato
     staged = list(lookup.match.values())
     names = ", ".join(map(quoted, staged))
     rows = run.warehouse.query(f"select distinct {names} from {model.relation} where {quoted(column.name)} is not null")
-    outcomes = {
-        " / ".join(str(value).rstrip() for value in row): index.find(LookupKey.of(lookup), row)
-        for row in rows
-    }
+    outcomes = {" / ".join(str(value).rstrip() for value in row): index.find(LookupKey.of(lookup), row) for row in rows}
     missing = sorted(key for key, outcome in outcomes.items() if isinstance(outcome, Missing))
     doubled = sorted(key for key, outcome in outcomes.items() if isinstance(outcome, Ambiguous))
     where = f"{model.name}.{column.name}: {lookup.table} by {', '.join(lookup.match)}"
