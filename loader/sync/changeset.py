@@ -32,9 +32,9 @@ def for_create(id_: str, want: Desired, share: Share | None, binding: Binding) -
         for number, line in enumerate(want.lines):
             line_id = str(uuid.uuid5(_NAMESPACE, f"{id_}/{number}"))
             lines.append({binding.lines.table.id_column: line_id, **_creation(line.values, binding.lines.fields)})
-            late += _patch(_path(binding.lines, line_id), _set(line.values), _update_only(binding.lines.fields))
+            late += _patch(_path(binding.lines, line_id), _set(line.values), binding.lines.update_only)
         body[binding.lines_navigation] = lines
-    late += _patch(path, _set(want.values), _update_only(binding.fields))
+    late += _patch(path, _set(want.values), binding.update_only)
     return ChangeSet(
         (
             Operation("POST", binding.table.entity_set, body),
@@ -53,7 +53,7 @@ def for_update(want: Desired, have: Current, delta: Difference, share: Share | N
     content = [
         *_patch(path, header, [field for field in binding.fields if field.on_create]),
         *_lines(delta.lines, have, binding),
-        *_patch(path, header, _update_only(binding.fields)),
+        *_patch(path, header, binding.update_only),
     ]
     final = want.state or have.state
     is_locked = have.state.get(binding.state_column) in binding.locked_states
@@ -91,7 +91,7 @@ def _lines(changes: Iterable[LineChange], have: Current, binding: Binding) -> It
                 **_creation(values, lines.fields),
             }
             yield Operation("POST", lines.table.entity_set, body)
-            yield from _patch(_path(lines, line_id), values, _update_only(lines.fields))
+            yield from _patch(_path(lines, line_id), values, lines.update_only)
 
 
 def _path(binding: Binding, id_: str) -> str:
@@ -105,10 +105,6 @@ def _after(changes: Iterable[Change]) -> dict[str, Value]:
 def _set(values: Mapping[str, Value]) -> dict[str, Value]:
     """Values that are there; a new row has nothing to clear."""
     return {column: value for column, value in values.items() if value is not None}
-
-
-def _update_only(fields: Iterable[Field]) -> list[Field]:
-    return [field for field in fields if not field.on_create]
 
 
 def _creation(values: Mapping[str, Value], fields: Iterable[Field]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from loader.sync.binding import Binding, Field
 from loader.sync.canonical import Value
@@ -13,8 +13,7 @@ from loader.sync.records import Current, Desired, line_key
 LineAction = Literal["create", "update", "delete"]
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """One column: CRM's value and the one it is to get."""
 
     column: str
@@ -55,11 +54,13 @@ def difference(want: Desired, have: Current, binding: Binding) -> Difference:
 
 def created(values: Mapping[str, Value]) -> tuple[Change, ...]:
     """A new row, as changes from nothing."""
-    return tuple(Change(column, None, value) for column, value in values.items() if value is not None)
+    return tuple([Change(column, None, value) for column, value in values.items() if value is not None])
 
 
 def changes(want: Mapping[str, Value], have: Mapping[str, Value], fields: Iterable[Field]) -> tuple[Change, ...]:
     """Columns that CRM lets one update and that differ."""
+    if want == have:
+        return ()
     return tuple(
         Change(field.name, have.get(field.name), want[field.name])
         for field in fields

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import simplejson
@@ -42,16 +43,21 @@ class OrderPlan:
     obstacles: tuple[Obstacle, ...] = ()
     warnings: tuple[Warning, ...] = ()
     etag: str = ""
-    operations: ChangeSet = NOTHING
+    build: Callable[[], ChangeSet] = field(default=lambda: NOTHING, repr=False, compare=False)
 
     @property
     def writes(self) -> bool:
         return self.action in ("create", "update")
 
+    @cached_property
+    def operations(self) -> ChangeSet:
+        """The writes; a plan that is only shown never makes them."""
+        return self.build()
+
     @property
     def without_operations(self) -> OrderPlan:
         """For keeping: a run may plan a hundred thousand orders."""
-        return replace(self, operations=NOTHING)
+        return replace(self, build=lambda: NOTHING)
 
     def count_lines(self, action: str) -> int:
         return sum(line.action == action for line in self.lines) if self.writes else 0
@@ -136,8 +142,8 @@ def plan_order(
         plan = _create(staged.key, want, share, binding, id_attempt)
     else:
         plan = _update(staged.key, want, have, share, binding)
-    plan = replace(plan, warnings=warnings)
-    if len(plan.operations) > MAX_OPERATIONS:
+    plan = replace(plan, warnings=warnings) if warnings else plan
+    if _most_operations(want, have, binding) > MAX_OPERATIONS and len(plan.operations) > MAX_OPERATIONS:
         message = f"needs {len(plan.operations)} operations; one change set holds {MAX_OPERATIONS}"
         return replace(plan, action="block", reason="order_too_large", message=message)
     return plan
@@ -169,7 +175,7 @@ def _share(want: Desired, shared_with: str | None) -> tuple[str, str] | None:
 
 def _create(key: str, want: Desired, share: tuple[str, str] | None, binding: Binding, id_attempt: int) -> OrderPlan:
     id_ = order_id(binding.table.name, key, id_attempt)
-    plan = OrderPlan(
+    return OrderPlan(
         key,
         binding.table.name,
         "create",
@@ -178,21 +184,19 @@ def _create(key: str, want: Desired, share: tuple[str, str] | None, binding: Bin
         state=tuple(Change(column, None, value) for column, value in want.state.items()),
         lines=tuple(LineChange("create", _key(line, binding), None, created(line.values)) for line in want.lines),
         share=share,
+        build=partial(changeset.for_create, id_, want, share, binding),
     )
-    return replace(plan, operations=changeset.for_create(id_, want, share, binding))
 
 
 def _update(key: str, want: Desired, have: Current, share: tuple[str, str] | None, binding: Binding) -> OrderPlan:
     delta = difference(want, have, binding)
     if not delta and not share:
         return OrderPlan(key, binding.table.name, "unchanged", have.id)
-    operations = changeset.for_update(want, have, delta, share, binding)
     children = binding.model.meta.children
     if delta.lines and children and children.refresh == "replace":
         whole = Difference(delta.header, delta.state, replaced(want, have, binding))
-        literal = changeset.for_update(want, have, whole, share, binding)
-        if len(literal) <= MAX_OPERATIONS:
-            delta, operations = whole, literal
+        if len(changeset.for_update(want, have, whole, share, binding)) <= MAX_OPERATIONS:
+            delta = whole
     return OrderPlan(
         key,
         binding.table.name,
@@ -203,8 +207,14 @@ def _update(key: str, want: Desired, have: Current, share: tuple[str, str] | Non
         state=delta.state,
         lines=delta.lines,
         share=share,
-        operations=operations,
+        build=partial(changeset.for_update, want, have, delta, share, binding),
     )
+
+
+def _most_operations(want: Desired, have: Current | None, binding: Binding) -> int:
+    """A bound that is quick to find: no row takes more than six writes and one for each of its look-ups."""
+    rows = 1 + len(want.lines) + (len(have.lines) if have else 0)
+    return rows * (6 + max(len(each.fields) for each in (binding, binding.lines) if each))
 
 
 def _key(line: Desired, binding: Binding) -> tuple[Any, ...]:
