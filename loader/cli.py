@@ -200,7 +200,14 @@ def push(
     with invocation.run("push") as run, invocation.stoppable(run):
         saved = read_plan_file(planfile, run.settings.crm_url) if planfile else None
         with invocation.output.progress("Pushing") as progress:
-            report = pushing.push(run, only=orders, max_changes=limit, plan_file=saved, progress=progress)
+            report = pushing.push(
+                run,
+                only=orders,
+                max_changes=limit,
+                plan_file=saved,
+                command="push --order" if orders else "push",
+                progress=progress,
+            )
     return _pushed(invocation, report)
 
 
@@ -222,18 +229,73 @@ def _pushed(invocation: Invocation, report: Any) -> int:
 @command("status")
 @click.option("--run", "run_id", metavar="ID", help="One run with its events; the first characters of the id will do.")
 @click.option("--last", default=10, show_default=True, help="How many runs to list.")
-def status(invocation: Invocation, run_id: str | None, last: int) -> int:
+@click.option("--max-age", metavar="TIME", help="Probe: exit with 1 if the last push ended longer ago (90m, 2h, 1d).")
+@click.option("--max-blocked", metavar="N|P%", help="Probe: exit with 1 if more of its orders are blocked or failed.")
+def status(invocation: Invocation, run_id: str | None, last: int, max_age: str | None, max_blocked: str | None) -> int:
     """Show how the last runs went and what waits in the retry queue.
+
+    With --max-age or --max-blocked, say in one line whether all is well: for monitors. A last push that ended in an
+    error is never well.
 
     \b
     Example:
         loader status --run 3f2a
+        loader status --max-age 2h --max-blocked 5%
     """
     from loader.commands import status as telling
 
+    if max_age is not None or max_blocked is not None:
+        if run_id:
+            raise click.UsageError("--run shows one run: leave out --max-age and --max-blocked.")
+        return _probed(invocation, max_age, max_blocked)
     with invocation.run() as run:
         content, text = telling.one_run(run, run_id) if run_id else telling.last_runs(run, last)
     invocation.output.data(content, text)
+    return 0
+
+
+def _probed(invocation: Invocation, max_age: str | None, max_blocked: str | None) -> int:
+    from loader.commands import probe as probing
+
+    age = probing.MaxAge.parse(max_age) if max_age is not None else None
+    blocked = probing.MaxBlocked.parse(max_blocked) if max_blocked is not None else None
+    with invocation.run() as run:
+        verdict = probing.probe(run, age, blocked)
+    invocation.output.data(verdict.content, verdict.lines, verdict.well)
+    return 0 if verdict.well else 1
+
+
+@command("report")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="File to write; - is stdout.  [default: report.html; none with --json]",
+)
+@click.option("--runs", default=30, show_default=True, type=click.IntRange(1, 1000), help="How many runs to chart.")
+def report(invocation: Invocation, out: Path | None, runs: int) -> int:
+    """Write a page for the browser: the last run, the trend, the queue, what blocks how much money.
+
+    The page is one file that loads nothing from elsewhere. --json gives its figures.
+
+    \b
+    Example:
+        loader report --out report.html
+    """
+    from loader.commands import report as reporting
+    from loader.report.html import headline, render
+
+    output = invocation.output
+    to_stdout = str(out) == "-"
+    if to_stdout and output.json:
+        raise click.UsageError("--json takes stdout: name a file with --out.")
+    with invocation.run() as run:
+        content = reporting.report(run, runs)
+    if out is None and not output.json:
+        out = Path("report.html")
+    if out is not None and not to_stdout:
+        reporting.write(out, render(content))
+        output.talk(f"Written to {out}.")
+    output.data(content, lambda: iter([render(content) if to_stdout else headline(content)[1]]))
     return 0
 
 

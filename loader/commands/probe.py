@@ -14,9 +14,6 @@ from loader.report.words import span
 from loader.run import Run
 from loader.warehouse.journal import RunRecord, utc_now
 
-PARTIAL = ("push --order", "retry now")
-"""Commands that look at some orders only: they say nothing about the others."""
-
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST = dt.timedelta(days=36500)
 
@@ -72,7 +69,8 @@ class Verdict:
 
 
 def is_whole(run: RunRecord) -> bool:
-    return run.command not in PARTIAL
+    """Not of some orders only, as `push --order`, `retry now`: those say nothing about the others."""
+    return run.command == "push"
 
 
 def probe(
@@ -82,9 +80,7 @@ def probe(
     return judge(run.journal.runs(1000), max_age, max_blocked, clock())
 
 
-def judge(
-    runs: list[RunRecord], max_age: MaxAge | None, max_blocked: MaxBlocked | None, now: dt.datetime
-) -> Verdict:
+def judge(runs: list[RunRecord], max_age: MaxAge | None, max_blocked: MaxBlocked | None, now: dt.datetime) -> Verdict:
     """Pure. `runs` are newest first."""
     last = next((each for each in runs if is_whole(each) and each.finished_at), None)
     if last is None or last.finished_at is None:

@@ -111,7 +111,7 @@ def report(run: Run, number: int, clock: Callable[[], dt.datetime] = utc_now) ->
 
 def write(path: Path, page: str) -> None:
     try:
-        path.write_text(page, encoding="utf-8")
+        path.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", "Name another file with --out.") from None
 

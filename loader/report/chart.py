@@ -11,7 +11,9 @@ from loader.report.words import counted, minute, span
 PANELS = (("Written to CRM", ("created", "updated")), ("Did not arrive", ("blocked", "failed")))
 FINE = ("ok", "blocked", "running")
 _TICKS = (1, 2, 5)
-_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 46.0, 6.0, 22.0, 40.0, 36.0
+_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 46.0, 14.0, 22.0, 56.0, 36.0
+_LABEL = 46.0
+"""Room that a date needs."""
 _LEAST = 2.0
 """Height of the smallest bar: one order beside a thousand is still seen."""
 
@@ -64,8 +66,8 @@ class Chart:
     slots: tuple[Slot, ...]
 
 
-def chart(runs: Sequence[Mapping[str, Any]], width: float, height: float, labels: int) -> Chart:
-    """`runs` newest first; drawn oldest first. `labels` is how many dates fit below."""
+def chart(runs: Sequence[Mapping[str, Any]], width: float, height: float) -> Chart:
+    """`runs` newest first; drawn oldest first."""
     ordered = list(reversed(runs))
     inner = (height - _TOP - _BOTTOM - _GAP) / 2
     step = (width - _LEFT - _RIGHT) / max(len(ordered), 8)
@@ -73,25 +75,43 @@ def chart(runs: Sequence[Mapping[str, Any]], width: float, height: float, labels
         _panel(title, series, ordered, step, _TOP + number * (inner + _GAP), inner)
         for number, (title, series) in enumerate(PANELS)
     )
-    every = -(-len(ordered) // labels)
     slots = tuple(
         Slot(
             x=_LEFT + number * step,
             width=step,
             centre=_LEFT + (number + 0.5) * step,
-            label=f"{run['started_at']:%m-%d}" if (len(ordered) - 1 - number) % every == 0 else "",
+            label=label,
             text=sentence(run),
             is_bad=run["outcome"] not in FINE,
         )
-        for number, run in enumerate(ordered)
+        for number, (run, label) in enumerate(zip(ordered, _labels(ordered, step), strict=True))
     )
     return Chart(width, height, _LEFT, width - _RIGHT, panels, slots)
 
 
 def sentence(run: Mapping[str, Any]) -> str:
     """A run in words."""
-    counts = ", ".join(f"{run[name]:,} {name}" for _, series in PANELS for name in series)
-    return f"{minute(run['started_at'])} UTC, {run['command']}, {run['outcome']}: {counts}"
+    return f"{minute(run['started_at'])} UTC, {run['command']}, {run['outcome']}: {tally(run)}"
+
+
+def tally(run: Mapping[str, Any]) -> str:
+    """What a run did, without the zeros."""
+    counts = [f"{run[name]:,} {name}" for _, series in PANELS for name in series if run[name]]
+    return ", ".join(counts) or "nothing to write"
+
+
+def _labels(runs: Sequence[Mapping[str, Any]], step: float) -> Iterator[str]:
+    """The date where a day begins, as far as there is room; times where all is one day."""
+    one_day = runs[0]["started_at"].date() == runs[-1]["started_at"].date()
+    last, room = "", 0.0
+    for run in runs:
+        label = f"{run['started_at']:%H:%M}" if one_day else f"{run['started_at']:%m-%d}"
+        if label != last and room <= 0:
+            yield label
+            last, room = label, _LABEL
+        else:
+            yield ""
+        room -= step
 
 
 def description(runs: Sequence[Mapping[str, Any]]) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -30,7 +31,7 @@ def render(content: Mapping[str, Any]) -> str:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(money=money, minute=minute, iso=_iso, plain=_plain, number=_number)
-    environment.globals.update(counted=counted, span=span)
+    environment.globals.update(counted=counted, span=span, tally=chart.tally)
     style, script = _own("report.css"), _own("report.js")
     runs = content["runs"]
     return environment.get_template("report.html").render(
@@ -42,7 +43,7 @@ def render(content: Mapping[str, Any]) -> str:
             " base-uri 'none'; form-action 'none'"
         ),
         version=__version__,
-        charts={"wide": chart.chart(runs, 760, 330, 8), "narrow": chart.chart(runs, 344, 330, 4)} if runs else {},
+        charts={"wide": chart.chart(runs, 760, 340), "narrow": chart.chart(runs, 344, 340)} if runs else {},
         chart_text=chart.description(runs),
         headline=headline(content),
         crm_link=_Links(content).link,
@@ -62,17 +63,19 @@ def headline(content: Mapping[str, Any]) -> tuple[str, str]:
     if trouble:
         return "warning", f"{trouble:,} of {counted(last['staged'], 'order')} did not arrive with the last push."
     if last["skipped"]:
-        return "good", f"All of {counted(last['staged'], 'order')} arrived or were skipped on purpose."
-    return "good", f"All of {counted(last['staged'], 'order')} are in CRM as GP has them."
+        return (
+            "good",
+            f"Nothing waits: {last['skipped']:,} of {counted(last['staged'], 'order')} skipped, the others in CRM.",
+        )
+    return "good", f"Nothing waits: {counted(last['staged'], 'order')} in CRM as GP has them."
 
 
 class _Links:
     """Addresses of orders in CRM. Only https and http: the journal could hold any text."""
 
     def __init__(self, content: Mapping[str, Any]) -> None:
-        url = content["runs"][0]["crm_url"] if content["runs"] else None
-        parts = urlsplit(url or "")
-        self._root = url.rstrip("/") if url and parts.scheme in ("https", "http") and parts.netloc else None
+        url = str(content["runs"][0]["crm_url"] if content["runs"] else "")
+        self._root = url.rstrip("/") if re.match(r"https?://[^/]", url) else None
 
     def link(self, table: str, crm_id: str | None) -> str | None:
         if self._root is None or not crm_id:
