@@ -1,0 +1,103 @@
+"""Both warehouses stage the same rows: every cell of every crm_* and audit_* view."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from loader.warehouse.connection import Warehouse, quoted
+from tests.conftest import Workbench
+
+pytestmark = pytest.mark.sqlserver
+
+
+def models(target_path: Path) -> dict[str, tuple[str, list[str]]]:
+    """Name → (relation, columns) of the views that are compared."""
+    nodes = json.loads((target_path / "manifest.json").read_text(encoding="utf-8"))["nodes"].values()
+    return {
+        node["name"]: (node["relation_name"], list(node["columns"]))
+        for node in nodes
+        if node["resource_type"] == "model" and node["name"].startswith(("crm_sales", "audit_", "stg_", "int_"))
+    }
+
+
+def rows(warehouse: Warehouse, relation: str, columns: list[str]) -> list[tuple[object, ...]]:
+    """Rows in an order that does not depend on the collation."""
+    selected = ", ".join(map(quoted, columns))
+    return sorted(warehouse.query(f"select {selected} from {relation}"), key=repr)
+
+
+def compare(duckdb: Workbench, sqlserver: Workbench) -> int:
+    here, there = models(duckdb.target_path), models(sqlserver.target_path)
+    assert here.keys() == there.keys()
+    compared = 0
+    with duckdb.run() as one, sqlserver.run() as other:
+        for name, (relation, columns) in here.items():
+            left = rows(one.warehouse, relation, columns)
+            right = rows(other.warehouse, there[name][0], columns)
+            assert len(left) == len(right), name
+            for mine, theirs in zip(left, right, strict=True):
+                differing = [
+                    (name, column, a, b) for column, a, b in zip(columns, mine, theirs, strict=True) if not same(a, b)
+                ]
+                assert not differing
+                compared += len(columns)
+    return compared
+
+
+def same(a: object, b: object) -> bool:
+    return type(a) is type(b) and a == b
+
+
+def test_every_cell_is_the_same_before_a_push(bench: Workbench, sqlserver_bench: Workbench) -> None:
+    assert compare(bench, sqlserver_bench) > 10_000
+
+
+def test_a_push_from_sql_server_does_what_one_from_duckdb_does(bench: Workbench, sqlserver_bench: Workbench) -> None:
+    here, there = bench.loader("push"), sqlserver_bench.loader("push")
+    assert (there.exit_code, there.orders, there.data["lines"]) == (here.exit_code, here.orders, here.data["lines"])
+    assert [row["reason"] for row in there.data["results"]] == [row["reason"] for row in here.data["results"]]
+    apart = {row["order"] for row in there.data["results"] if row["outcome"] in ("blocked", "failed", "skipped")}
+    assert sqlserver_bench.verify(apart).differences == []
+    second = sqlserver_bench.loader("push")
+    assert second.data["requests"]["write"] == 0
+    assert second.orders["unchanged"] == there.orders["created"] + there.orders["updated"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check",),
+        ("plan",),
+        ("status",),
+        ("retry", "list"),
+        ("explain", "ORDST2226"),
+        ("explain", "ORDST2350"),
+        ("xref", "check"),
+        ("sop-mode", "show"),
+    ],
+)
+def test_every_command_answers_as_on_duckdb(
+    bench: Workbench, sqlserver_bench: Workbench, arguments: tuple[str, ...]
+) -> None:
+    here, there = bench.loader(*arguments), sqlserver_bench.loader(*arguments)
+    assert there.exit_code == here.exit_code, there.stdout
+    if arguments[0] == "plan":
+        assert there.data["plans"] == here.data["plans"]
+
+
+def test_the_queue_is_worked_on_sql_server(sqlserver_bench: Workbench) -> None:
+    sqlserver_bench.loader("push", "--order", "ORDST2270")
+    sqlserver_bench.loader("retry", "hold", "ORDST2270")
+    assert sqlserver_bench.loader("push", "--order", "ORDST2270").orders["skipped"] == 1
+    sqlserver_bench.loader("retry", "release", "ORDST2270")
+    (entry,) = sqlserver_bench.loader("retry", "list").data["queue"]
+    assert (entry["state"], entry["attempts"]) == ("open", 1)
+
+
+def test_a_run_is_undone_on_sql_server(sqlserver_bench: Workbench) -> None:
+    run_id = sqlserver_bench.loader("push", "--order", "ORDST2228").data["run_id"]
+    ended = sqlserver_bench.loader("undo", "--run", run_id)
+    assert [row["outcome"] for row in ended.data["orders"]] == ["undone"]
