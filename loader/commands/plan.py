@@ -18,6 +18,7 @@ from loader.sync.plan import OrderPlan
 from loader.sync.push import plans
 
 PLAN_FILE_VERSION = 1
+_ENTRY = {"order", "digest", "etag", "share_with"}
 
 _COUNTED = {"create": "create", "update": "update", "unchanged": "unchanged", "skip": "skipped", "block": "blocked"}
 
@@ -85,8 +86,13 @@ class PlanFile:
     """Match key → the order's entry, as `OrderPlan.as_json` with `digest` and `etag`."""
 
     def is_current(self, plan: OrderPlan) -> bool:
-        entry = self.entries[match_key(plan.key)]
-        return bool(entry["digest"] == plan.digest and entry["etag"] == plan.etag)
+        entry = self.entries.get(match_key(plan.key))
+        return entry is not None and entry["digest"] == plan.digest and entry["etag"] == plan.etag
+
+    def is_rest(self, plan: OrderPlan) -> bool:
+        """All that is left to do is to share the order as was planned."""
+        planned = self.entries[match_key(plan.key)]["share_with"]
+        return not (plan.header or plan.state or plan.lines) and planned == plan.as_json()["share_with"]
 
 
 def write_plan_file(path: Path, report: PlanReport, crm_url: str) -> None:
@@ -110,12 +116,14 @@ def read_plan_file(path: Path, crm_url: str) -> PlanFile:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = {match_key(entry["order"]): entry for entry in content["orders"]}
+        if any(not entry.keys() >= _ENTRY for entry in entries.values()):
+            raise KeyError("order")
         version, made_for, created_at = content["version"], content["crm_url"], content["created_at"]
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}", "Name a file that `loader plan --out` wrote."
         ) from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"{path} is not a plan file.", "Name a file that `loader plan --out` wrote.") from None
     if version != PLAN_FILE_VERSION:
         raise UsageError(f"{path} has version {version}; this loader reads {PLAN_FILE_VERSION}.", "Plan again.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from loader import __version__
@@ -100,9 +102,11 @@ def push(
         journal.start(start)
         try:
             if max_changes:
-                _guard(run, only, max_changes)
+                _guard(run, only, plan_file, max_changes)
             for model in run.contract.models:
                 _push_model(run, model, only, plan_file, report, progress)
+        except Interrupted:
+            pass
         except LoaderError as error:
             report.failure = error
         except BaseException:
@@ -126,11 +130,13 @@ def open_in_queue(run: Run) -> list[str]:
     return [key for model in run.contract.models for key in run.keys(model) if match_key(key) in waiting]
 
 
-def _guard(run: Run, only: Sequence[str], max_changes: MaxChanges) -> None:
+def _guard(run: Run, only: Sequence[str], plan_file: PlanFile | None, max_changes: MaxChanges) -> None:
     changes = staged = 0
     for plan in planned(run, only, lambda done, total: None):
         staged += 1
-        changes += plan.writes
+        changes += plan.writes and (plan_file is None or plan_file.is_current(plan))
+    if run.stop.is_set():
+        raise Interrupted
     max_changes.check(changes, staged)
 
 
@@ -142,8 +148,13 @@ def _push_model(
         _refuse_gone(run, model, plan_file, keys, report)
         keys = [key for key in keys if match_key(key) in plan_file.entries]
     selected = keys if only or plan_file else None
-    session = run.session(model, keys, selected)
     tally = _Tally(run, model, keys, report, progress)
+    try:
+        session = run.session(model, keys, selected)
+    except Interrupted:
+        report.staged += len(keys)
+        tally.settle_rest(None)
+        raise
     pusher = Pusher(
         session,
         tally.settle,
@@ -151,6 +162,7 @@ def _push_model(
         batch_size=run.settings.batch_size,
         before_write=run.journal.ensure_held,
         stop=run.stop,
+        still_wanted=partial(_unless_stale, plan_file) if plan_file else lambda plan: plan,
     )
     report.staged += len(keys)
     staged = run.staged(model, selected, frozenset(map(match_key, keys)))
@@ -174,14 +186,18 @@ def _only_current(
     chunks: Iterator[list[tuple[Staged, OrderPlan]]], plan_file: PlanFile
 ) -> Iterator[list[tuple[Staged, OrderPlan]]]:
     """Orders that moved since the plan was made are refused one by one."""
-    stale = "changed in GP or in CRM since the plan was made; plan again"
     for chunk in chunks:
-        yield [
-            (staged, plan)
-            if plan_file.is_current(plan)
-            else (staged, OrderPlan(plan.key, plan.table, "block", plan.crm_id, reason="plan_stale", message=stale))
-            for staged, plan in chunk
-        ]
+        yield [(staged, plan if plan_file.is_current(plan) else _stale(plan)) for staged, plan in chunk]
+
+
+def _unless_stale(plan_file: PlanFile, plan: OrderPlan) -> OrderPlan:
+    """An order that is planned again within the run: it goes where nothing but the plan itself has moved it."""
+    return plan if plan_file.is_current(plan) or plan_file.is_rest(plan) else _stale(plan)
+
+
+def _stale(plan: OrderPlan) -> OrderPlan:
+    message = "changed in GP or in CRM since the plan was made; plan again"
+    return OrderPlan(plan.key, plan.table, "block", plan.crm_id, reason="plan_stale", message=message)
 
 
 def _refuse_gone(run: Run, model: Model, plan_file: PlanFile, keys: Sequence[str], report: PushReport) -> None:
@@ -201,13 +217,15 @@ class _Tally:
     def __init__(self, run: Run, model: Model, keys: Sequence[str], report: PushReport, progress: Progress) -> None:
         self._run, self._model, self._report, self._progress = run, model, report, progress
         self._total = len(keys)
-        self._open = dict.fromkeys(keys)
+        self._done = 0
+        self._open = Counter(keys)
         self._queued = {match_key(entry.key) for entry in run.journal.queue(["open"])}
         self._known = {match_key(key) for key in run.journal.xref(model.table)}
 
     def settle(self, orders: list[Settled]) -> None:
+        self._done += len(orders)
         for each in orders:
-            self._open.pop(each.plan.key, None)
+            self._open[each.plan.key] -= 1
             self._report.orders[each.outcome] += 1
             if each.pushed:
                 for action in _LINES:
@@ -217,15 +235,16 @@ class _Tally:
         news = [_result(each) for each in orders if self._is_news(each)]
         if news:
             self._run.journal.record(news, self._report.run_id)
-        self._progress(self._total - len(self._open), self._total)
+        self._progress(self._done, self._total)
 
     def settle_rest(self, failure: LoaderError | None) -> None:
         """Orders the run did not come to."""
-        if not self._open:
+        left = list(self._open.elements())
+        if not left:
             return
         reason = "crm_unavailable" if failure else "interrupted"
         message = str(failure) if failure else "the run was stopped before it came to this order"
-        plans_left = [OrderPlan(key, self._model.table, "block", reason=reason, message=message) for key in self._open]
+        plans_left = [OrderPlan(key, self._model.table, "block", reason=reason, message=message) for key in left]
         self.settle([Settled(plan, "failed", reason, message) for plan in plans_left])
 
     def _is_news(self, settled: Settled) -> bool:

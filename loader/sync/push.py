@@ -185,6 +185,8 @@ class Pusher:
             reason, text = "crm_rejected", "still refused after several attempts"
         except Interrupted:
             reason, text = "interrupted", "the run was stopped before this order was settled; the next one takes it up"
+            if self.failure:
+                reason, text = "crm_unavailable", str(self.failure)
         except LoaderError as error:
             self.failure = self.failure or error
             self.stop.set()

@@ -1,0 +1,283 @@
+"""A handful of staged orders, as tables: a run takes a fraction of a second and a test edits GP with an update."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from emulator import Emulator
+from loader import run as running
+from loader.contract import Contract, read_contract
+from loader.profile import Target, read_target
+from loader.run import Run
+from loader.warehouse.connection import Warehouse, connect
+from sample import organisation
+from sample.verify import staged, verify
+from tests.conftest import PROJECT, Built, Ended, Workbench
+from tests.promises.atomicity import Atomicity
+
+NEW = ("ORDST0007", "ORDST2243", "ORDST2262", "ORDST2291", "ORDST2292")
+IN_CRM = ("ORDST2226", "ORDST2227", "ORDST2232")
+"""With other lines than GP's; the last one is Submitted."""
+CLOSED = "ORDST2229"
+WITHOUT_PRODUCT = "ORDST2273"
+ORDERS = (*NEW, *IN_CRM, CLOSED, WITHOUT_PRODUCT)
+GOING = frozenset((*NEW, *IN_CRM))
+
+
+@dataclass
+class Handful(Workbench):
+    """A workbench with the orders above, and an eye on every commit of CRM's."""
+
+    apart: set[str] = field(default_factory=lambda: {CLOSED, WITHOUT_PRODUCT})
+    """Staged orders that cannot go."""
+
+    @cached_property
+    def atomicity(self) -> Atomicity:
+        return Atomicity(self.crm)
+
+    def push(self, *arguments: str) -> Ended:
+        """`loader push`, with every commit watched."""
+        self.watch()
+        return self.loader("push", *arguments)
+
+    def watch(self) -> None:
+        """From here on CRM's orders may be as they are, or as they are staged now."""
+        self.atomicity.remember()
+        self.atomicity.allow(*self.staged())
+
+    def staged(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The staged rows, read with plain SQL."""
+        warehouse = self.warehouse()
+        try:
+            return staged_rows(warehouse, self.contract)
+        finally:
+            warehouse.close()
+
+    @property
+    def contract(self) -> Contract:
+        return contract_of(self.target_path)
+
+    @cached_property
+    def _target(self) -> Target:
+        return read_target(PROJECT, None, None, self.environ)
+
+    def warehouse(self) -> Warehouse:
+        return connect(self._target, for_run=True)
+
+    def edit(self, order: str) -> None:
+        """GP changes the quantity of every line of an order."""
+        self.execute("update crm_salesorderdetail set quantity = quantity + 1 where salesorderid = ?", order)
+
+    def unstage(self, order: str) -> None:
+        """The order leaves GP's open orders."""
+        self.execute("delete from crm_salesorderdetail where salesorderid = ?", order)
+        self.execute("delete from crm_salesorder where name = ?", order)
+
+    def in_crm(self, order: str) -> list[dict[str, Any]]:
+        """CRM's orders of this name; each with its lines under `lines`."""
+        lines = self.crm.rows("salesorderdetail")
+        return [
+            {**row, "lines": [line for line in lines if line["salesorderid"]["id"] == row["salesorderid"]]}
+            for row in self.crm.rows("salesorder")
+            if row["name"].casefold() == order.casefold()
+        ]
+
+    def kill_lock(self) -> None:
+        """What the death of a run's process does to its lock: nobody has that number any more."""
+        self.execute("update main_journal.sync_lock set pid = 4194300")
+
+    # ------------------------------------------------ what must hold after every run
+
+    def assert_crm_holds_what_is_staged(self, *but: str) -> None:
+        """Value by value, except for orders that cannot go and those named."""
+        headers, lines = self.staged()
+        assert_equal(self.crm, headers, lines, self.apart | set(but))
+
+    def assert_whole(self) -> None:
+        """No commit ever left an order without its lines, with doubled lines, or half changed."""
+        assert self.atomicity.broken == []
+        assert self.crm.crashes == []
+
+    def assert_adds_up(self, ended: Ended | None = None) -> None:
+        """The latest run's counts are its staged orders, and all that is in trouble waits in the queue."""
+        warehouse = self.warehouse()
+        try:
+            assert_journal_adds_up(warehouse)
+        finally:
+            warehouse.close()
+        if ended is not None:
+            (counted,) = self.query(
+                "select staged, created, updated, unchanged, skipped, blocked, failed from main_journal.sync_run"
+                " where run_id = ?",
+                ended.data["run_id"],
+            )
+            assert list(counted[1:]) == list(ended.orders.values())
+
+    def assert_in_sync(self) -> None:
+        """A push has nothing left to write, and CRM is as staged."""
+        again = self.push()
+        assert again.exit_code == 3, again.stdout + again.stderr
+        assert again.data["requests"]["write"] == 0
+        assert again.orders["unchanged"] == len(self.staged()[0]) - len(self.apart)
+        self.assert_crm_holds_what_is_staged()
+        assert self.atomicity.commits
+        self.assert_whole()
+        self.assert_adds_up(again)
+
+
+def assert_journal_adds_up(warehouse: Warehouse) -> None:
+    run = warehouse.query(
+        "select run_id, staged, created, updated, unchanged, skipped, blocked, failed, outcome"
+        " from main_journal.sync_run order by started_at desc limit 1"
+    )[0]
+    assert run[1] == sum(int(str(count)) for count in run[2:8]), run
+    in_trouble = {
+        str(key)
+        for (key,) in warehouse.query(
+            "select record_key from main_journal.sync_event where run_id = ? and outcome in ('blocked', 'failed')",
+            [run[0]],
+        )
+    }
+    assert len(in_trouble) == int(str(run[6])) + int(str(run[7]))
+    queue = warehouse.query("select record_key, state, attempts from main_journal.retry_queue")
+    assert len(queue) == len({key for key, _, _ in queue}), "an order is in the queue twice"
+    assert in_trouble <= {str(key) for key, state, _ in queue if state == "open"}
+
+
+def assert_equal(crm: Emulator, headers: list[dict[str, Any]], lines: list[dict[str, Any]], apart: set[str]) -> None:
+    expected = {header["name"] for header in headers} - apart
+    verified = verify(headers, lines, crm, expected, sop_mode=True)
+    assert verified.differences == []
+    assert verified.orders == len(expected)
+    names = [row["name"].casefold() for row in crm.rows("salesorder")]
+    assert all(names.count(name.casefold()) == 1 for name in expected), "an order is in CRM twice"
+
+
+def staged_rows(warehouse: Warehouse, contract: Contract) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    model = contract.models[0]
+    assert model.children is not None
+    headers, lines = (
+        list(staged(warehouse.query, each.relation, [column.name for column in each.columns]))
+        for each in (model, model.children)
+    )
+    return headers, lines
+
+
+@cache
+def contract_of(target_path: Path) -> Contract:
+    return read_contract(target_path / "manifest.json", "duckdb")
+
+
+@pytest.fixture(scope="session")
+def small(built: Built, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Built:
+    """The company with a handful of orders: crm_* are tables here, and nothing else is in the file."""
+    root = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    folder = root / "handful"
+    with FileLock(root / "handful.lock"):
+        if not (folder / "built").exists():
+            folder.mkdir()
+            stage_as_tables(built, folder / "sample.duckdb", ORDERS)
+            (folder / "built").touch()
+    return Built(folder / "sample.duckdb", built.target_path)
+
+
+def stage_as_tables(built: Built, path: Path, orders: tuple[str, ...]) -> None:
+    """A warehouse whose crm_* models are tables with these orders of the sample company."""
+    environ = {**os.environ, "GP_CRM_DUCKDB_PATH": str(path)}
+    warehouse = connect(read_target(PROJECT, None, None, environ), for_run=True, create=True)
+    warehouse.execute(f"attach '{built.path}' as company (read_only)")
+    kept = json.dumps(orders)
+    for model, key in (("crm_salesorder", "name"), ("crm_salesorderdetail", "salesorderid")):
+        warehouse.execute("use company")  # the views name their sources without a database
+        warehouse.execute(
+            f"create table sample.main.{model} as select * from company.main.{model}"
+            f""" where {key} in (select unnest(from_json(?, '["varchar"]')))""",
+            [kept],
+        )
+        warehouse.execute("use sample")
+    for seed in ("xref_order_status", "xref_payment_terms", "xref_shipping_method"):
+        warehouse.execute(f"create table sample.main.{seed} as select * from company.main.{seed}")
+    warehouse.close()
+
+
+@pytest.fixture
+def handful(small: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handful]:
+    """CRM's metadata and the contract are read once a process; `live_metadata` has them read each time."""
+    monkeypatch.setattr(running, "read_contract", _cached_contract)
+    monkeypatch.setattr(running, "read_target", cache_of_one(read_target))
+    monkeypatch.setattr(running, "read_tables", _cached_tables)
+    with ExitStack() as stack:
+        yield open_handful(stack, small, tmp_path)
+
+
+@pytest.fixture
+def waits(handful: Handful, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Runs wait a hundredth of what they want to wait; how long they wanted is in the list."""
+    wanted: list[float] = []
+
+    class Hasty(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if timeout is not None:
+                wanted.append(timeout)
+            return super().wait(None if timeout is None else timeout / 100)
+
+    original = Run.__post_init__
+
+    def hasten(run: Run) -> None:
+        original(run)
+        run.stop = Hasty()
+
+    monkeypatch.setattr(Run, "__post_init__", hasten)
+    return wanted
+
+
+@pytest.fixture
+def live_metadata(handful: Handful, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "read_tables", _live_tables)
+
+
+def open_handful(stack: ExitStack, small: Built, folder: Path, **emulator: Any) -> Handful:
+    path = folder / "sample.duckdb"
+    shutil.copy(small.path, path)
+    crm = stack.enter_context(Emulator(**{"snapshot": organisation.snapshot(), **emulator}))
+    return Handful(path, small.target_path, crm)
+
+
+_live_tables = running.read_tables
+_tables: dict[str, Any] = {}
+
+
+def _cached_tables(client: Any, names: Any) -> Mapping[str, Any]:
+    if not _tables:
+        _tables.update(_live_tables(client, names))
+    return _tables
+
+
+def cache_of_one(read: Callable[..., Target]) -> Callable[..., Target]:
+    """One project, one target: read it once a test."""
+    known: list[Target] = []
+
+    def once(*arguments: Any) -> Target:
+        known[:] = known or [read(*arguments)]
+        return known[0]
+
+    return once
+
+
+def _cached_contract(manifest: Path, adapter: str) -> Contract:
+    return contract_of(manifest.parent)
+
+
+__all__ = ["CLOSED", "GOING", "IN_CRM", "NEW", "ORDERS", "WITHOUT_PRODUCT", "Handful", "Run"]
