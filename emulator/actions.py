@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from .errors import CrmError, bad_payload, bad_request, not_found, not_implemented
@@ -139,28 +140,27 @@ class Actions:
 
     def bulk_delete(self, body: Json, caller: Caller, refs: Refs) -> Json:
         """An asynchronous job on the real service; here it has run when the reply comes, and skips what it cannot."""
-        queries = body.get("QuerySet")
-        if not isinstance(queries, list):
-            raise bad_request("BulkDelete needs 'QuerySet'.", "0x80040203")
-        for query in queries:
-            table = self.schema.tables.get(str(query.get("EntityName")))
-            if table is None:
-                raise bad_request(f"The table '{query.get('EntityName')}' does not exist.", "0x80041102")
-            conditions = (query.get("Criteria") or {}).get("Conditions") or []
-            for condition in conditions:
-                if condition.get("AttributeName") != table.id_column or condition.get("Operator") not in (
-                    "In",
-                    "Equal",
-                ):
-                    raise not_implemented("BulkDelete by another column than the primary key")
-                for value in condition.get("Values") or []:
-                    text = value.get("Value") if isinstance(value, Mapping) else value
-                    try:
-                        with self.store.transaction():
-                            self.records.delete(table, str(text).lower(), caller)
-                    except CrmError:
-                        continue
+        try:
+            wanted = [pair for query in body["QuerySet"] for pair in self._bulk_ids(query)]  # type: ignore[attr-defined]
+        except (AttributeError, KeyError, TypeError):
+            raise bad_payload("BulkDelete", "'QuerySet' is not a list of query expressions.") from None
+        for table, row_id in wanted:
+            try:
+                with self.store.transaction():
+                    self.records.delete(table, row_id, caller)
+            except CrmError:
+                continue
         return {"JobId": str(uuid4())}
+
+    def _bulk_ids(self, query: Mapping[str, Any]) -> Iterator[tuple[Table, str]]:
+        table = self.schema.tables.get(str(query.get("EntityName")))
+        if table is None:
+            raise bad_request(f"The table '{query.get('EntityName')}' does not exist.", "0x80041102")
+        for condition in query["Criteria"]["Conditions"]:
+            if condition["AttributeName"] != table.id_column or condition["Operator"] not in ("In", "Equal"):
+                raise not_implemented("BulkDelete by another column than the primary key")
+            for value in condition["Values"]:
+                yield table, str(value["Value"] if isinstance(value, Mapping) else value).lower()
 
     # ------------------------------------------------ sharing
 

@@ -126,16 +126,17 @@ class Api:
         path, _, query = operation.target.partition("?")
         pairs = query_pairs(query)
         path = path.strip("/")
-        segments = path.split("/") if "'" not in path else list(split_outside(path, "/"))
+        segments = path.split("/") if "'" not in path else split_outside(path, "/")
+        segments = [unquote(segment) for segment in segments]
         if segments == [""]:
             return self._service_document(operation)
-        first = unquote(segments[0])
+        first = segments[0]
         if first.startswith("$") and first not in ("$metadata", "$batch"):
             ref = content_reference(first, refs)
             return self._record(operation, self.schema.tables[ref.table], ref.id, segments[1:], pairs, caller, refs)
         name, key = split_resource(first)
         if name in self.definitions.roots:
-            return self._metadata(operation, [unquote(segment) for segment in segments], pairs)
+            return self._metadata(operation, segments, pairs)
         table = self.schema.by_set.get(name)
         if table is None:
             return self._unbound(operation, name, key, segments[1:], pairs, caller, refs)
@@ -331,7 +332,7 @@ class Api:
         caller: Caller,
         refs: Mapping[str, Ref],
     ) -> Reply:
-        name, key = split_resource(unquote(rest[0]))
+        name, key = split_resource(rest[0])
         if name.startswith(NAMESPACE):
             return self._bound(operation, table, row_id, name[len(NAMESPACE) :], key, rest[1:], pairs, caller)
         if name in table.collections:

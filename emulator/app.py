@@ -151,6 +151,13 @@ class _Handler:
                 return reply
         except CrmError as error:
             return error_reply(error)
+        except Exception as problem:
+            return self._crashed(problem)
+
+    def _crashed(self, problem: Exception) -> Reply:
+        """An emulator's bug looks like CRM's own failure, and is found in `crashes`."""
+        self.crm.crashes.append(traceback.format_exc())
+        return error_reply(CrmError(500, "0x80040216", f"An unexpected error occurred. {problem!r}"))
 
     def _unauthorized(self, request: Request) -> Reply:
         reply = error_reply(CrmError(401, "0x8005f101", "The requested resource requires authentication."))
@@ -215,9 +222,8 @@ class _Handler:
                 return self._operate(work, caller, {})
         except CrmError as error:
             return error_reply(error)
-        except Exception as problem:  # an emulator's bug must look like CRM's own failure, and be found
-            crm.crashes.append(traceback.format_exc())
-            return error_reply(CrmError(500, "0x80040216", f"An unexpected error occurred. {problem!r}"))
+        except Exception as problem:
+            return self._crashed(problem)
 
     def _operate(self, operation: Operation, caller: Caller, refs: Mapping[str, Ref]) -> Reply:
         crm = self.crm

@@ -433,6 +433,12 @@ class Definitions:
 
     def changes(self, query: Json) -> Json:
         """The function's answer for criteria that are conditions on the names of tables and columns."""
+        try:
+            return self._changes(query)
+        except (AttributeError, TypeError):
+            raise bad_request("The parameter 'Query' is not an EntityQueryExpression.", "0x80048d19") from None
+
+    def _changes(self, query: Json) -> Json:
         entities = []
         for table in self.schema.tables.values():
             if not _meets(query.get("Criteria"), self.entity(table)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import threading
@@ -20,6 +21,7 @@ from .crm import Crm
 from .snapshot import Json
 from .throttle import Limits
 
+logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 LOOPBACK = "127.0.0.1"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid4, uuid5
@@ -24,6 +25,7 @@ MESSAGES = (
     "Assign", "Create", "CreateMultiple", "Delete", "GrantAccess", "ModifyAccess", "Retrieve", "RetrieveMultiple",
     "RevokeAccess", "Update", "UpdateMultiple", "Upsert", "UpsertMultiple",
 )  # fmt: skip
+MESSAGE_TABLES = ("account", "contact", "invoice", "product", "salesorder", "salesorderdetail", "systemuser")
 
 
 class SnapshotError(ValueError):
@@ -41,6 +43,7 @@ class Organisation:
     custom_columns: list[Json] = field(default_factory=list)
 
 
+@lru_cache
 def default_id(what: str) -> str:
     """Ids of what is added by default: the same in every emulator."""
     return str(uuid5(NAMESPACE_OID, f"emulator {what}"))
@@ -186,9 +189,7 @@ def _foundations(organisation: Organisation, tables: Json) -> None:
     for message in MESSAGES:
         message_id = default_id(f"message {message}")
         insert(organisation, "sdkmessage", {"sdkmessageid": message_id, "name": message})
-        for table in organisation.schema.tables:
-            if table.startswith("sdk") or table == "principalobjectaccess":
-                continue
+        for table in MESSAGE_TABLES:
             insert(
                 organisation,
                 "sdkmessagefilter",
