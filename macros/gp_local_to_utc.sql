@@ -21,7 +21,7 @@
 {% macro duckdb__gp_local_to_utc(local_date, days) -%}
     {%- set day -%}
         {%- if days -%}
-            case when {{ local_date }} < date '9999-12-31' then {{ local_date }} + interval {{ days }} day end
+            case when {{ local_date }} < cast('9999-12-31' as date) then {{ local_date }} + to_days({{ days }}) end
         {%- else -%}
             {{ local_date }}
         {%- endif -%}

@@ -1,3 +1,5 @@
+{%- set discount = 'trade_discount_amount' if amounts() == 'reconciled' else 'terms_discount_amount' -%}
+
 with
 
 orders as (
@@ -85,11 +87,7 @@ final as (
         cast(orders.payment_terms as varchar(31)) as paymenttermscode__gp,
 
         ---------- amounts
-        {%- if amounts() == 'reconciled' %}
-        cast(orders.trade_discount_amount as decimal(19, 5)) as discountamount,
-        {%- else %}
-        cast(orders.terms_discount_amount as decimal(19, 5)) as discountamount,
-        {%- endif %}
+        cast(orders.{{ discount }} as decimal(19, 5)) as discountamount,
         cast(orders.freight_amount as decimal(19, 5)) as freightamount,
         cast(orders.subtotal as decimal(19, 5)) as totallineitemamount,
         cast(orders.tax_amount as decimal(19, 5)) as totaltax,

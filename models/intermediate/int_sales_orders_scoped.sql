@@ -1,5 +1,3 @@
-{%- set transferred = transferred() -%}
-
 with
 
 orders as (
@@ -49,10 +47,12 @@ scoped as (
             when {{ gp_text('orders.customer_number') }} is null then 'stub'
             when history.document_key is not null then 'history'
             when lines.document_key is null then 'open'
-            when lines.is_any_transferred = 1
-                {%- if transferred == 'fully' %} and lines.is_any_left = 0{% endif %} then 'transferred'
-            when lines.is_any_left = 0 then 'cancelled'
-            else 'open'
+            {%- if transferred() == 'partly' %}
+            when lines.is_any_transferred = 1 then 'transferred'
+            {%- endif %}
+            when lines.is_any_left = 1 then 'open'
+            when lines.is_any_transferred = 1 then 'transferred'
+            else 'cancelled'
         end as scope_reason
 
     from orders

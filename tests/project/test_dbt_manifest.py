@@ -269,7 +269,7 @@ def length(data_type: str) -> int:
 
 def test_the_journal_is_never_dropped(models: dict[str, Node]) -> None:
     journal = [model for model in models.values() if model["fqn"][1] == "journal"]
-    assert len(journal) == 5
+    assert {"sync_run", "sync_event", "retry_queue", "crm_xref", "sync_lock"} <= {model["name"] for model in journal}
     for model in journal:
         assert model["config"]["materialized"] == "incremental", model["name"]
         assert model["config"]["full_refresh"] is False, model["name"]

@@ -49,8 +49,11 @@ def grouping_by_number(tree: exp.Expression, tokens: list[Token]) -> Iterator[st
 
 
 def order_by_outside_of_a_window(tree: exp.Expression, tokens: list[Token]) -> Iterator[str]:
+    """Rows of a view have no order. Inside a window or string_agg, or with top, order by has a meaning."""
     for order in tree.find_all(exp.Order):
-        if not isinstance(order.parent, (exp.Window, exp.WithinGroup)):
+        place = order.parent
+        has_top = isinstance(place, exp.Select) and place.args.get("limit")
+        if not has_top and not isinstance(place, (exp.Window, exp.WithinGroup, exp.GroupConcat)):
             yield order.sql()
 
 
