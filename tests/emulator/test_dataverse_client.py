@@ -167,6 +167,7 @@ def test_tables_and_columns(dataverse: DataverseClient) -> None:
     assert dataverse.tables.get("nosuchtable") is None
 
 
+@pytest.mark.filterwarnings("ignore:'odata_bind' is deprecated")
 def test_look_ups_as_the_client_writes_them(dataverse: DataverseClient, secure: Emulator) -> None:
     order_id = dataverse.records.create("salesorder", order())
     bound = {

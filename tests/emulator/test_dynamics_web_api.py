@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -32,18 +33,23 @@ def installed() -> Path:
     lock = (NODE / "package-lock.json").read_bytes()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(tempfile.gettempdir()) / f"cache-{os.getuid()}")
     place = cache / "emulator-node" / hashlib.sha256(lock).hexdigest()[:16]
-    if not (place / "complete").exists():
-        place.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        return place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as directory:
+        fresh = Path(directory) / "fresh"
+        fresh.mkdir()
         for name in ("package.json", "package-lock.json"):
-            shutil.copy(NODE / name, place)
+            shutil.copy(NODE / name, fresh)
         command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
         try:
-            done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=60, check=False)
+            done = subprocess.run(command, cwd=fresh, capture_output=True, text=True, timeout=60, check=False)
         except subprocess.TimeoutExpired:
             pytest.skip("npm ci did not end within a minute")
         if done.returncode:
             pytest.skip(f"npm ci failed: {done.stderr[-300:]}")
-        (place / "complete").touch()
+        with contextlib.suppress(OSError):  # another process was first
+            fresh.rename(place)
     return place
 
 
