@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -83,6 +85,8 @@ def _global_options(command: F) -> F:
                      callback=remember(lambda i, v: setattr(i.output, "verbose", True))),
         click.option("-q", "--quiet", is_flag=True, help="Say only the result.", expose_value=False,
                      callback=remember(lambda i, v: setattr(i.output, "quiet", True))),
+        click.option("--log-format", type=click.Choice(["text", "json"]), expose_value=False,  # see run_command
+                     help="How stderr is written; default is text."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -402,6 +406,22 @@ def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: b
     return 3 if refused else 0
 
 
+@command("reconcile")
+def reconcile(invocation: Invocation) -> int:
+    """Read the staged orders back from CRM into the warehouse, and count where CRM disagrees. CRM is only read.
+
+    \b
+    Example:
+        loader reconcile
+    """
+    from loader.commands import reconcile as reconciling
+
+    with invocation.run("write") as run, invocation.output.progress("Reading back") as progress:
+        report = reconciling.reconcile(run, progress)
+    invocation.output.data(report.as_json(), lambda: reconciling.lines(report))
+    return 0
+
+
 @cli.group("sop-mode")
 @_global_options
 def sop_mode() -> None:
@@ -544,6 +564,8 @@ def run_command(arguments: list[str]) -> int:
     invocation = Invocation()
     invocation.output.json = "--json" in arguments
     invocation.output.command = " ".join(_command_words(arguments))
+    if "--log-format=json" in arguments or ("--log-format", "json") in pairwise(arguments):
+        invocation.output.log_as_json()  # before anything can go wrong
     try:
         result = cli.main(arguments, prog_name="loader", standalone_mode=False, obj=invocation)
         return int(result or 0)
@@ -559,6 +581,13 @@ def run_command(arguments: list[str]) -> int:
         stopped = GuardTripped("Interrupted.", "Run it again: a push takes up where CRM stands.")
         invocation.output.error(stopped)
         return 128 + (invocation.signal or signal.SIGINT)
+    except Exception:
+        if not invocation.output.logs_json:
+            raise
+        logging.getLogger("loader").exception("unexpected error")
+        return 1
+    finally:
+        invocation.output.close()
 
 
 class _UsageProblem(LoaderError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,8 @@ from loader.sync.plan import OrderPlan
 from loader.sync.push import Pusher, Settled, plans
 from loader.sync.records import Staged
 from loader.warehouse.journal import OrderResult, RunCounts, RunOutcome, RunStart
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
@@ -100,6 +103,7 @@ def push(
     journal.prepare()
     with journal.holding(start):
         journal.start(start)
+        log.info("%s began", command, extra={"run_id": start.run_id})
         try:
             if max_changes:
                 _guard(run, only, plan_file, max_changes)
@@ -117,6 +121,8 @@ def push(
         )
         report.interrupted = run.stop.is_set() and report.failure is None
         journal.finish(start.run_id, _counts(report), _outcome(report), str(report.failure or "") or None)
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in report.orders.items())
+        log.info("%s ended as %s: %s staged, %s", command, _outcome(report), report.staged, counts)
         if not report.failure:
             journal.purge(run.settings.retention_days)
     if report.failure and not report.staged:
@@ -235,6 +241,11 @@ class _Tally:
         news = [_result(each) for each in orders if self._is_news(each)]
         if news:
             self._run.journal.record(news, self._report.run_id)
+        for each in orders:
+            if each.outcome in ("blocked", "failed"):
+                level = logging.WARNING if each.outcome == "blocked" else logging.ERROR
+                about = {"order": each.plan.key, "outcome": each.outcome, "reason": each.reason}
+                log.log(level, "%s: %s, %s", each.outcome, each.reason, each.message, extra=about)
         self._progress(self._done, self._total)
 
     def settle_rest(self, failure: LoaderError | None) -> None:

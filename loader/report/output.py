@@ -1,7 +1,13 @@
-"""What a command says: data on stdout, talk on stderr, one JSON envelope with --json."""
+"""What a command says: data on stdout, talk on stderr, one JSON envelope with --json.
+
+With --log-format json stderr holds one JSON object a line. What the loader logs (`logging`, below "loader") is shown
+only then: as text it would say again what stdout says.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +21,36 @@ from loader.errors import LoaderError
 
 ENVELOPE_VERSION = 1
 
+_log = logging.getLogger("loader")
+_log.addHandler(logging.NullHandler())
+
+
+class JsonLines(logging.Formatter):
+    """A record as one line of JSON. A run's id, once told, stays on the lines that follow."""
+
+    _run_id: str | None = None
+
+    def format(self, record: logging.LogRecord) -> str:
+        self._run_id = getattr(record, "run_id", self._run_id)
+        line = {
+            "time": dt.datetime.fromtimestamp(record.created, dt.timezone.utc).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "run_id": self._run_id,
+            "order": getattr(record, "order", None),
+            "message": record.getMessage(),
+        }
+        for name in ("outcome", "reason", "code", "remedy"):
+            if getattr(record, name, None):
+                line[name] = getattr(record, name)
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return simplejson.dumps(line, ensure_ascii=False)
+
+
+class _Stderr(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(self.format(record), err=True)
+
 
 @dataclass
 class Output:
@@ -24,6 +60,28 @@ class Output:
     quiet: bool = False
     verbose: bool = False
     command: str = ""
+    _handler: logging.Handler | None = None
+
+    def log_as_json(self) -> None:
+        """From now on stderr is JSON lines, those of libraries included."""
+        if self._handler is None:
+            self._handler = _Stderr()
+            self._handler.setFormatter(JsonLines())
+            self._handler.addFilter(lambda record: not self.quiet or record.levelno >= logging.WARNING)
+            logging.getLogger().addHandler(self._handler)
+            logging.captureWarnings(True)
+            _log.setLevel(logging.INFO)
+
+    def close(self) -> None:
+        if self._handler is not None:
+            logging.getLogger().removeHandler(self._handler)
+            logging.captureWarnings(False)
+            _log.setLevel(logging.NOTSET)
+            self._handler = None
+
+    @property
+    def logs_json(self) -> bool:
+        return self._handler is not None
 
     def data(self, content: Any, text: Callable[[], Iterator[str]], success: bool = True) -> None:
         """The command's result: the envelope, or its lines of text."""
@@ -34,13 +92,18 @@ class Output:
             click.echo(line)
 
     def talk(self, text: str) -> None:
-        if not self.quiet:
+        if self.logs_json:
+            _log.info(text)
+        elif not self.quiet:
             click.echo(text, err=True)
 
     def error(self, error: LoaderError, content: Any = None) -> None:
+        if self.logs_json:
+            _log.error(error.message, extra={"code": error.code, "remedy": error.remedy})
         if self.json:
             details = {"code": error.code, "message": error.message, "remedy": error.remedy}
             self._envelope({"success": False, "error": details, **({"data": content} if content else {})})
+        if self.json or self.logs_json:
             return
         click.echo(click.style("Error: ", fg="red", bold=True) + error.message, err=True)
         if error.remedy:
@@ -51,7 +114,7 @@ class Output:
         """A bar on a terminal, a line every few seconds elsewhere."""
         if self.quiet:
             yield lambda done, total: None
-        elif sys.stderr.isatty():
+        elif sys.stderr.isatty() and not self.logs_json:
             yield from self._bar(label)
         else:
             yield self._lines(label)
