@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -184,6 +185,8 @@ def serve(
     listener = _listen(host, port)
     crm.url = _url(listener, host, tls)
     server = _server(crm, tls)
+    gc.freeze()  # rows are no garbage: look for some only now and then
+    gc.set_threshold(100_000, 50, 100)
 
     def leave(*_: object) -> None:
         server.should_exit = True
