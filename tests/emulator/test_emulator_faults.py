@@ -56,6 +56,15 @@ def test_a_reply_can_come_too_late(client: Client, crm: Emulator) -> None:
     assert names(crm) == ["ORDST2225"]
 
 
+def test_a_request_can_commit_after_its_sender_is_gone(client: Client, crm: Emulator) -> None:
+    crm.faults.delay_before_commit(0.3)
+    with pytest.raises(requests.Timeout):
+        client.session.post(client.root + "salesorders", json=order(), timeout=0.1)
+    assert names(crm) == []
+    time.sleep(0.5)
+    assert names(crm) == ["ORDST2225"]
+
+
 def test_a_token_can_expire_in_the_middle(client: Client, crm: Emulator) -> None:
     crm.faults.expire_token(skip=1)
     assert client.get("WhoAmI").status_code == 200
