@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from loader.contract import Column, Lookup, Model, Xref
 from loader.dataverse.metadata import Attribute, Table
 from loader.dataverse.organization import Organization
 from loader.errors import LoaderError
-from loader.sync.canonical import Type, UnsupportedType, type_in_currency
+from loader.sync.canonical import Type, UnsupportedType, Value, type_in_currency
 from loader.sync.lookups import LookupKey
 
 CURRENCY = "transactioncurrencyid"
@@ -59,6 +59,16 @@ class Field:
     @cached_property
     def xref(self) -> Xref | None:
         return self.column.meta.xref
+
+    @cached_property
+    def stored(self) -> Callable[[object], Value]:
+        """`type.canonical`. Orders repeat cities, prices and dates: each is worked out once."""
+        return lru_cache(maxsize=4096)(self.type.canonical)
+
+    @cached_property
+    def held(self) -> Callable[[object], Value]:
+        """`type.read`, each value once."""
+        return lru_cache(maxsize=4096)(self.type.read)
 
     @cached_property
     def wire_name(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,7 +87,7 @@ def current(row: Row, binding: Binding) -> Current:
     return Current(
         id=row[binding.table.id_column],
         etag=row.get("@odata.etag", ""),
-        values={field.name: field.type.read(row.get(field.wire_name)) for field in binding.fields},
+        values={field.name: field.held(row.get(field.wire_name)) for field in binding.fields},
         state={field.name: int(row[field.name]) for field in binding.state_fields if row.get(field.name) is not None},
         lines=lines,
     )
@@ -128,34 +128,32 @@ class _Notes:
 
 def _desired_row(row: Row, binding: Binding | None, index: Index, notes: _Notes) -> Desired:
     assert binding is not None
+    state = _values(row, binding.state_fields, index, notes)
+    return Desired(
+        _values(row, binding.fields, index, notes),
+        {name: int(str(value)) for name, value in state.items() if value is not None},
+    )
+
+
+def _values(row: Row, fields: Iterable[Field], index: Index, notes: _Notes) -> dict[str, Value]:
     values: dict[str, Value] = {}
-    for field_ in binding.fields:
-        _put(values, field_, row, index, notes)
-    state: dict[str, Value] = {}
-    for field_ in binding.state_fields:
-        _put(state, field_, row, index, notes)
-    return Desired(values, {name: int(str(value)) for name, value in state.items() if value is not None})
-
-
-def _put(values: dict[str, Value], field_: Field, row: Row, index: Index, notes: _Notes) -> None:
-    name = field_.name
-    staged = row[name]
-    if staged is None:
-        if field_.xref is None or not _is_unmapped(field_.xref, name, row, notes):
-            values[name] = None
-        return
-    if field_.lookup_key is not None:
-        _put_lookup(values, field_, row, index, notes)
-        return
-    try:
-        stored = values[name] = field_.type.canonical(staged)
-    except ValueOutOfRange as error:
-        notes.block("value_out_of_range", f"{name}: {error}")
-        return
-    if stored != staged:
-        shortened = field_.type.shortened(staged)
-        if shortened:
-            notes.warn("value_truncated", name, shortened)
+    for field_ in fields:
+        name = field_.name
+        staged = row[name]
+        if staged is None:
+            if field_.xref is None or not _is_unmapped(field_.xref, name, row, notes):
+                values[name] = None
+        elif field_.lookup is not None:
+            _put_lookup(values, field_, row, index, notes)
+        else:
+            try:
+                stored = values[name] = field_.stored(staged)
+            except ValueOutOfRange as error:
+                notes.block("value_out_of_range", f"{name}: {error}")
+                continue
+            if stored != staged and (shortened := field_.type.shortened(staged)):
+                notes.warn("value_truncated", name, shortened)
+    return values
 
 
 def _is_unmapped(xref: Xref, name: str, row: Row, notes: _Notes) -> bool:
