@@ -226,6 +226,16 @@ def _secret(given: _Given) -> Secret:
     return Secret(str(given.value))
 
 
+def _token(given: _Given) -> Secret:
+    token = str(given.value).strip()
+    if not re.fullmatch(r"[!-~]+", token):
+        raise UsageError(
+            f"{given.name} ({given.origin}) holds blanks, line breaks or letters that no token has.",
+            f"Set {given.name} to the token alone, without the word Bearer.",
+        )
+    return Secret(token)
+
+
 def _existing(given: _Given) -> Path:
     path = given.base / Path(_text(given)).expanduser()
     if not path.exists():
@@ -293,7 +303,7 @@ _SETTINGS = (
     _Setting("CRM_CLIENT_SECRET", "client_secret", _secret, secret=True),
     _Setting("CRM_CERTIFICATE", "certificate", _existing),
     _Setting("CRM_CERTIFICATE_PASSWORD", "certificate_password", _secret, secret=True),
-    _Setting("CRM_ACCESS_TOKEN", "access_token", _secret, secret=True),
+    _Setting("CRM_ACCESS_TOKEN", "access_token", _token, secret=True),
     _Setting("CRM_USER", "user", _text),
     _Setting("CRM_PASSWORD", "password", _secret, secret=True),
     _Setting("CRM_AUTHORITY", "authority", _url, "https://login.microsoftonline.com"),

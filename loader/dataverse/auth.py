@@ -11,11 +11,12 @@ from typing import Any
 
 import requests
 
-from loader.dataverse.client import Auth
-from loader.errors import AccessRefused, UsageError
+from loader.dataverse.client import CERTIFICATE_REMEDY, Auth, root_cause
+from loader.errors import AccessRefused, CrmUnavailable, UsageError
 
 _RENEW_EARLY = 300.0
 """Seconds before a token's end at which it is replaced."""
+_LOGIN_TIMEOUT = 30.0
 
 
 class Bearer(requests.auth.AuthBase):
@@ -83,35 +84,65 @@ def certificate(
         raise UsageError(
             f"CRM_CERTIFICATE {path} cannot be read: {error.strerror}", "Name a PEM or PFX file."
         ) from None
-    credential: dict[str, Any]
-    if content.lstrip().startswith(b"-----BEGIN"):
-        text = content.decode()
-        credential = {"private_key": text, "public_certificate": text, "thumbprint": _thumbprint(text)}
-    else:
-        credential = {"private_key_pfx_path": str(path)}
-    if password:
-        credential["passphrase"] = password
-    return _confidential(scope, authority, client_id, credential, verify)
+    return _confidential(scope, authority, client_id, _certificate(content, password, path), verify)
+
+
+def _certificate(content: bytes, password: str | None, path: Path) -> dict[str, str]:
+    """Key and certificate as MSAL wants them. Raises UsageError for what Entra ID could not use."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import pkcs12
+
+    secret = password.encode() if password else None
+    try:
+        if content.lstrip().startswith(b"-----BEGIN"):
+            is_encrypted = b"ENCRYPTED" in content
+            key: object = serialization.load_pem_private_key(content, secret if is_encrypted else None)
+            first = next(iter(x509.load_pem_x509_certificates(content)), None)
+        else:
+            key, first, _ = pkcs12.load_key_and_certificates(content, secret)
+    except (ValueError, TypeError):
+        raise UsageError(
+            f"CRM_CERTIFICATE {path} cannot be opened as PEM or PFX with private key and certificate.",
+            "The file needs both; if it has a password, set CRM_CERTIFICATE_PASSWORD.",
+        ) from None
+    if first is None or not isinstance(key, RSAPrivateKey):
+        raise UsageError(
+            f"CRM_CERTIFICATE {path} holds no RSA key with its certificate.", "Entra ID signs in with RSA keys alone."
+        )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return {
+        "private_key": private.decode(),
+        "public_certificate": first.public_bytes(pem).decode(),
+        "thumbprint": first.fingerprint(hashes.SHA1()).hex(),  # which certificate it is, no proof of anything
+    }
 
 
 def device_code(scope: str, authority: str, client_id: str, verify: str | None) -> Auth:
     """Asks the person at the terminal to sign in; renewed by its refresh token afterwards."""
     import msal
 
-    app = _msal(lambda: msal.PublicClientApplication(client_id, authority=authority, verify=verify or True))
+    app: Any = None
 
-    def fetch() -> tuple[str, float | None]:
+    def sign_in() -> Mapping[str, Any]:
+        nonlocal app
+        app = app or msal.PublicClientApplication(
+            client_id, authority=authority, http_client=_LoginSession(verify), instance_discovery=False
+        )
         for account in app.get_accounts():
-            answer = app.acquire_token_silent([scope], account=account)
+            answer: Mapping[str, Any] | None = app.acquire_token_silent([scope], account=account)
             if answer and "access_token" in answer:
-                return _token(answer)
+                return answer
         flow = app.initiate_device_flow(scopes=[scope])
         if "message" not in flow:
             raise AccessRefused(f"Signing in failed: {_text(flow)}", "Check CRM_CLIENT_ID and CRM_TENANT_ID.")
         print(flow["message"], file=sys.stderr, flush=True)
-        return _token(app.acquire_token_by_device_flow(flow))
+        granted: Mapping[str, Any] = app.acquire_token_by_device_flow(flow)
+        return granted
 
-    return Bearer(fetch)
+    return Bearer(lambda: _token(_msal(sign_in)))
 
 
 def _confidential(scope: str, authority: str, client_id: str, credential: object, verify: str | None) -> Auth:
@@ -119,25 +150,45 @@ def _confidential(scope: str, authority: str, client_id: str, credential: object
 
     app: Any = None
 
-    def fetch() -> tuple[str, float | None]:
+    def sign_in() -> Mapping[str, Any]:
         nonlocal app
-        app = app or _msal(
-            lambda: msal.ConfidentialClientApplication(
-                client_id, authority=authority, client_credential=credential, verify=verify or True
-            )
+        # CRM_AUTHORITY is asked itself: a private one is not known to Microsoft's directory of login hosts.
+        app = app or msal.ConfidentialClientApplication(
+            client_id,
+            authority=authority,
+            client_credential=credential,
+            http_client=_LoginSession(verify),
+            instance_discovery=False,
         )
         app.remove_tokens_for_client()
-        return _token(_msal(lambda: app.acquire_token_for_client(scopes=[scope])))
+        granted: Mapping[str, Any] = app.acquire_token_for_client(scopes=[scope])
+        return granted
 
-    return Bearer(fetch)
+    return Bearer(lambda: _token(_msal(sign_in)))
 
 
-def _msal(call: Callable[[], Any]) -> Any:
+class _LoginSession(requests.Session):
+    """MSAL's way to the login service. A `verify` of the session alone would give way to REQUESTS_CA_BUNDLE."""
+
+    def __init__(self, verify: str | None) -> None:
+        super().__init__()
+        self._own_verify = verify
+
+    def request(self, *arguments: Any, **options: Any) -> requests.Response:
+        options = {"timeout": _LOGIN_TIMEOUT, "verify": self._own_verify, **options}
+        return super().request(*arguments, **options)
+
+
+def _msal(call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
     try:
         return call()
+    except requests.exceptions.SSLError as error:
+        raise CrmUnavailable(
+            f"The login service's certificate was not accepted: {root_cause(error)}", CERTIFICATE_REMEDY
+        ) from error
     except requests.RequestException as error:
-        raise AccessRefused(
-            f"The login service cannot be reached: {error}", "Check CRM_AUTHORITY and the network."
+        raise CrmUnavailable(
+            f"The login service cannot be reached: {root_cause(error)}", "Check CRM_AUTHORITY and the network."
         ) from error
     except ValueError as error:
         raise AccessRefused(
@@ -157,17 +208,3 @@ def _token(answer: Mapping[str, Any]) -> tuple[str, float | None]:
 def _text(answer: Mapping[str, Any]) -> str:
     description = str(answer.get("error_description") or answer.get("error") or "no reason given")
     return description.splitlines()[0]
-
-
-def _thumbprint(pem: str) -> str:
-    """SHA-1 of the DER certificate, in hexadecimal, as MSAL wants it."""
-    import base64
-    import hashlib
-
-    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-    if begin not in pem:
-        raise UsageError(
-            "CRM_CERTIFICATE holds no certificate.", "The PEM file needs the private key and the certificate."
-        )
-    der = base64.b64decode("".join(pem.split(begin)[1].split(end)[0].split()))
-    return hashlib.sha1(der).hexdigest()

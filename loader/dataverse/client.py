@@ -27,6 +27,7 @@ _HEADERS = {
 }
 _LONGEST_URL = 30_000
 """Characters; CRM takes 32,768 in a URL and twice that inside a batch (dataverse facts 3.6)."""
+CERTIFICATE_REMEDY = "Set CRM_CA_BUNDLE to the file with your own certificate authority."
 LONGEST_WAIT = 300.0
 """Seconds; the window of CRM's service protection limits."""
 
@@ -191,11 +192,10 @@ class Client:
                     )
             except requests.exceptions.SSLError as error:
                 raise CrmUnavailable(
-                    f"CRM's certificate was not accepted: {_root_cause(error)}",
-                    "Set CRM_CA_BUNDLE to the file with your own certificate authority.",
+                    f"CRM's certificate was not accepted: {root_cause(error)}", CERTIFICATE_REMEDY
                 ) from error
             except requests.RequestException as error:
-                failure = _root_cause(error)
+                failure = root_cause(error)
                 if not (is_read or _never_sent(error)):
                     raise LostReply(failure) from error
                 self._wait(backoff(attempt))
@@ -291,7 +291,7 @@ def backoff(attempt: int) -> float:
     return min(15.0, 0.25 * 2.0**attempt) * float(random.uniform(0.75, 1.25))
 
 
-def _root_cause(error: BaseException) -> str:
+def root_cause(error: BaseException) -> str:
     while error.__context__ is not None:
         error = error.__context__
     return f"{type(error).__name__}: {error}"
