@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from loader import __version__
 from loader.report import chart
@@ -30,7 +30,7 @@ def render(content: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(money=money, minute=minute, iso=_iso, plain=_plain, number=_number)
+    environment.filters.update(money=money, minute=minute, iso=_iso, plain=_plain, number=_number, code=_code)
     environment.globals.update(counted=counted, span=span, tally=chart.tally)
     style, script = _own("report.css"), _own("report.js")
     runs = content["runs"]
@@ -102,3 +102,8 @@ def _plain(value: Decimal | None) -> str:
 
 def _number(value: int) -> str:
     return f"{value:,}"
+
+
+def _code(text: str) -> Markup:
+    """May be broken after an underscore."""
+    return escape(text).replace("_", Markup("_<wbr>"))

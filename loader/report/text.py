@@ -40,24 +40,34 @@ def order_lines(plan: OrderPlan) -> Iterator[str]:
     yield click.style(f"{sign} {plan.key}", fg=colour, bold=True) + f" {plan.action}{about}"
     if not plan.writes:
         return
+    if plan.new:
+        yield from (f"    {field}" for field in _fields({**plan.new.values, **plan.new.state}))
+        for new in plan.new.lines:
+            yield _line(new.key, "create", _fields(new.values))
     for change in (*plan.header, *plan.state):
-        yield f"    {_change(change, plan.action)}"
+        yield f"    {_change(change)}"
     for line in plan.lines:
-        sign, colour = _SIGNS[line.action]
-        key = ", ".join(str(part) for part in line.key)
-        if line.action == "delete":
-            yield click.style(f"    {sign} line {key}", fg=colour)
-            continue
-        shown = ", ".join(_change(change, line.action) for change in line.changes)
-        yield click.style(f"    {sign} line {key}", fg=colour) + f" {shown}"
+        if line.action == "create":
+            yield _line(line.key, line.action, _fields({change.column: change.after for change in line.changes}))
+        else:
+            yield _line(line.key, line.action, map(_change, line.changes if line.action == "update" else ()))
     if plan.share:
         yield f"    shared with {plan.share[0]} {plan.share[1]}"
 
 
-def _change(change: Change, action: str) -> str:
-    """old → new; of something new only the value."""
-    before = "" if action == "create" else f"{_value(change.before)} → "
-    return f"{change.column}: {before}{_value(change.after)}"
+def _line(key: Sequence[object], action: str, texts: Iterable[str]) -> str:
+    sign, colour = _SIGNS[action]
+    name = click.style(f"    {sign} line {', '.join(map(str, key))}", fg=colour)
+    return f"{name} {', '.join(texts)}".rstrip()
+
+
+def _fields(values: Mapping[str, object]) -> list[str]:
+    """What something new holds."""
+    return [f"{column}: {_value(value)}" for column, value in values.items() if value is not None]
+
+
+def _change(change: Change) -> str:
+    return f"{change.column}: {_value(change.before)} → {_value(change.after)}"
 
 
 def push_lines(report: PushReport) -> Iterator[str]:
