@@ -28,8 +28,8 @@ class MaxAge:
     @classmethod
     def parse(cls, text: str) -> MaxAge:
         wanted = text.strip().lower()
-        seconds = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhdw])", wanted))
-        if not re.fullmatch(r"(\d+[smhdw])+", wanted, re.ASCII) or not 0 < seconds <= _LONGEST.total_seconds():
+        seconds = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d{1,9})([smhdw])", wanted))
+        if not re.fullmatch(r"(\d{1,9}[smhdw])+", wanted, re.ASCII) or not 0 < seconds <= _LONGEST.total_seconds():
             raise UsageError(f"--max-age {text!r} is not a duration.", "Give for example 90m, 2h, 1d or 1h30m.")
         return cls(wanted, dt.timedelta(seconds=seconds))
 
