@@ -92,7 +92,7 @@ class PlanFile:
     def is_rest(self, plan: OrderPlan) -> bool:
         """All that is left to do is to share the order as was planned."""
         planned = self.entries[match_key(plan.key)]["share_with"]
-        return not (plan.header or plan.state or plan.lines) and planned == plan.as_json()["share_with"]
+        return not (plan.new or plan.header or plan.state or plan.lines) and planned == plan.as_json()["share_with"]
 
 
 def write_plan_file(path: Path, report: PlanReport, crm_url: str) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from loader.contract import Column, Lookup, Model, Xref
 from loader.dataverse.metadata import Attribute, Table
 from loader.dataverse.organization import Organization
 from loader.errors import LoaderError
-from loader.sync.canonical import Type, UnsupportedType, Value, type_in_currency
+from loader.sync.canonical import Type, UnsupportedType, type_in_currency
 from loader.sync.lookups import LookupKey
 
 CURRENCY = "transactioncurrencyid"
@@ -53,22 +53,19 @@ class Field:
         return self.column.meta.lookup
 
     @cached_property
-    def lookup_key(self) -> LookupKey | None:
-        return LookupKey.of(self.lookup) if self.lookup else None
-
-    @cached_property
     def xref(self) -> Xref | None:
         return self.column.meta.xref
 
     @cached_property
-    def stored(self) -> Callable[[object], Value]:
-        """`type.canonical`. Orders repeat cities, prices and dates: each is worked out once."""
-        return lru_cache(maxsize=4096)(self.type.canonical)
+    def lookup_key(self) -> LookupKey | None:
+        return LookupKey.of(self.lookup) if self.lookup else None
 
     @cached_property
-    def held(self) -> Callable[[object], Value]:
-        """`type.read`, each value once."""
-        return lru_cache(maxsize=4096)(self.type.read)
+    def decided_by(self) -> tuple[str, ...]:
+        """The staged columns that decide what is stored, its own first."""
+        if self.lookup:
+            return (self.name, *self.lookup.match.values())
+        return (self.name, self.xref.code) if self.xref else (self.name,)
 
     @cached_property
     def wire_name(self) -> str:

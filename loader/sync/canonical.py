@@ -22,7 +22,7 @@ Value: TypeAlias = "str | int | Decimal | bool | None"
 
 _EARLIEST, _TOO_LATE = datetime(1753, 1, 1), datetime(9999, 12, 31)
 """What CRM can hold, UTC, and the first moment past it (dataverse facts 3.14)."""
-_EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
+_EXACT = Context(prec=60)
 
 
 class ValueOutOfRange(ValueError):
@@ -91,7 +91,7 @@ class Number(Type):
 
     def _rounded(self, value: object) -> Decimal:
         number = value if isinstance(value, Decimal) else Decimal(str(value))
-        stored = number.quantize(self._unit, context=_EXACT)
+        stored = number.quantize(self._unit, ROUND_HALF_UP, _EXACT)
         return stored or abs(stored)
 
     @cached_property

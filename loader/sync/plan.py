@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -14,10 +14,11 @@ import simplejson
 from loader.contract import Model
 from loader.dataverse.batch import MAX_OPERATIONS, ChangeSet
 from loader.sync import changeset
-from loader.sync.binding import Binding, Bindings
+from loader.sync.binding import Binding
+from loader.sync.canonical import Value
 from loader.sync.diff import Change, Difference, LineChange, created, difference, replaced
-from loader.sync.lookups import Index, match_key
-from loader.sync.records import Current, Desired, Obstacle, Row, Staged, Warning, currency_of, current, desired
+from loader.sync.lookups import match_key
+from loader.sync.records import Current, Desired, Obstacle, Row, Staged, Wanted, Warning, current
 
 Action = Literal["create", "update", "unchanged", "skip", "block"]
 
@@ -33,6 +34,8 @@ class OrderPlan:
     table: str
     action: Action
     crm_id: str | None = None
+    new: Desired | None = None
+    """The order to create; the changes below are of one that CRM has."""
     header: tuple[Change, ...] = ()
     state: tuple[Change, ...] = ()
     lines: tuple[LineChange, ...] = ()
@@ -60,6 +63,8 @@ class OrderPlan:
         return replace(self, build=lambda: NOTHING)
 
     def count_lines(self, action: str) -> int:
+        if self.new:
+            return len(self.new.lines) if self.action == action == "create" else 0
         return sum(line.action == action for line in self.lines) if self.writes else 0
 
     def as_json(self) -> dict[str, Any]:
@@ -77,12 +82,23 @@ class OrderPlan:
 
     def changes_json(self) -> list[dict[str, Any]]:
         """One entry a changed column: table, record, action, column, before, after."""
-        action = "create" if self.action == "create" else "update"
-        rows = [_change_json(self.table, self.key, action, change) for change in (*self.header, *self.state)]
+        if self.new:
+            rows = self._changes_of("create", (), created({**self.new.values, **self.new.state}))
+            for new_line in self.new.lines:
+                rows += self._changes_of("create", new_line.key, created(new_line.values))
+            return rows
+        rows = self._changes_of("update", (), (*self.header, *self.state))
         for line in self.lines:
-            record = "/".join([self.key, *(str(part) for part in line.key)])
-            rows += [_change_json(f"{self.table} line", record, line.action, change) for change in line.changes]
+            rows += self._changes_of(line.action, line.key, line.changes)
         return rows
+
+    def _changes_of(self, action: str, line: tuple[Value, ...], changes: Iterable[Change]) -> list[dict[str, Any]]:
+        table = f"{self.table} line" if line else self.table
+        record = "/".join([self.key, *(str(part) for part in line)])
+        return [
+            {"table": table, "record": record, "action": action, "column": column, "before": before, "after": after}
+            for column, before, after in changes
+        ]
 
     @property
     def digest(self) -> str:
@@ -91,22 +107,11 @@ class OrderPlan:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _change_json(table: str, record: str, action: str, change: Change) -> dict[str, Any]:
-    return {
-        "table": table,
-        "record": record,
-        "action": action,
-        "column": change.column,
-        "before": change.before,
-        "after": change.after,
-    }
-
-
 def plan_order(
     staged: Staged,
-    bindings: Bindings,
-    index: Index,
+    wanted: Wanted,
     found: Sequence[Row],
+    binding: Binding,
     shared_with: str | None,
     id_attempt: int = 0,
 ) -> OrderPlan:
@@ -114,8 +119,7 @@ def plan_order(
 
     `id_attempt` counts up when the id of a new order turned out to be taken.
     """
-    model = bindings.model
-    binding = bindings.in_currency(currency_of(found[0]) if found else None)
+    model = binding.model
     blank = OrderPlan(staged.key, model.table, "block")
     if len(found) > 1:
         message = f"CRM has {len(found)} {binding.table.entity_set} named {staged.key!r}"
@@ -126,8 +130,8 @@ def plan_order(
             blank, action="skip", crm_id=have.id, reason="closed_in_crm", message="closed in CRM; left alone"
         )
 
-    want, obstacles, warnings = desired(staged, binding, index)
-    obstacles += tuple(_repeated_lines(staged, model))
+    want, warnings = wanted.record, wanted.warnings
+    obstacles = wanted.obstacles + tuple(_repeated_lines(staged, model))
     if want is None or obstacles:
         return replace(
             blank,
@@ -180,9 +184,7 @@ def _create(key: str, want: Desired, share: tuple[str, str] | None, binding: Bin
         binding.table.name,
         "create",
         id_,
-        header=created(want.values),
-        state=tuple(Change(column, None, value) for column, value in want.state.items()),
-        lines=tuple(LineChange("create", _key(line, binding), None, created(line.values)) for line in want.lines),
+        new=want,
         share=share,
         build=partial(changeset.for_create, id_, want, share, binding),
     )
@@ -215,8 +217,3 @@ def _most_operations(want: Desired, have: Current | None, binding: Binding) -> i
     """A bound that is quick to find: no row takes more than six writes and one for each of its look-ups."""
     rows = 1 + len(want.lines) + (len(have.lines) if have else 0)
     return rows * (6 + max(len(each.fields) for each in (binding, binding.lines) if each))
-
-
-def _key(line: Desired, binding: Binding) -> tuple[Any, ...]:
-    assert binding.model.meta.children is not None
-    return tuple(line.values.get(column) for column in binding.model.meta.children.match_on)

@@ -21,7 +21,7 @@ from loader.sync.binding import Bindings
 from loader.sync.gather import read_orders
 from loader.sync.lookups import Index, match_key
 from loader.sync.plan import OrderPlan, plan_order
-from loader.sync.records import Row, Staged
+from loader.sync.records import Row, Staged, currency_of, desired_orders
 
 CHUNK = 500
 """Orders planned together: one read request."""
@@ -65,11 +65,37 @@ class Session:
 
     def plan(self, orders: Sequence[Staged], attempts: Mapping[str, int] | None = None) -> list[OrderPlan]:
         """Plans orders against CRM as it is now."""
-        asked = [order.key for order in orders if match_key(order.key) not in self.withheld]
-        found = read_orders(self.client, self.bindings.base, asked) if asked else {}
-        return [self._plan(order, found, attempts or {}) for order in orders]
+        return self.plan_against(self.read(orders), orders, attempts or {})
 
-    def _plan(self, order: Staged, found: Mapping[str, Sequence[Row]], attempts: Mapping[str, int]) -> OrderPlan:
+    def read(self, orders: Sequence[Staged]) -> Mapping[str, Sequence[Row]]:
+        """What CRM has of these orders, by match key."""
+        asked = [order.key for order in orders if match_key(order.key) not in self.withheld]
+        return read_orders(self.client, self.bindings.base, asked) if asked else {}
+
+    def plan_against(
+        self, found: Mapping[str, Sequence[Row]], orders: Sequence[Staged], attempts: Mapping[str, int]
+    ) -> list[OrderPlan]:
+        """Plans orders against what was read. Each is worked out in the currency of the record that CRM has."""
+        planned: dict[int, OrderPlan] = {}
+        by_currency: dict[str | None, list[int]] = {}
+        for number, order in enumerate(orders):
+            apart = self._set_apart(order)
+            if apart:
+                planned[number] = apart
+            else:
+                rows = found[match_key(order.key)]
+                by_currency.setdefault(currency_of(rows[0]) if rows else None, []).append(number)
+        for currency, numbers in by_currency.items():
+            binding = self.bindings.in_currency(currency)
+            wanted = desired_orders([orders[number] for number in numbers], binding, self.index)
+            for number, want in zip(numbers, wanted, strict=True):
+                order, key = orders[number], match_key(orders[number].key)
+                shared, attempt = self.shared.get(key), attempts.get(order.key, 0)
+                planned[number] = plan_order(order, want, found[key], binding, shared, attempt)
+        return [planned[number] for number in range(len(orders))]
+
+    def _set_apart(self, order: Staged) -> OrderPlan | None:
+        """The plan of an order that is not even compared."""
         table, key = self.bindings.model.table, match_key(order.key)
         if key in self.withheld:
             state = self.withheld[key]
@@ -77,33 +103,32 @@ class Session:
         if key in self.repeated:
             message = f"{self.bindings.model.name} has more than one row of this key"
             return OrderPlan(order.key, table, "block", reason="order_ambiguous", message=message)
-        shared, attempt = self.shared.get(key), attempts.get(order.key, 0)
-        return plan_order(order, self.bindings, self.index, found[key], shared, attempt)
+        return None
 
 
 def plans(
     session: Session, staged: Iterable[Staged], workers: int, stop: threading.Event | None = None
 ) -> Iterator[list[tuple[Staged, OrderPlan]]]:
-    """Chunks of planned orders, in order; CRM is read ahead by `workers` threads."""
+    """Chunks of planned orders, in order; CRM is read ahead by `workers` threads, and compared on the caller's."""
+
+    def joined(chunk: list[Staged], found: Future[Mapping[str, Sequence[Row]]]) -> list[tuple[Staged, OrderPlan]]:
+        return list(zip(chunk, session.plan_against(found.result(), chunk, {}), strict=True))
+
     source = iter(staged)
-    ahead: deque[tuple[list[Staged], Future[list[OrderPlan]]]] = deque()
+    ahead: deque[tuple[list[Staged], Future[Mapping[str, Sequence[Row]]]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="read") as readers:
         try:
             while chunk := list(islice(source, CHUNK)):
                 if stop and stop.is_set():
                     return
-                ahead.append((chunk, readers.submit(session.plan, chunk)))
+                ahead.append((chunk, readers.submit(session.read, chunk)))
                 if len(ahead) > workers:
-                    yield _joined(*ahead.popleft())
+                    yield joined(*ahead.popleft())
             while ahead:
-                yield _joined(*ahead.popleft())
+                yield joined(*ahead.popleft())
         finally:
             for _, future in ahead:
                 future.cancel()
-
-
-def _joined(chunk: list[Staged], future: Future[list[OrderPlan]]) -> list[tuple[Staged, OrderPlan]]:
-    return list(zip(chunk, future.result(), strict=True))
 
 
 @dataclass

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeAlias
 
-from loader.contract import Model, Xref
+from loader.contract import Lookup, Model
 from loader.sync.binding import CURRENCY, Binding, Field
 from loader.sync.canonical import Value, ValueOutOfRange
-from loader.sync.lookups import Found, Index, Missing
+from loader.sync.lookups import Found, Index, LookupKey, Missing
 
 Row = Mapping[str, Any]
 
@@ -33,6 +35,9 @@ class Obstacle:
     match: Mapping[str, str] = field(default_factory=dict)
 
 
+Note: TypeAlias = "Obstacle | Warning"
+
+
 @dataclass(frozen=True)
 class Staged:
     """One order's rows out of the warehouse."""
@@ -51,6 +56,8 @@ class Desired:
     lines: tuple[Desired, ...] = ()
     owner: tuple[str, str] | None = None
     """(table, id) of the owner to share with."""
+    key: tuple[Value, ...] = ()
+    """Of a line: what makes it the same line in GP and in CRM."""
 
 
 @dataclass(frozen=True)
@@ -64,19 +71,37 @@ class Current:
     lines: tuple[Current, ...] = ()
 
 
-def desired(
-    staged: Staged, binding: Binding, index: Index
-) -> tuple[Desired | None, tuple[Obstacle, ...], tuple[Warning, ...]]:
-    """What CRM should hold for a staged order, or the obstacles that keep it back; warnings either way."""
-    notes = _Notes(binding.model)
-    header = _desired_row(staged.row, binding, index, notes)
-    lines = []
-    for notes.line in staged.lines:
-        lines.append(_desired_row(notes.line, binding.lines, index, notes))
-    if notes.obstacles:
-        return None, tuple(notes.obstacles), tuple(notes.warnings)
-    record = Desired(header.values, header.state, tuple(lines), _owner(staged.row, binding.owner, index))
-    return record, (), tuple(notes.warnings)
+class Wanted(NamedTuple):
+    """What an order is to be in CRM, or the obstacles that keep it back; warnings either way."""
+
+    record: Desired | None
+    obstacles: tuple[Obstacle, ...]
+    warnings: tuple[Warning, ...]
+
+
+def desired(staged: Staged, binding: Binding, index: Index) -> Wanted:
+    """What CRM should hold for one staged order."""
+    return desired_orders([staged], binding, index)[0]
+
+
+def desired_orders(orders: Sequence[Staged], binding: Binding, index: Index) -> list[Wanted]:
+    """What CRM should hold for each of these orders: worked out column by column, each distinct value once."""
+    notes: list[list[Note]] = [[] for _ in orders]
+    headers, troubles = _desired_rows([order.row for order in orders], binding, index)
+    for number, note in troubles:
+        notes[number].append(note)
+    lines: Iterator[Desired] = iter(())
+    if binding.lines:
+        staged_lines = [(number, line) for number, order in enumerate(orders) for line in order.lines]
+        desired_lines, troubles = _desired_rows([line for _, line in staged_lines], binding.lines, index)
+        lines = (replace(line, key=line_key(line.values, binding.model)) for line in desired_lines)
+        for row_number, note in troubles:
+            number, line = staged_lines[row_number]
+            notes[number].append(_about_line(note, line, binding.model))
+    return [
+        _wanted(header, tuple(islice(lines, len(order.lines))), _owner(order.row, binding.owner, index), found)
+        for order, header, found in zip(orders, headers, notes, strict=True)
+    ]
 
 
 def current(row: Row, binding: Binding) -> Current:
@@ -87,7 +112,7 @@ def current(row: Row, binding: Binding) -> Current:
     return Current(
         id=row[binding.table.id_column],
         etag=row.get("@odata.etag", ""),
-        values={field.name: field.held(row.get(field.wire_name)) for field in binding.fields},
+        values={field.name: field.type.read(row.get(field.wire_name)) for field in binding.fields},
         state={field.name: int(row[field.name]) for field in binding.state_fields if row.get(field.name) is not None},
         lines=lines,
     )
@@ -103,80 +128,95 @@ def line_key(values: Mapping[str, Value], model: Model) -> tuple[Value, ...]:
     return tuple(values.get(column) for column in model.meta.children.match_on)
 
 
-class _Notes:
-    """What keeps an order back, or is lost on the way; `line` is the line that is being looked at, if any."""
-
-    def __init__(self, model: Model) -> None:
-        self.obstacles: list[Obstacle] = []
-        self.warnings: list[Warning] = []
-        self.line: Row | None = None
-        self._model = model
-
-    def block(self, code: str, message: str, table: str = "", match: Mapping[str, str] | None = None) -> None:
-        self.obstacles.append(Obstacle(code, self._where + message, table, match or {}))
-
-    def warn(self, code: str, column: str, message: str) -> None:
-        self.warnings.append(Warning(code, self._where + column, message))
-
-    @property
-    def _where(self) -> str:
-        children = self._model.meta.children
-        if self.line is None or children is None:
-            return ""
-        return f"line {', '.join(str(self.line[column]) for column in children.match_on)}: "
+def _wanted(
+    header: Desired, lines: tuple[Desired, ...], owner: tuple[str, str] | None, notes: Sequence[Note]
+) -> Wanted:
+    obstacles = tuple(note for note in notes if isinstance(note, Obstacle))
+    warnings = tuple(note for note in notes if isinstance(note, Warning))
+    record = None if obstacles else replace(header, lines=lines, owner=owner)
+    return Wanted(record, obstacles, warnings)
 
 
-def _desired_row(row: Row, binding: Binding | None, index: Index, notes: _Notes) -> Desired:
-    assert binding is not None
-    state = _values(row, binding.state_fields, index, notes)
-    return Desired(
-        _values(row, binding.fields, index, notes),
-        {name: int(str(value)) for name, value in state.items() if value is not None},
-    )
+def _about_line(note: Note, line: Row, model: Model) -> Note:
+    assert model.meta.children is not None
+    where = f"line {', '.join(str(line[column]) for column in model.meta.children.match_on)}: "
+    if isinstance(note, Obstacle):
+        return replace(note, message=where + note.message)
+    return replace(note, column=where + note.column)
 
 
-def _values(row: Row, fields: Iterable[Field], index: Index, notes: _Notes) -> dict[str, Value]:
-    values: dict[str, Value] = {}
+def _desired_rows(rows: Sequence[Row], binding: Binding, index: Index) -> tuple[list[Desired], list[tuple[int, Note]]]:
+    """The rows as CRM should hold them, and by row number what is wrong with them, in the order of the rows."""
+    values, troubles = _stored_rows(rows, binding.fields, index)
+    states, more = _stored_rows(rows, binding.state_fields, index)
+    numbers = [{name: int(str(value)) for name, value in state.items() if value is not None} for state in states]
+    return list(map(Desired, values, numbers)), sorted(troubles + more, key=itemgetter(0))
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """A staged value that CRM will not hold as it is: what it gets instead, if anything, and what to say about it."""
+
+    note: Note
+    stored: Value = None
+    is_left: bool = True
+    """The column stays as it is in CRM."""
+
+
+def _stored_rows(
+    rows: Sequence[Row], fields: Sequence[Field], index: Index
+) -> tuple[list[dict[str, Value]], list[tuple[int, Note]]]:
+    columns: list[list[Value]] = []
+    left: list[tuple[int, str]] = []
+    troubles: list[tuple[int, Note]] = []
     for field_ in fields:
-        name = field_.name
-        staged = row[name]
-        if staged is None:
-            if field_.xref is None or not _is_unmapped(field_.xref, name, row, notes):
-                values[name] = None
-        elif field_.lookup is not None:
-            _put_lookup(values, field_, row, index, notes)
-        else:
-            try:
-                stored = values[name] = field_.stored(staged)
-            except ValueOutOfRange as error:
-                notes.block("value_out_of_range", f"{name}: {error}")
-                continue
-            if stored != staged and (shortened := field_.type.shortened(staged)):
-                notes.warn("value_truncated", name, shortened)
-    return values
+        staged = list(zip(*([row[name] for row in rows] for name in field_.decided_by), strict=True))
+        answers = {each: _stored(field_, each, index) for each in set(staged)}
+        column: list[Any] = [answers[each] for each in staged]
+        if any(isinstance(answer, _Trouble) for answer in answers.values()):
+            for number, answer in enumerate(column):
+                if isinstance(answer, _Trouble):
+                    column[number] = answer.stored
+                    troubles.append((number, answer.note))
+                    left += [(number, field_.name)] if answer.is_left else []
+        columns.append(column)
+    names = [field_.name for field_ in fields]
+    stored = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)] or [{} for _ in rows]
+    for number, name in left:
+        del stored[number][name]
+    return stored, troubles
 
 
-def _is_unmapped(xref: Xref, name: str, row: Row, notes: _Notes) -> bool:
-    code = row[xref.code]
-    if code is None:
-        return False
-    message = f"GP's code {str(code).rstrip()!r} has no translation in the seed"
-    if xref.unmapped == "block":
-        notes.block(f"{xref.called}_unmapped", f"{name}: {message}")
-    else:
-        notes.warn(f"{xref.called}_unmapped", name, f"{name}: {message}")
-    return True
+def _stored(field_: Field, staged: tuple[Any, ...], index: Index) -> Value | _Trouble:
+    """One value as CRM would store it. `staged` are the values of the columns that decide it, its own first."""
+    value = staged[0]
+    if value is None:
+        return _unmapped(field_, staged[1]) if field_.xref and staged[1] is not None else None
+    if field_.lookup is not None:
+        return _looked_up(field_, field_.lookup, staged[1:], index)
+    try:
+        stored = field_.type.canonical(value)
+    except ValueOutOfRange as error:
+        return _Trouble(Obstacle("value_out_of_range", f"{field_.name}: {error}"))
+    shortened = field_.type.shortened(value)
+    if shortened:
+        return _Trouble(Warning("value_truncated", field_.name, shortened), stored, is_left=False)
+    return stored
 
 
-def _put_lookup(values: dict[str, Value], field_: Field, row: Row, index: Index, notes: _Notes) -> None:
-    lookup, key = field_.lookup, field_.lookup_key
-    assert lookup is not None
-    assert key is not None
-    wanted = [row[staged] for staged in lookup.match.values()]
-    outcome = index.find(key, wanted)
+def _unmapped(field_: Field, code: object) -> _Trouble:
+    assert field_.xref is not None
+    reason = f"{field_.xref.called}_unmapped"
+    message = f"{field_.name}: GP's code {str(code).rstrip()!r} has no translation in the seed"
+    if field_.xref.unmapped == "block":
+        return _Trouble(Obstacle(reason, message))
+    return _Trouble(Warning(reason, field_.name, message))
+
+
+def _looked_up(field_: Field, lookup: Lookup, wanted: Sequence[object], index: Index) -> Value | _Trouble:
+    outcome = index.find(LookupKey.of(lookup), wanted)
     if isinstance(outcome, Found):
-        values[field_.name] = outcome.id.lower()
-        return
+        return outcome.id.lower()
     match = {path: str(value).rstrip() for path, value in zip(lookup.match, wanted, strict=True) if value is not None}
     words = " and ".join(f"{path} {value!r}" for path, value in match.items())
     if isinstance(outcome, Missing):
@@ -185,13 +225,12 @@ def _put_lookup(values: dict[str, Value], field_: Field, row: Row, index: Index,
         code, policy = f"{lookup.called}_ambiguous", lookup.ambiguous
         text = f"CRM has {outcome.count} rows of {lookup.table} with {words}"
     if policy == "block":
-        notes.block(code, text, lookup.table, match)
-    else:
-        notes.warn(code, field_.name, f"{text}; left as it is")
+        return _Trouble(Obstacle(code, text, lookup.table, match))
+    return _Trouble(Warning(code, field_.name, f"{text}; left as it is"))
 
 
 def _owner(row: Row, field_: Field | None, index: Index) -> tuple[str, str] | None:
-    if field_ is None or field_.lookup is None or field_.lookup_key is None:
+    if field_ is None or field_.lookup is None:
         return None
-    found = index.find(field_.lookup_key, [row[staged] for staged in field_.lookup.match.values()])
+    found = index.find(LookupKey.of(field_.lookup), [row[staged] for staged in field_.lookup.match.values()])
     return found.owner if isinstance(found, Found) else None
