@@ -1,7 +1,8 @@
-"""Writes docs/mapping.md from the models' YAML, so that the page cannot say anything else than the models do.
+"""Writes docs/mapping.md from the models' YAML, so that the page cannot say anything else than the models do;
+and docs/cli.md from the commands' --help (cli_reference.py).
 
-python docs/generate.py            write it
-python docs/generate.py --check    exit 1 if it is not up to date
+python docs/generate.py            write them
+python docs/generate.py --check    exit 1 if they are not up to date
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cli_reference
 import yaml
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -87,18 +89,18 @@ insert, the lines' refresh and sharing with the account's owner.
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the page, or with --check only compare."""
-    parser = argparse.ArgumentParser(description="Write docs/mapping.md from the models' YAML.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page is not up to date")
+    """Write the pages, or with --check only compare."""
+    parser = argparse.ArgumentParser(description="Write docs/mapping.md and docs/cli.md.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is not up to date")
     options = parser.parse_args(argv)
-    page = mapping()
-    if options.check:
-        if PAGE.exists() and PAGE.read_text(encoding="utf-8") == page:
-            return 0
-        print("docs/mapping.md is not up to date. Run: python docs/generate.py", file=sys.stderr)
-        return 1
-    PAGE.write_text(page, encoding="utf-8")
-    return 0
+    stale = False
+    for path, page in {PAGE: mapping(), cli_reference.PAGE: cli_reference.reference()}.items():
+        if not options.check:
+            path.write_text(page, encoding="utf-8", newline="\n")
+        elif not path.exists() or path.read_text(encoding="utf-8") != page:
+            print(f"docs/{path.name} is not up to date. Run: python docs/generate.py", file=sys.stderr)
+            stale = True
+    return int(stale)
 
 
 def mapping(project: Path = PROJECT) -> str:

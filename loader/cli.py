@@ -15,7 +15,7 @@ import click
 
 from loader import __version__
 from loader.errors import GuardTripped, LoaderError
-from loader.report.output import Output
+from loader.report.output import Output, speak_utf8
 
 if TYPE_CHECKING:
     from loader.commands.check import Finding
@@ -556,6 +556,7 @@ def demo(invocation: Invocation, keep_emulator: bool) -> int:
 
 def main() -> None:
     """The console script: runs a command and exits with the code its outcome has."""
+    speak_utf8()
     sys.exit(run_command(sys.argv[1:]))
 
 

@@ -84,7 +84,10 @@ def judge(runs: list[RunRecord], max_age: MaxAge | None, max_blocked: MaxBlocked
     """Pure. `runs` are newest first."""
     last = next((each for each in runs if is_whole(each) and each.finished_at), None)
     if last is None or last.finished_at is None:
-        return Verdict(False, "NOT OK: no push has ended yet.", {"well": False, "problems": ["no_run"], "run_id": None})
+        text = "NOT OK: no push has ended yet."
+        figures = {"age_seconds": None, "staged": 0, "blocked": 0, "failed": 0}
+        about = {"run_id": None, "outcome": None, "finished_at": None}
+        return Verdict(False, text, {"well": False, "problems": ["no_run"], "message": text, **about, **figures})
     age = max(now - last.finished_at, dt.timedelta(0))
     counts = last.counts
     trouble = counts.blocked + counts.failed

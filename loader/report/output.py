@@ -7,6 +7,7 @@ only then: as text it would say again what stdout says.
 from __future__ import annotations
 
 import datetime as dt
+import io
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,13 @@ ENVELOPE_VERSION = 1
 
 _log = logging.getLogger("loader")
 _log.addHandler(logging.NullHandler())
+
+
+def speak_utf8() -> None:
+    """Windows gives a file or a pipe the system's code page, which lacks half of what orders and messages hold."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding="utf-8")
 
 
 class JsonLines(logging.Formatter):

@@ -110,6 +110,7 @@ def test_trouble_is_one_line(runs: list[RunRecord], problem: str) -> None:
     assert verdict.content["problems"] == [problem]
     assert verdict.text.startswith("NOT OK: ")
     assert "\n" not in verdict.text
+    assert verdict.content.keys() == judge([run()], None, None, NOW).content.keys()
 
 
 def test_all_troubles_are_named() -> None:

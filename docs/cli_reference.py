@@ -1,0 +1,124 @@
+"""Writes docs/cli.md from the commands' --help.
+
+python docs/cli_reference.py            write it
+python docs/cli_reference.py --check    exit 1 if it is not up to date
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+PROJECT = Path(__file__).resolve().parent.parent
+PAGE = PROJECT / "docs" / "cli.md"
+WIDTH = 100
+
+HEAD = """\
+<!-- Written by docs/cli_reference.py from the commands' --help. Change it there. -->
+# The command line
+
+`loader`, or `python -m loader`. Results go to stdout, talk and progress to stderr. Exit codes and reason codes are in
+[promises.md](promises.md), schedules and monitoring in [operating.md](operating.md).
+
+"""
+
+EVERYWHERE = """\
+## Everywhere
+
+These options work before and after the command's name, `--version` before it.
+
+"""
+
+TAIL = """\
+`--json` prints one document, also where a command fails:
+
+```json
+{
+  "version": 1,
+  "command": "push",
+  "success": false,
+  "data": {"orders": {"created": 0}},
+  "error": {"code": "crm_unavailable", "message": "…", "remedy": "…"}
+}
+```
+
+`error` is there when something stopped the command, `data` when there is something to tell. Numbers are exact
+decimals, times are UTC. It comes as one line.
+
+`--log-format json` makes stderr one JSON object a line: `time`, `level` (`info`, `warning`, `error`), `run_id`,
+`order`, `message`; `outcome` and `reason` with an order that was blocked (warning) or failed (error), `code` and
+`remedy` with an error that stops the command. It says more than the text does, which leaves to stdout what stdout
+tells anyway.
+
+Output that goes to a file or a pipe is UTF-8 on every system.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the page, or with --check only compare."""
+    parser = argparse.ArgumentParser(description="Write docs/cli.md from the commands' --help.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page is not up to date")
+    options = parser.parse_args(argv)
+    page = reference()
+    if not options.check:
+        PAGE.write_text(page, encoding="utf-8", newline="\n")
+    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page:
+        print("docs/cli.md is not up to date. Run: python docs/cli_reference.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+def reference() -> str:
+    """The page's text."""
+    sys.path.insert(0, str(PROJECT))
+    from loader.cli import cli
+
+    listed = list(commands(cli, "loader"))
+    index = ["| command | |", "|---|---|"]
+    index += [
+        f"| [`{name}`](#{name.replace(' ', '-')}) | {_cell(command)} |"
+        for name, command in listed
+        if not isinstance(command, click.Group)
+    ]
+    sections = [f"## {name}\n\n{_block(_help(command, name, cli))}\n" for name, command in listed]
+    everywhere = copy.copy(cli)
+    everywhere.help = everywhere.epilog = None
+    options = _help(everywhere, "loader", None).partition("Options:\n")[2].partition("\n\nCommands:")[0]
+    return "\n".join([HEAD + "\n".join(index), "", *sections, EVERYWHERE + _block(options), "", TAIL])
+
+
+def commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
+    """Every command below a group with its full name; a group comes before its own."""
+    for name, command in group.commands.items():
+        yield f"{path} {name}", command
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+
+
+def _help(command: click.Command, name: str, parent: click.Group | None) -> str:
+    """The command's --help as at a terminal of one width, without the options that every command has."""
+    shown = copy.copy(command)
+    if parent is not None:
+        common = {option.name for option in parent.params}
+        shown.params = [param for param in command.params if param.name not in common]
+        shown.add_help_option = False
+    shown.context_settings = {**command.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
+    context = click.Context(shown, info_name=name, **shown.context_settings)
+    return shown.get_help(context)
+
+
+def _cell(command: click.Command) -> str:
+    return command.get_short_help_str(limit=200).replace("|", "\\|")
+
+
+def _block(text: str) -> str:
+    return f"```text\n{text.strip(chr(10))}\n```"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""The command line and its documents say the same."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+
+from loader.cli import cli
+from tests.conftest import PROJECT
+
+sys.path.insert(0, str(PROJECT / "docs"))
+import cli_reference
+
+COMMANDS = dict(cli_reference.commands(cli, "loader"))
+LEAVES = {name: command for name, command in COMMANDS.items() if not isinstance(command, click.Group)}
+HEAVY = ("dbt", "pyodbc", "mssql_python", "msal", "duckdb", "requests", "jinja2", "rich", "pydantic", "yaml")
+
+
+def test_the_reference_is_up_to_date() -> None:
+    page = cli_reference.PAGE.read_text(encoding="utf-8")
+    assert page == cli_reference.reference(), "Run: make docs"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_reference(name: str) -> None:
+    page = cli_reference.PAGE.read_text(encoding="utf-8")
+    assert f"## {name}\n\n```text\nUsage: {name} [OPTIONS]" in page
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_command_has_an_example_or_says_all_in_one_line(name: str) -> None:
+    text = (LEAVES[name].help or "").strip()
+    assert text
+    if "Example:" in text:
+        examples = re.findall(r"loader [^\n]*", text.partition("Example:")[2])
+        assert any(f"{name} ".startswith(f"{example} ") or example.startswith(name) for example in examples)
+    else:
+        assert "\n" not in text
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_option_has_a_help(name: str) -> None:
+    options = [param for param in LEAVES[name].params if isinstance(param, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+@pytest.mark.parametrize("page", ["operating.md", "cli.md"])
+def test_commands_and_options_in_the_documents_exist(page: str) -> None:
+    text = (PROJECT / "docs" / page).read_text(encoding="utf-8")
+    known = {word for name in COMMANDS for word in [name]} | {"loader"}
+    for line in re.findall(r"loader (?:[a-z-]+ ?)+(?:--[a-z-]+)?[^\n`|]*", text):
+        words = line.split()
+        name = "loader"
+        for word in words[1:]:
+            if f"{name} {word}" not in known:
+                break
+            name = f"{name} {word}"
+        options = {flag for param in (*_params(name), *cli.params) for flag in (*param.opts, *param.secondary_opts)}
+        used = set(re.findall(r"(?<![\w-])--[a-z-]+", line.partition("&&")[0]))
+        assert used <= options | {"--help"}, (line, used - options)
+
+
+def _params(name: str) -> list[click.Parameter]:
+    return COMMANDS[name].params if name in COMMANDS else []
+
+
+@pytest.mark.parametrize("page", ["operating.md", "cli.md"])
+def test_links_between_the_documents_lead_somewhere(page: str) -> None:
+    path = PROJECT / "docs" / page
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        assert (path.parent / target).exists(), target
+    headings = {
+        re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    }
+    for anchor in re.findall(r"\]\(#([^)]+)\)", text):
+        assert anchor in headings, anchor
+
+
+def test_help_loads_nothing_heavy_and_is_quick() -> None:
+    code = (
+        "import sys; from loader.cli import run_command; code = run_command(['--help']);"
+        f"print('LOADED', *(name for name in {HEAVY!r} if name in sys.modules)); sys.exit(code)"
+    )
+    taken = []
+    for _ in range(3):
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, check=False, timeout=60
+        )
+        taken.append(time.monotonic() - started)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1].split() == ["LOADED"]
+    assert min(taken) < 2  # 0.3 on a machine that has nothing else to do
+
+
+def test_output_into_a_file_is_utf8_whatever_the_code_page() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "loader", "plan", "--help"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        cwd=PROJECT,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "old → new" in done.stdout.decode("utf-8")
