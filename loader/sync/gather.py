@@ -32,6 +32,17 @@ def read_lookups(client: Client, tables: Mapping[str, Table], wanted: Mapping[Lo
     return index
 
 
+def read_looked_up(
+    client: Client, tables: Mapping[str, Table], index: Index, wanted: Mapping[LookupKey, Iterable[str]]
+) -> None:
+    """Adds the CRM rows of these ids to `index`, so that it can tell by which values they are looked up."""
+    for key, ids in wanted.items():
+        table = tables[key.table]
+        for chunk in chunks(sorted(ids)):
+            for page in client.pages(_lookup_path(key, tables, chunk, table.id_column)):
+                index.add(key, table, page)
+
+
 def lookup_columns(model: Model) -> dict[LookupKey, list[tuple[Model, str]]]:
     """For each look-up, where the values of its own column are staged: (model, column)."""
     columns: dict[LookupKey, list[tuple[Model, str]]] = {}
@@ -68,7 +79,7 @@ def _with_all_lines(client: Client, row: dict[str, Any], binding: Binding) -> di
     return row
 
 
-def _lookup_path(key: LookupKey, tables: Mapping[str, Table], values: Sequence[str]) -> str:
+def _lookup_path(key: LookupKey, tables: Mapping[str, Table], values: Sequence[str], by: str = "") -> str:
     table = tables[key.table]
     own = [path for path in key.paths if "." not in path]
     related = [path for path in key.paths if "." in path]
@@ -76,4 +87,4 @@ def _lookup_path(key: LookupKey, tables: Mapping[str, Table], values: Sequence[s
         f"{table.navigation(*parent_table(path, table))}($select={path.partition('.')[2]})" for path in related
     )
     select = [table.id_column, *own, *(["_ownerid_value"] if "ownerid" in table.attributes else [])]
-    return rows_where_in(table.entity_set, key.own_column, values, select, expand or None)
+    return rows_where_in(table.entity_set, by or key.own_column, values, select, expand or None)

@@ -61,14 +61,17 @@ class Index:
 
     def __init__(self) -> None:
         self._rows: dict[LookupKey, dict[tuple[str, ...], list[Found]]] = {}
+        self._values: dict[LookupKey, dict[str, tuple[str, ...]]] = {}
 
     def add(self, key: LookupKey, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
         """Adds the rows CRM returned for one look-up; single-step paths are read from their `$expand`."""
         found = self._rows.setdefault(key, defaultdict(list))
+        by_id = self._values.setdefault(key, {})
         for row in rows:
             values = [_at(row, path, table) for path in key.paths]
             if all(value is not None for value in values):
                 found[tuple(match_key(value) for value in values)].append(_found(key.table, row, table))
+                by_id[row[table.id_column].lower()] = tuple(str(value).rstrip(" ") for value in values)
 
     def find(self, key: LookupKey, values: Sequence[object]) -> Outcome:
         """The row with these values; None matches what is blank."""
@@ -77,6 +80,14 @@ class Index:
         if not rows:
             return Missing()
         return rows[0] if len(rows) == 1 else Ambiguous(len(rows))
+
+    def values(self, lookup: Lookup, id_: str) -> dict[str, str]:
+        """The other way round: what `lookup` would be staged as for the row of this id, by staged column.
+
+        Empty where CRM has no such row, or one without these values.
+        """
+        values = self._values.get(LookupKey.of(lookup), {}).get(id_.lower(), ())
+        return dict(zip(lookup.match.values(), values, strict=False))
 
 
 def parent_table(path: str, table: Table) -> tuple[str, str]:

@@ -39,6 +39,7 @@ cross_reference as (
         {{ code_key('record_key') }} as order_key,
         record_key,
         crm_id,
+        first_pushed_at,
         last_pushed_at
 
     from {{ ref('crm_xref') }}
@@ -51,6 +52,7 @@ queue as (
     select
         {{ code_key('record_key') }} as order_key,
         reason,
+        message,
         first_failed_at,
         attempts,
         state
@@ -66,6 +68,7 @@ events as (
         {{ code_key('record_key') }} as order_key,
         outcome,
         reason,
+        message,
         happened_at,
         row_number() over (
             partition by {{ code_key('record_key') }}
@@ -137,9 +140,20 @@ final as (
         orders.scope_reason,
         case when cross_reference.order_key is not null then 1 else 0 end as in_crm,
         cross_reference.crm_id,
+        cross_reference.first_pushed_at,
         cross_reference.last_pushed_at,
+        case
+            when orders.scope_reason <> 'open' and cross_reference.order_key is null then 'not_for_crm'
+            when orders.scope_reason <> 'open' then 'left_in_crm'
+            when queue.state in ('held', 'ignored') then queue.state
+            when queue.state = 'open' then 'waiting'
+            when events.reason = 'closed_in_crm' then 'closed_in_crm'
+            when cross_reference.order_key is not null then 'in_crm'
+            else 'not_pushed_yet'
+        end as status,
         events.outcome as last_outcome,
         case when queue.state in ('open', 'held', 'ignored') then queue.reason else events.reason end as reason,
+        case when queue.state in ('open', 'held', 'ignored') then queue.message else events.message end as message,
         case
             when queue.state in ('open', 'held', 'ignored') then queue.first_failed_at
             else events.happened_at

@@ -1,0 +1,12 @@
+{#- Text to be compared to the letter, as the loader and CRM's users see it: `Smith` is not `SMITH`. -#}
+{% macro exact_text(expression) -%}
+    {{ return(adapter.dispatch('exact_text')(expression)) }}
+{%- endmacro %}
+
+{% macro default__exact_text(expression) -%}
+    rtrim({{ expression }}) collate Latin1_General_BIN2
+{%- endmacro %}
+
+{% macro duckdb__exact_text(expression) -%}
+    rtrim({{ expression }})
+{%- endmacro %}

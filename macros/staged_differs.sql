@@ -1,0 +1,30 @@
+{#- 1 where CRM's value of a column is not what CRM would make of the staged one, else 0: text is cut to CRM's length,
+    numbers are rounded half away from zero, keys match whatever their case, a date has no time of day. A code without a
+    translation has no staged value to differ from. `held` is the column's row of crm_snapshot_column. -#}
+{% macro staged_differs(column) -%}
+    {%- set staged, crm = 'staged.' ~ column.name, 'crm.' ~ column.name -%}
+    {%- set family = type_family(column.data_type) -%}
+    case
+        {%- if column.crm.xref %}
+        when {{ staged }} is null and staged.{{ column.crm.xref.code }} is not null then 0
+        {%- endif %}
+        when {{ staged }} is null and {{ crm }} is null then 0
+        when {{ staged }} is null or {{ crm }} is null then 1
+        {%- if column.crm.lookup %}
+        {%- for key in column.crm.lookup.match.values() %}
+        when coalesce({{ code_key('staged.' ~ key) }}, '') <> coalesce({{ code_key('crm.' ~ key) }}, '') then 1
+        {%- endfor %}
+        {%- elif family == 'text' %}
+        when {{ exact_text('left(' ~ staged ~ ', coalesce(held.max_length, 4000))') }} <> {{ exact_text(crm) }} then 1
+        {%- elif family == 'instant' %}
+        when held.column_type = 'date' and cast({{ staged }} as date) <> cast({{ crm }} as date) then 1
+        when held.column_type <> 'date' and {{ staged }} <> {{ crm }} then 1
+        {%- elif family == 'decimal' %}
+        when coalesce(try_cast(abs({{ staged }} - {{ crm }}) as decimal(27, 11)), 1) > coalesce(held.rounding, 0.5) then 1
+        when coalesce(try_cast(abs({{ staged }}) - abs({{ crm }}) as decimal(27, 11)), 1) >= coalesce(held.rounding, 0.5) then 1
+        {%- else %}
+        when {{ staged }} <> {{ crm }} then 1
+        {%- endif %}
+        else 0
+    end
+{%- endmacro %}

@@ -1,0 +1,112 @@
+{#- GP's own tables, not staging: this shows what GP holds before any rule has touched it. -#}
+{%- set order_fields = mapped_fields('crm_salesorder', ['SOP10100', 'RM00102']) -%}
+{%- set line_fields = mapped_fields('crm_salesorderdetail', ['SOP10100', 'SOP10200', 'IV00101']) -%}
+
+with
+
+orders as (
+
+    select * from {{ ref('crm_salesorder') }}
+
+),
+
+lines as (
+
+    select * from {{ ref('crm_salesorderdetail') }}
+
+),
+
+gp_orders as (
+
+    select * from {{ source('gp', 'SOP10100') }}{{ gp_nolock() }}
+    where SOPTYPE = 2
+
+),
+
+gp_lines as (
+
+    select * from {{ source('gp', 'SOP10200') }}{{ gp_nolock() }}
+    where SOPTYPE = 2 and CMPNTSEQ = 0
+
+),
+
+gp_addresses as (
+
+    select * from {{ source('gp', 'RM00102') }}{{ gp_nolock() }}
+
+),
+
+gp_items as (
+
+    select * from {{ source('gp', 'IV00101') }}{{ gp_nolock() }}
+
+),
+
+order_fields as (
+    {{ field_trace_list(order_fields) }}
+
+),
+
+line_fields as (
+    {{ field_trace_list(line_fields) }}
+
+),
+
+order_trace as (
+
+    select
+        {{ own_text('staged.name', 300) }} as order_number,
+        'header' as part,
+        cast(null as int) as line_number,
+        fields.field_no,
+        fields.crm_column,
+        fields.is_sent,
+        fields.gp_column,
+        {{ field_trace_gp_value(order_fields) }} as gp_value,
+        fields.mapping_rule,
+        {{ field_trace_staged_value(order_fields) }} as staged_value
+
+    from orders as staged
+    inner join gp_orders as SOP10100 on {{ gp_key('staged.name') }} = {{ gp_key('SOP10100.SOPNUMBE') }}
+    left join gp_addresses as RM00102
+        on
+            {{ gp_key('SOP10100.CUSTNMBR') }} = {{ gp_key('RM00102.CUSTNMBR') }}
+            and {{ gp_key('SOP10100.PRBTADCD') }} = {{ gp_key('RM00102.ADRSCODE') }}
+    cross join order_fields as fields
+
+),
+
+line_trace as (
+
+    select
+        {{ own_text('staged.salesorderid', 300) }} as order_number,
+        'line' as part,
+        staged.lineitemnumber as line_number,
+        fields.field_no,
+        fields.crm_column,
+        fields.is_sent,
+        fields.gp_column,
+        {{ field_trace_gp_value(line_fields) }} as gp_value,
+        fields.mapping_rule,
+        {{ field_trace_staged_value(line_fields) }} as staged_value
+
+    from lines as staged
+    inner join gp_orders as SOP10100 on {{ gp_key('staged.salesorderid') }} = {{ gp_key('SOP10100.SOPNUMBE') }}
+    inner join gp_lines as SOP10200
+        on
+            {{ gp_key('staged.salesorderid') }} = {{ gp_key('SOP10200.SOPNUMBE') }}
+            and staged.lineitemnumber = SOP10200.LNITMSEQ
+    left join gp_items as IV00101 on {{ gp_key('SOP10200.ITEMNMBR') }} = {{ gp_key('IV00101.ITEMNMBR') }}
+    cross join line_fields as fields
+
+),
+
+final as (
+
+    select * from order_trace
+    union all
+    select * from line_trace
+
+)
+
+select * from final

@@ -1,0 +1,70 @@
+with
+
+queue as (
+
+    select * from {{ ref('retry_queue') }}
+    where crm_table = 'salesorder' and state in ('open', 'held')
+
+),
+
+orders as (
+
+    select
+        {{ code_key('name') }} as order_key,
+        totalamount as document_amount
+
+    from {{ ref('crm_salesorder') }}
+
+),
+
+missing as (
+
+    select
+        queue.record_key,
+        queue.first_failed_at,
+        queue.last_failed_at,
+        cast(missing.reason as varchar(60)) as reason,
+        cast(missing.crm_table as varchar(128)) as crm_table,
+        cast({{ json_pairs("missing.matched") }} as varchar(400)) as reference
+
+    from queue
+    {{ json_rows('queue.missing', 'missing', {'code': 'reason', 'table': 'crm_table'}, objects={"match": "matched"}) }}
+
+),
+
+{#- An order names a product once a line. -#}
+once as (
+
+    select
+        record_key,
+        first_failed_at,
+        last_failed_at,
+        reason,
+        crm_table,
+        {{ code_key('reference') }} as reference_key,
+        {{ first_of('reference') }} as reference
+
+    from missing
+    group by record_key, first_failed_at, last_failed_at, reason, crm_table, {{ code_key('reference') }}
+
+),
+
+final as (
+
+    select
+        once.reason,
+        once.crm_table,
+        {{ first_of('once.reference') }} as reference,
+        count(*) as orders,
+        sum(orders.document_amount) as document_amount,
+        min(once.first_failed_at) as waiting_since,
+        max(once.last_failed_at) as last_failed_at,
+        {{ first_of('once.record_key') }} as example_order
+
+    from once
+    left join orders on {{ code_key('once.record_key') }} = orders.order_key
+    group by once.reason, once.crm_table, once.reference_key
+
+)
+
+select * from final

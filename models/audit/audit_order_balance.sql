@@ -1,0 +1,112 @@
+with
+
+orders as (
+
+    select * from {{ ref('int_sales_orders_scoped') }}
+    where scope_reason = 'open'
+
+),
+
+lines as (
+
+    select
+        {{ gp_key('document_number') }} as document_key,
+        count(*) as line_count,
+        sum(cast(extended_price as decimal(38, 5))) as extended_price,
+        sum(cast(tax_amount as decimal(38, 5))) as tax_amount,
+        sum(cast(markdown_amount as decimal(38, 5))) as markdown_amount,
+        sum(cast(quantity * unit_price as decimal(38, 5))) as gross_amount
+
+    from {{ ref('stg_gp__sales_order_lines') }}
+    where document_type = 2 and component_sequence = 0
+    group by {{ gp_key('document_number') }}
+
+),
+
+figures as (
+
+    select
+        {{ own_text('orders.document_number', 300) }} as order_number,
+        {{ own_text('orders.customer_number', 20) }} as customer_number,
+        orders.subtotal,
+        orders.tax_amount,
+        orders.document_amount,
+        orders.freight_amount,
+        orders.miscellaneous_amount,
+        orders.terms_discount_amount,
+        orders.trade_discount_amount,
+        coalesce(lines.line_count, 0) as line_count,
+        coalesce(lines.extended_price, 0) as lines_extended_price,
+        coalesce(lines.tax_amount, 0) as lines_tax,
+        coalesce(lines.markdown_amount, 0) as lines_markdown,
+        coalesce(lines.gross_amount, 0) as lines_gross
+
+    from orders
+    left join lines on {{ gp_key('orders.document_number') }} = lines.document_key
+
+),
+
+balanced as (
+
+    select
+        order_number,
+        customer_number,
+        line_count,
+
+        ---------- header against lines
+        subtotal,
+        lines_extended_price,
+        cast(subtotal - lines_extended_price as decimal(38, 5)) as subtotal_difference,
+        tax_amount,
+        lines_tax,
+        cast(tax_amount - lines_tax as decimal(38, 5)) as tax_difference,
+
+        ---------- the header's total against its parts
+        document_amount,
+        miscellaneous_amount,
+        cast(
+            subtotal - trade_discount_amount + freight_amount + miscellaneous_amount + tax_amount as decimal(38, 5)
+        ) as parts_amount,
+        cast(
+            document_amount - subtotal + trade_discount_amount - freight_amount - miscellaneous_amount - tax_amount
+            as decimal(38, 5)
+        ) as document_difference,
+
+        ---------- spec against reconciled amounts
+        terms_discount_amount as spec_order_discount,
+        trade_discount_amount as reconciled_order_discount,
+        lines_extended_price as spec_lines_base,
+        lines_gross as reconciled_lines_base,
+        lines_markdown as spec_lines_discount,
+        cast(lines_gross - lines_extended_price as decimal(38, 5)) as reconciled_lines_discount,
+        cast(
+            lines_extended_price - lines_markdown - terms_discount_amount + freight_amount + tax_amount
+            as decimal(38, 5)
+        ) as spec_total,
+        cast(
+            lines_extended_price - trade_discount_amount + freight_amount + tax_amount as decimal(38, 5)
+        ) as reconciled_total
+
+    from figures
+
+),
+
+final as (
+
+    select
+        *,
+        case when subtotal_difference = 0 and document_difference = 0 then 1 else 0 end as is_balanced,
+        case
+            when
+                spec_order_discount = reconciled_order_discount
+                and spec_lines_base = reconciled_lines_base
+                and spec_lines_discount = reconciled_lines_discount
+                then 0
+            else 1
+        end as amounts_differ
+
+    from balanced
+
+)
+
+select * from final
