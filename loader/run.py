@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +28,7 @@ from loader.sync.push import Session
 from loader.sync.records import Staged
 from loader.warehouse.connection import Warehouse, connect, quoted
 from loader.warehouse.journal import Journal
-from loader.warehouse.staging import read_rows
+from loader.warehouse.staging import fold, folded, read_rows
 
 
 @dataclass
@@ -101,11 +101,12 @@ class Run:
         return bind(model, self.tables, self.organization)
 
     def keys(self, model: Model, only: Sequence[str] = ()) -> list[str]:
-        """Keys of the staged orders; of those named in `only`, where it is given.
+        """Keys of the staged orders as they are sorted; of those named in `only`, where it is given.
 
         Raises NotFound for a name that is not staged, GuardTripped for rows without a key.
         """
-        rows = self.warehouse.query(f"select {quoted(model.key_column)} from {model.relation}")
+        key = quoted(model.key_column)
+        rows = self.warehouse.query(f"select {key} from {model.relation} order by {folded(key)}")
         nameless = sum(row[0] is None for row in rows)
         if nameless:
             raise GuardTripped(
@@ -136,8 +137,8 @@ class Run:
         )
         return [str(row[0]) for row in rows]
 
-    def staged(self, model: Model, only: Sequence[str] | None, known: frozenset[str]) -> Iterator[Staged]:
-        """Staged orders with their lines, sorted by key; those named in `only`, or all."""
+    def staged(self, model: Model, only: Sequence[str] | None, known: Mapping[str, int]) -> Iterator[Staged]:
+        """Staged orders with their lines, sorted by key; those named in `only`, or all. `known`: `places` of them."""
         headers = read_rows(
             self.warehouse, model, (model.key_column, only) if only is not None else None, order_by=[model.key_column]
         )
@@ -188,9 +189,14 @@ class Run:
             conditions = (
                 (f" and {condition}", params)
                 for condition, params in self.warehouse.matching(
-                    f"upper(rtrim({quoted(key_column)}))", sorted({key.rstrip(" ").upper() for key in only})
+                    folded(quoted(key_column)), sorted(set(map(fold, only)))
                 )
             )
         for condition, params in conditions:
             for row in self.warehouse.query(sql + condition, params):
                 yield str(row[0])
+
+
+def places(keys: Iterable[str]) -> dict[str, int]:
+    """Match key → place among the staged orders."""
+    return {match_key(key): place for place, key in enumerate(keys)}

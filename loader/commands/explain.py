@@ -11,13 +11,14 @@ import click
 from loader.contract import Model
 from loader.errors import NotFound
 from loader.report.text import order_lines, table
-from loader.run import Run
+from loader.run import Run, places
 from loader.sync.binding import Binding
 from loader.sync.gather import read_orders
 from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
 from loader.sync.records import Current, Desired, Staged, currency_of, current, desired, line_key
 from loader.warehouse.connection import quoted
+from loader.warehouse.staging import fold, folded
 
 _EVENTS = 5
 _STATUS = "audit_order_status"
@@ -98,14 +99,14 @@ def _status(run: Run, order: str) -> dict[str, Any] | None:
         return None
     columns = ", ".join(map(quoted, names))
     rows = run.warehouse.query(
-        f"select {columns} from {relation} where upper(rtrim({quoted('order_number')})) = ?", [order.rstrip().upper()]
+        f"select {columns} from {relation} where {folded(quoted('order_number'))} = ?", [fold(order)]
     )
     return dict(zip(names, rows[0], strict=True)) if rows else None
 
 
 def _add_staged(run: Run, model: Model, keys: list[str], content: dict[str, Any]) -> None:
     session = run.session(model, keys, keys[:1])
-    staged = next(run.staged(model, keys[:1], frozenset(map(match_key, keys))))
+    staged = next(run.staged(model, keys[:1], places(keys)))
     found = read_orders(run.client, session.bindings.base, keys[:1])[match_key(keys[0])]
     binding = session.bindings.in_currency(currency_of(found[0]) if found else None)
     want, _, _ = desired(staged, binding, session.index)

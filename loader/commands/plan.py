@@ -12,7 +12,7 @@ from typing import Any
 import simplejson
 
 from loader.errors import UsageError
-from loader.run import Run
+from loader.run import Run, places
 from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
 from loader.sync.push import plans
@@ -67,7 +67,7 @@ def planned(run: Run, only: Sequence[str], progress: Callable[[int, int], None])
     for model in run.contract.models:
         keys = run.keys(model, only)
         session = run.session(model, keys, keys if only else None)
-        staged = run.staged(model, keys if only else None, frozenset(map(match_key, keys)))
+        staged = run.staged(model, keys if only else None, places(keys))
         done = 0
         for chunk in plans(session, staged, run.settings.concurrency, run.stop):
             for _, each in chunk:

@@ -15,7 +15,7 @@ from loader.commands.plan import PlanFile, planned
 from loader.contract import Model
 from loader.dataverse.client import Interrupted
 from loader.errors import GuardTripped, LoaderError, UsageError
-from loader.run import Run
+from loader.run import Run, places
 from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
 from loader.sync.push import Pusher, Settled, plans
@@ -158,7 +158,6 @@ def _push_model(
     try:
         session = run.session(model, keys, selected)
     except Interrupted:
-        report.staged += len(keys)
         tally.settle_rest(None)
         raise
     pusher = Pusher(
@@ -170,8 +169,7 @@ def _push_model(
         stop=run.stop,
         still_wanted=partial(_unless_stale, plan_file) if plan_file else lambda plan: plan,
     )
-    report.staged += len(keys)
-    staged = run.staged(model, selected, frozenset(map(match_key, keys)))
+    staged = run.staged(model, selected, places(keys))
     chunks = plans(session, staged, run.settings.concurrency, run.stop)
     try:
         pusher.run(_only_current(chunks, plan_file) if plan_file else chunks)
@@ -181,11 +179,12 @@ def _push_model(
         if error.code == "warehouse_unavailable":
             raise
         pusher.failure = pusher.failure or error
-    tally.settle_rest(pusher.failure)
+    if pusher.failure or run.stop.is_set():
+        tally.settle_rest(pusher.failure)
+    elif selected is None:
+        run.journal.resolve_left_scope(model.table, keys)
     if pusher.failure:
         raise pusher.failure
-    if selected is None and not run.stop.is_set():
-        run.journal.resolve_left_scope(model.table, keys)
 
 
 def _only_current(
@@ -193,7 +192,14 @@ def _only_current(
 ) -> Iterator[list[tuple[Staged, OrderPlan]]]:
     """Orders that moved since the plan was made are refused one by one."""
     for chunk in chunks:
-        yield [(staged, plan if plan_file.is_current(plan) else _stale(plan)) for staged, plan in chunk]
+        yield [
+            (staged, plan if _is_set_aside(plan) or plan_file.is_current(plan) else _stale(plan))
+            for staged, plan in chunk
+        ]
+
+
+def _is_set_aside(plan: OrderPlan) -> bool:
+    return plan.reason in ("held", "ignored")
 
 
 def _unless_stale(plan_file: PlanFile, plan: OrderPlan) -> OrderPlan:
@@ -213,7 +219,6 @@ def _refuse_gone(run: Run, model: Model, plan_file: PlanFile, keys: Sequence[str
     tally = _Tally(run, model, gone, report, lambda done, total: None)
     message = "no longer in scope in GP; plan again"
     refused = [OrderPlan(key, model.table, "block", reason="plan_stale", message=message) for key in gone]
-    report.staged += len(gone)
     tally.settle([Settled(plan, "blocked", "plan_stale", message) for plan in refused])
 
 
@@ -230,6 +235,7 @@ class _Tally:
 
     def settle(self, orders: list[Settled]) -> None:
         self._done += len(orders)
+        self._report.staged += len(orders)
         for each in orders:
             self._open[each.plan.key] -= 1
             self._report.orders[each.outcome] += 1
@@ -249,7 +255,7 @@ class _Tally:
         self._progress(self._done, self._total)
 
     def settle_rest(self, failure: LoaderError | None) -> None:
-        """Orders the run did not come to."""
+        """Orders the run did not come to. In a run that came to its end those are no longer staged."""
         left = list(self._open.elements())
         if not left:
             return

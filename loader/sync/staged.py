@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, groupby
 from typing import Any
 
 from loader.contract import Model
@@ -12,32 +12,46 @@ from loader.sync.lookups import match_key
 from loader.sync.records import Row, Staged
 
 
-def orders(model: Model, headers: Iterable[Row], lines: Iterable[Row], known: frozenset[str]) -> Iterator[Staged]:
-    """Joins two streams sorted by the order's key. `known` holds the match keys of all headers, so that lines
-    without one (GP changed between the two reads) are passed over instead of holding up the rest."""
+def orders(model: Model, headers: Iterable[Row], lines: Iterable[Row], known: Mapping[str, int]) -> Iterator[Staged]:
+    """Joins two streams sorted by the order's key. `known`: match key → place in that order, read before both.
+
+    GP goes on while they are read. So the lines are asked for first: an order that leaves GP's open orders in between
+    has no header any more and is passed over, and never seems to have lost its lines. One that comes in between is
+    not known yet: it is the next run's.
+    """
     children = model.meta.children
     if children is None:
         for header in headers:
             yield Staged(_key(header[model.key_column]), header)
         return
-    groups = groupby(lines, key=lambda line: match_key(line[children.via]))
-    waiting: tuple[str, list[Row]] | None = None
-
-    def next_group() -> tuple[str, list[Row]] | None:
-        for key, group in groups:
-            if key in known:
-                return key, list(group)
-        return None
-
+    groups = _groups(lines, children.via, known)
+    passed: set[str] = set()
+    waiting = next(groups, None)
     for header in headers:
         key = match_key(header[model.key_column])
-        waiting = waiting or next_group()
+        if key not in known:
+            continue
+        while waiting and known[waiting[0]] < known[key]:
+            _refuse_late(waiting[0], passed, model)
+            waiting = next(groups, None)
         own: list[Row] = []
         if waiting and waiting[0] == key:
-            own, waiting = waiting[1], None
+            own, waiting = waiting[1], next(groups, None)
+        passed.add(key)
         yield Staged(_key(header[model.key_column]), header, own)
-    if waiting or next_group():
-        raise LinesOutOfOrder(f"{model.name} and its lines are not sorted alike; nothing more was planned")
+    for late in chain([waiting] if waiting else [], groups):
+        _refuse_late(late[0], passed, model)
+
+
+def _groups(lines: Iterable[Row], via: str, known: Mapping[str, int]) -> Iterator[tuple[str, list[Row]]]:
+    for key, group in groupby(lines, key=lambda line: match_key(line[via])):
+        if key in known:
+            yield key, list(group)
+
+
+def _refuse_late(key: str, passed: set[str], model: Model) -> None:
+    if key in passed:
+        raise LinesOutOfOrder(f"{model.name} and its lines are not sorted alike; nothing more was planned.")
 
 
 class LinesOutOfOrder(LoaderError):

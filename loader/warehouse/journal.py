@@ -22,7 +22,7 @@ import simplejson
 
 from loader.errors import AnotherRunActive, GuardTripped, LoaderError, NotFound, UsageError, WarehouseUnavailable
 from loader.warehouse.connection import Row, Warehouse, quoted
-from loader.warehouse.staging import fold
+from loader.warehouse.staging import fold, folded
 
 SCHEMA_VERSION = 1
 LOCK_NAME = "push"
@@ -514,7 +514,7 @@ class Journal:
             conditions.append("run_id = ?")
             params.append(run_id)
         if key is not None:
-            conditions.append("upper(rtrim(record_key)) = ?")
+            conditions.append(f"{folded('record_key')} = ?")
             params.append(fold(key))
         newest_first = run_id is None or key is not None
         rows = self._query(
@@ -588,7 +588,7 @@ class Journal:
         return self._atomically("retry_queue", resolve)
 
     def _queue_of(self, table: str, keys: Iterable[str]) -> Iterator[QueueEntry]:
-        for condition, params in self._warehouse.matching("upper(rtrim(record_key))", sorted(map(fold, keys))):
+        for condition, params in self._warehouse.matching(folded("record_key"), sorted(map(fold, keys))):
             yield from map(
                 _queue_entry,
                 self._query(
@@ -631,7 +631,7 @@ class Journal:
             return
         known: dict[str, XrefEntry] = {}
         keys = sorted(fold(result.key) for result in known_ids)
-        for condition, params in self._warehouse.matching("upper(rtrim(record_key))", keys):
+        for condition, params in self._warehouse.matching(folded("record_key"), keys):
             for row in self._query(
                 "crm_xref",
                 f"select {_XREF_COLUMNS} from {{crm_xref}} where crm_table = ? and {condition}",

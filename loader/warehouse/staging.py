@@ -43,8 +43,8 @@ def read_rows(
     """The model's rows, one at a time, without holding them all; in the order of `order_by`, where text is sorted as
     it is compared: in any case, without trailing blanks.
 
-    With `where_in` only the rows whose column has one of the values; many values are asked for in parts, and the
-    order then holds within a part.
+    With `where_in` only the rows whose column has one of the values; many values are asked for in parts, in the order
+    given, and `order_by` then holds within a part.
     """
     names = [column.name for column in model.columns]
     decimals = [
@@ -58,7 +58,7 @@ def read_rows(
         expressions[position] = f"cast({expressions[position]} as varchar)"
     select = f"select {', '.join(expressions)} from {model.relation}"
     types = {column.name: column.data_type for column in model.columns}
-    sorting = [_folded(name) if "char" in types.get(name, "").lower() else quoted(name) for name in order_by]
+    sorting = [folded(quoted(name)) if "char" in types.get(name, "").lower() else quoted(name) for name in order_by]
     order = f" order by {', '.join(sorting)}" if sorting else ""
     for condition, params in _conditions(warehouse, where_in):
         for rows in warehouse.stream(f"{select}{condition}{order}", params, size):
@@ -80,18 +80,22 @@ def _conditions(warehouse: Warehouse, where_in: Filter | None) -> Iterator[tuple
         yield "", []
         return
     column, values = where_in
-    wanted = sorted({fold(value) for value in values})
-    for condition, params in warehouse.matching(_folded(column), wanted):
+    wanted = dict.fromkeys(fold(value) for value in values)
+    for condition, params in warehouse.matching(folded(quoted(column)), wanted):
         yield f" where {condition}", params
 
 
-def _folded(column: str) -> str:
-    return f"upper(rtrim({quoted(column)}))"
+def folded(expression: str) -> str:
+    """`fold` in SQL."""
+    return f"lower(rtrim({expression}))"
 
 
 def fold(key: str) -> str:
-    """A key as it is compared: GP, SQL Server and CRM ignore case and trailing blanks."""
-    return key.rstrip(" ").upper()
+    """A key as it is compared: GP, SQL Server and CRM ignore case and trailing blanks.
+
+    Letter by letter and to lower case, as databases do it: Python's upper case of ß is SS.
+    """
+    return "".join(small if len(small := letter.lower()) == 1 else letter for letter in key.rstrip(" "))
 
 
 def _staged(rows: list[Row], names: Sequence[str], decimals: Sequence[int]) -> Iterator[StagedRow]:

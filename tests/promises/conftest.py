@@ -80,6 +80,19 @@ class Handful(Workbench):
         """GP changes the quantity of every line of an order."""
         self.execute("update crm_salesorderdetail set quantity = quantity + 1 where salesorderid = ?", order)
 
+    def stage_copy(
+        self, order: str, of: str, header: Mapping[str, object] = {}, line: Mapping[str, object] = {}
+    ) -> None:
+        """GP gets an order that is a copy of another one, but for the columns given."""
+        for model, values in (
+            ("crm_salesorder", {"name": order, "ordernumber": order[:100], **header}),
+            ("crm_salesorderdetail", {"salesorderid": order, **line}),
+        ):
+            key = "name" if model == "crm_salesorder" else "salesorderid"
+            replaced = ", ".join(f"? as {column}" for column in values)
+            sql = f"insert into {model} select * replace ({replaced}) from {model} where {key} = ?"
+            self.execute(sql, *values.values(), of)
+
     def unstage(self, order: str) -> None:
         """The order leaves GP's open orders."""
         self.execute("delete from crm_salesorderdetail where salesorderid = ?", order)
