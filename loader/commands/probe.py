@@ -84,10 +84,10 @@ def judge(runs: list[RunRecord], max_age: MaxAge | None, max_blocked: MaxBlocked
     """Pure. `runs` are newest first."""
     last = next((each for each in runs if is_whole(each) and each.finished_at), None)
     if last is None or last.finished_at is None:
-        text = "NOT OK: no push has ended yet."
+        none = "NOT OK: no push has ended yet."
         figures = {"age_seconds": None, "staged": 0, "blocked": 0, "failed": 0}
         about = {"run_id": None, "outcome": None, "finished_at": None}
-        return Verdict(False, text, {"well": False, "problems": ["no_run"], "message": text, **about, **figures})
+        return Verdict(False, none, {"well": False, "problems": ["no_run"], "message": none, **about, **figures})
     age = max(now - last.finished_at, dt.timedelta(0))
     counts = last.counts
     trouble = counts.blocked + counts.failed
@@ -96,8 +96,8 @@ def judge(runs: list[RunRecord], max_age: MaxAge | None, max_blocked: MaxBlocked
     if max_age and age > max_age.limit:
         problems["too_old"] = f"the last push ended {span(age)} ago, more than {max_age.text}"
     if last.outcome not in ("ok", "blocked"):
-        about = f" ({' '.join(last.message.split())})" if last.message else ""
-        problems["ended_badly"] = f"the last push ended as {last.outcome}{about}"
+        why = f" ({' '.join(last.message.split())})" if last.message else ""
+        problems["ended_badly"] = f"the last push ended as {last.outcome}{why}"
     if max_blocked and not max_blocked.allows(trouble, counts.staged):
         problems["too_many_blocked"] = f"{share}, more than {max_blocked.text}"
     run_name = f"run {last.run_id[:8]}"
