@@ -41,9 +41,10 @@ def order_lines(plan: OrderPlan) -> Iterator[str]:
     if not plan.writes:
         return
     if plan.new:
-        yield from (f"    {field}" for field in _fields({**plan.new.values, **plan.new.state}))
-        for new in plan.new.lines:
-            yield _line(new.key, "create", _fields(new.values))
+        new = plan.new.record
+        yield from (f"    {field}" for field in _fields({**new.values, **new.state}))
+        for new_line in new.lines:
+            yield _line(new_line.key, "create", _fields(new_line.values))
     for change in (*plan.header, *plan.state):
         yield f"    {_change(change)}"
     for line in plan.lines:

@@ -62,10 +62,8 @@ class Field:
 
     @cached_property
     def decided_by(self) -> tuple[str, ...]:
-        """The staged columns that decide what is stored, its own first."""
-        if self.lookup:
-            return (self.name, *self.lookup.match.values())
-        return (self.name, self.xref.code) if self.xref else (self.name,)
+        """The staged columns that decide what is stored: its own, and those that a look-up matches."""
+        return (self.name, *self.lookup.match.values()) if self.lookup else (self.name,)
 
     @cached_property
     def wire_name(self) -> str:

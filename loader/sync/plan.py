@@ -34,7 +34,7 @@ class OrderPlan:
     table: str
     action: Action
     crm_id: str | None = None
-    new: Desired | None = None
+    new: Wanted | None = None
     """The order to create; the changes below are of one that CRM has."""
     header: tuple[Change, ...] = ()
     state: tuple[Change, ...] = ()
@@ -64,7 +64,7 @@ class OrderPlan:
 
     def count_lines(self, action: str) -> int:
         if self.new:
-            return len(self.new.lines) if self.action == action == "create" else 0
+            return self.new.line_count if self.action == action == "create" else 0
         return sum(line.action == action for line in self.lines) if self.writes else 0
 
     def as_json(self) -> dict[str, Any]:
@@ -83,8 +83,9 @@ class OrderPlan:
     def changes_json(self) -> list[dict[str, Any]]:
         """One entry a changed column: table, record, action, column, before, after."""
         if self.new:
-            rows = self._changes_of("create", (), created({**self.new.values, **self.new.state}))
-            for new_line in self.new.lines:
+            new = self.new.record
+            rows = self._changes_of("create", (), created({**new.values, **new.state}))
+            for new_line in new.lines:
                 rows += self._changes_of("create", new_line.key, created(new_line.values))
             return rows
         rows = self._changes_of("update", (), (*self.header, *self.state))
@@ -120,34 +121,33 @@ def plan_order(
     `id_attempt` counts up when the id of a new order turned out to be taken.
     """
     model = binding.model
-    blank = OrderPlan(staged.key, model.table, "block")
     if len(found) > 1:
         message = f"CRM has {len(found)} {binding.table.entity_set} named {staged.key!r}"
-        return replace(blank, reason="order_ambiguous", message=message)
+        return OrderPlan(staged.key, model.table, "block", reason="order_ambiguous", message=message)
     have = current(found[0], binding) if found else None
     if have and is_closed(have, model):
-        return replace(
-            blank, action="skip", crm_id=have.id, reason="closed_in_crm", message="closed in CRM; left alone"
-        )
+        message = "closed in CRM; left alone"
+        return OrderPlan(staged.key, model.table, "skip", have.id, reason="closed_in_crm", message=message)
 
-    want, warnings = wanted.record, wanted.warnings
     obstacles = wanted.obstacles + tuple(_repeated_lines(staged, model))
-    if want is None or obstacles:
-        return replace(
-            blank,
-            crm_id=have.id if have else None,
+    if obstacles:
+        return OrderPlan(
+            staged.key,
+            model.table,
+            "block",
+            have.id if have else None,
             reason=obstacles[0].code,
             message="; ".join(dict.fromkeys(obstacle.message for obstacle in obstacles)),
             obstacles=obstacles,
-            warnings=warnings,
+            warnings=wanted.warnings,
         )
-    share = _share(want, shared_with)
+    share = _share(wanted, shared_with)
     if have is None:
-        plan = _create(staged.key, want, share, binding, id_attempt)
+        plan = _create(staged.key, wanted, share, binding, id_attempt)
     else:
-        plan = _update(staged.key, want, have, share, binding)
-    plan = replace(plan, warnings=warnings) if warnings else plan
-    if _most_operations(want, have, binding) > MAX_OPERATIONS and len(plan.operations) > MAX_OPERATIONS:
+        plan = _update(staged.key, wanted.record, have, share, binding)
+    plan = replace(plan, warnings=wanted.warnings) if wanted.warnings else plan
+    if _most_operations(wanted, have, binding) > MAX_OPERATIONS and len(plan.operations) > MAX_OPERATIONS:
         message = f"needs {len(plan.operations)} operations; one change set holds {MAX_OPERATIONS}"
         return replace(plan, action="block", reason="order_too_large", message=message)
     return plan
@@ -171,22 +171,22 @@ def _repeated_lines(staged: Staged, model: Model) -> list[Obstacle]:
     return [Obstacle("line_repeated", f"line {', '.join(map(str, key))} is staged more than once") for key in repeated]
 
 
-def _share(want: Desired, shared_with: str | None) -> tuple[str, str] | None:
-    if want.owner is None or shared_with == ":".join(want.owner):
+def _share(wanted: Wanted, shared_with: str | None) -> tuple[str, str] | None:
+    if wanted.owner is None or shared_with == ":".join(wanted.owner):
         return None
-    return want.owner
+    return wanted.owner
 
 
-def _create(key: str, want: Desired, share: tuple[str, str] | None, binding: Binding, id_attempt: int) -> OrderPlan:
+def _create(key: str, wanted: Wanted, share: tuple[str, str] | None, binding: Binding, id_attempt: int) -> OrderPlan:
     id_ = order_id(binding.table.name, key, id_attempt)
     return OrderPlan(
         key,
         binding.table.name,
         "create",
         id_,
-        new=want,
+        new=wanted,
         share=share,
-        build=partial(changeset.for_create, id_, want, share, binding),
+        build=lambda: changeset.for_create(id_, wanted.record, share, binding),
     )
 
 
@@ -213,7 +213,7 @@ def _update(key: str, want: Desired, have: Current, share: tuple[str, str] | Non
     )
 
 
-def _most_operations(want: Desired, have: Current | None, binding: Binding) -> int:
+def _most_operations(wanted: Wanted, have: Current | None, binding: Binding) -> int:
     """A bound that is quick to find: no row takes more than six writes and one for each of its look-ups."""
-    rows = 1 + len(want.lines) + (len(have.lines) if have else 0)
+    rows = 1 + wanted.line_count + (len(have.lines) if have else 0)
     return rows * (6 + max(len(each.fields) for each in (binding, binding.lines) if each))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from itertools import islice
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
-from loader.contract import Lookup, Model
+from loader.contract import Lookup, Model, Xref
 from loader.sync.binding import CURRENCY, Binding, Field
 from loader.sync.canonical import Value, ValueOutOfRange
 from loader.sync.lookups import Found, Index, LookupKey, Missing
@@ -54,8 +55,6 @@ class Desired:
     values: Mapping[str, Value]
     state: Mapping[str, int]
     lines: tuple[Desired, ...] = ()
-    owner: tuple[str, str] | None = None
-    """(table, id) of the owner to share with."""
     key: tuple[Value, ...] = ()
     """Of a line: what makes it the same line in GP and in CRM."""
 
@@ -71,36 +70,65 @@ class Current:
     lines: tuple[Current, ...] = ()
 
 
-class Wanted(NamedTuple):
-    """What an order is to be in CRM, or the obstacles that keep it back; warnings either way."""
+class Wanted:
+    """What one order is to be in CRM, and what stands in its way or is lost."""
 
-    record: Desired | None
-    obstacles: tuple[Obstacle, ...]
-    warnings: tuple[Warning, ...]
+    def __init__(
+        self, notes: Sequence[Note], owner: tuple[str, str] | None, line_count: int, record: Callable[[], Desired]
+    ) -> None:
+        self.obstacles = tuple(note for note in notes if isinstance(note, Obstacle))
+        self.warnings = tuple(note for note in notes if isinstance(note, Warning))
+        self.owner = owner
+        """(table, id) of the owner to share with."""
+        self.line_count = line_count
+        self._record = record
+
+    @property
+    def record(self) -> Desired:
+        """Of an order without obstacles. Made when asked for: a plan of a hundred thousand orders shows few."""
+        return self._record()
 
 
-def desired(staged: Staged, binding: Binding, index: Index) -> Wanted:
-    """What CRM should hold for one staged order."""
-    return desired_orders([staged], binding, index)[0]
+def desired(
+    staged: Staged, binding: Binding, index: Index
+) -> tuple[Desired | None, tuple[Obstacle, ...], tuple[Warning, ...]]:
+    """What CRM should hold for one staged order, or the obstacles that keep it back; warnings either way."""
+    (wanted,) = desired_orders([staged], binding, index)
+    return None if wanted.obstacles else wanted.record, wanted.obstacles, wanted.warnings
 
 
 def desired_orders(orders: Sequence[Staged], binding: Binding, index: Index) -> list[Wanted]:
-    """What CRM should hold for each of these orders: worked out column by column, each distinct value once."""
+    """What CRM should hold for each of these orders."""
+    headers = [order.row for order in orders]
+    lines = [line for order in orders for line in order.lines]
+    values, states = Columns(headers, binding.fields, index), Columns(headers, binding.state_fields, index)
+    line_values = Columns(lines, binding.lines.fields if binding.lines else (), index)
+
     notes: list[list[Note]] = [[] for _ in orders]
-    headers, troubles = _desired_rows([order.row for order in orders], binding, index)
-    for number, note in troubles:
+    for number, note in values.notes + states.notes:
         notes[number].append(note)
-    lines: Iterator[Desired] = iter(())
-    if binding.lines:
-        staged_lines = [(number, line) for number, order in enumerate(orders) for line in order.lines]
-        desired_lines, troubles = _desired_rows([line for _, line in staged_lines], binding.lines, index)
-        lines = (replace(line, key=line_key(line.values, binding.model)) for line in desired_lines)
-        for row_number, note in troubles:
-            number, line = staged_lines[row_number]
-            notes[number].append(_about_line(note, line, binding.model))
+    orders_of_lines = [number for number, order in enumerate(orders) for _ in order.lines]
+    for number, note in line_values.notes:
+        notes[orders_of_lines[number]].append(_about_line(note, lines[number], binding.model))
+
+    @cache
+    def records() -> list[Desired]:
+        own_lines = (Desired(row, {}, key=line_key(row, binding.model)) for row in line_values.rows())
+        return [
+            Desired(
+                row,
+                {name: int(str(value)) for name, value in state.items() if value is not None},
+                tuple(islice(own_lines, len(order.lines))),
+            )
+            for row, state, order in zip(values.rows(), states.rows(), orders, strict=True)
+        ]
+
+    def record(number: int) -> Desired:
+        return records()[number]
+
     return [
-        _wanted(header, tuple(islice(lines, len(order.lines))), _owner(order.row, binding.owner, index), found)
-        for order, header, found in zip(orders, headers, notes, strict=True)
+        Wanted(notes[number], _owner(order.row, binding.owner, index), len(order.lines), partial(record, number))
+        for number, order in enumerate(orders)
     ]
 
 
@@ -128,29 +156,12 @@ def line_key(values: Mapping[str, Value], model: Model) -> tuple[Value, ...]:
     return tuple(values.get(column) for column in model.meta.children.match_on)
 
 
-def _wanted(
-    header: Desired, lines: tuple[Desired, ...], owner: tuple[str, str] | None, notes: Sequence[Note]
-) -> Wanted:
-    obstacles = tuple(note for note in notes if isinstance(note, Obstacle))
-    warnings = tuple(note for note in notes if isinstance(note, Warning))
-    record = None if obstacles else replace(header, lines=lines, owner=owner)
-    return Wanted(record, obstacles, warnings)
-
-
 def _about_line(note: Note, line: Row, model: Model) -> Note:
     assert model.meta.children is not None
     where = f"line {', '.join(str(line[column]) for column in model.meta.children.match_on)}: "
     if isinstance(note, Obstacle):
         return replace(note, message=where + note.message)
     return replace(note, column=where + note.column)
-
-
-def _desired_rows(rows: Sequence[Row], binding: Binding, index: Index) -> tuple[list[Desired], list[tuple[int, Note]]]:
-    """The rows as CRM should hold them, and by row number what is wrong with them, in the order of the rows."""
-    values, troubles = _stored_rows(rows, binding.fields, index)
-    states, more = _stored_rows(rows, binding.state_fields, index)
-    numbers = [{name: int(str(value)) for name, value in state.items() if value is not None} for state in states]
-    return list(map(Desired, values, numbers)), sorted(troubles + more, key=itemgetter(0))
 
 
 @dataclass(frozen=True)
@@ -163,57 +174,74 @@ class _Trouble:
     """The column stays as it is in CRM."""
 
 
-def _stored_rows(
-    rows: Sequence[Row], fields: Sequence[Field], index: Index
-) -> tuple[list[dict[str, Value]], list[tuple[int, Note]]]:
-    columns: list[list[Value]] = []
-    left: list[tuple[int, str]] = []
-    troubles: list[tuple[int, Note]] = []
-    for field_ in fields:
-        staged = list(zip(*([row[name] for row in rows] for name in field_.decided_by), strict=True))
-        answers = {each: _stored(field_, each, index) for each in set(staged)}
-        column: list[Any] = [answers[each] for each in staged]
-        if any(isinstance(answer, _Trouble) for answer in answers.values()):
-            for number, answer in enumerate(column):
-                if isinstance(answer, _Trouble):
-                    column[number] = answer.stored
-                    troubles.append((number, answer.note))
-                    left += [(number, field_.name)] if answer.is_left else []
-        columns.append(column)
-    names = [field_.name for field_ in fields]
-    stored = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)] or [{} for _ in rows]
-    for number, name in left:
-        del stored[number][name]
-    return stored, troubles
+class Columns:
+    """Staged rows as CRM should hold them, worked out column by column: each distinct value of a column once."""
+
+    def __init__(self, rows: Sequence[Row], fields: Sequence[Field], index: Index) -> None:
+        self._size = len(rows)
+        self._columns = []
+        notes: list[tuple[int, Note]] = []
+        for field_ in fields:
+            staged, stored = _column(field_, rows, index)
+            self._columns.append((field_.name, staged, stored))
+            troubled = {each: answer.note for each, answer in stored.items() if isinstance(answer, _Trouble)}
+            if troubled:
+                notes += [(number, troubled[each]) for number, each in enumerate(staged) if each in troubled]
+        self.notes = sorted(notes, key=itemgetter(0))
+        """What is wrong, by row number, in the order of the rows."""
+
+    def rows(self) -> list[dict[str, Value]]:
+        """The values of each row, without the columns that are to be left as they are in CRM."""
+        names = [name for name, _, _ in self._columns]
+        columns = [[stored[each] for each in staged] for _, staged, stored in self._columns]
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        for number in {number for number, _ in self.notes}:
+            rows[number] = {
+                name: value.stored if isinstance(value, _Trouble) else value
+                for name, value in rows[number].items()
+                if not (isinstance(value, _Trouble) and value.is_left)
+            }
+        return rows or [{} for _ in range(self._size)]
 
 
-def _stored(field_: Field, staged: tuple[Any, ...], index: Index) -> Value | _Trouble:
-    """One value as CRM would store it. `staged` are the values of the columns that decide it, its own first."""
-    value = staged[0]
-    if value is None:
-        return _unmapped(field_, staged[1]) if field_.xref and staged[1] is not None else None
-    if field_.lookup is not None:
-        return _looked_up(field_, field_.lookup, staged[1:], index)
+def _column(field_: Field, rows: Sequence[Row], index: Index) -> tuple[Sequence[Any], Mapping[Any, Value | _Trouble]]:
+    """What decides each row's value, and what each of these is stored as."""
+    if field_.lookup:
+        wanted = list(zip(*([row[name] for row in rows] for name in field_.decided_by), strict=True))
+        return wanted, {each: _looked_up(field_, field_.lookup, each, index) for each in set(wanted)}
+    staged = [row[field_.name] for row in rows]
+    if field_.xref:
+        codes = [row[field_.xref.code] for row in rows]
+        translated = list(zip(staged, codes, strict=True))
+        return translated, {each: _translated(field_, field_.xref, *each) for each in set(translated)}
+    return staged, {each: None if each is None else _stored(field_, each) for each in set(staged)}
+
+
+def _stored(field_: Field, staged: object) -> Value | _Trouble:
     try:
-        stored = field_.type.canonical(value)
+        stored = field_.type.canonical(staged)
     except ValueOutOfRange as error:
         return _Trouble(Obstacle("value_out_of_range", f"{field_.name}: {error}"))
-    shortened = field_.type.shortened(value)
-    if shortened:
+    if stored != staged and (shortened := field_.type.shortened(staged)):
         return _Trouble(Warning("value_truncated", field_.name, shortened), stored, is_left=False)
     return stored
 
 
-def _unmapped(field_: Field, code: object) -> _Trouble:
-    assert field_.xref is not None
-    reason = f"{field_.xref.called}_unmapped"
+def _translated(field_: Field, xref: Xref, staged: object, code: object) -> Value | _Trouble:
+    if staged is not None:
+        return _stored(field_, staged)
+    if code is None:
+        return None
     message = f"{field_.name}: GP's code {str(code).rstrip()!r} has no translation in the seed"
-    if field_.xref.unmapped == "block":
-        return _Trouble(Obstacle(reason, message))
-    return _Trouble(Warning(reason, field_.name, message))
+    if xref.unmapped == "block":
+        return _Trouble(Obstacle(f"{xref.called}_unmapped", message))
+    return _Trouble(Warning(f"{xref.called}_unmapped", field_.name, message))
 
 
-def _looked_up(field_: Field, lookup: Lookup, wanted: Sequence[object], index: Index) -> Value | _Trouble:
+def _looked_up(field_: Field, lookup: Lookup, staged: Sequence[object], index: Index) -> Value | _Trouble:
+    own, *wanted = staged
+    if own is None:
+        return None
     outcome = index.find(LookupKey.of(lookup), wanted)
     if isinstance(outcome, Found):
         return outcome.id.lower()
