@@ -43,12 +43,12 @@ gp_items as (
 ),
 
 order_fields as (
-    {{ field_trace_list(order_fields) }}
+    {{ field_list(order_fields) }}
 
 ),
 
 line_fields as (
-    {{ field_trace_list(line_fields) }}
+    {{ field_list(line_fields) }}
 
 ),
 
@@ -62,9 +62,9 @@ order_trace as (
         fields.crm_column,
         fields.is_sent,
         fields.gp_column,
-        {{ field_trace_gp_value(order_fields) }} as gp_value,
+        {{ gp_value_of_field(order_fields) }} as gp_value,
         fields.mapping_rule,
-        {{ field_trace_staged_value(order_fields) }} as staged_value
+        {{ staged_value_of_field(order_fields) }} as staged_value
 
     from orders as staged
     inner join gp_orders as SOP10100 on {{ gp_key('staged.name') }} = {{ gp_key('SOP10100.SOPNUMBE') }}
@@ -86,9 +86,9 @@ line_trace as (
         fields.crm_column,
         fields.is_sent,
         fields.gp_column,
-        {{ field_trace_gp_value(line_fields) }} as gp_value,
+        {{ gp_value_of_field(line_fields) }} as gp_value,
         fields.mapping_rule,
-        {{ field_trace_staged_value(line_fields) }} as staged_value
+        {{ staged_value_of_field(line_fields) }} as staged_value
 
     from lines as staged
     inner join gp_orders as SOP10100 on {{ gp_key('staged.salesorderid') }} = {{ gp_key('SOP10100.SOPNUMBE') }}

@@ -1,0 +1,9 @@
+{#- What GP holds in the GP column of the field at hand, as text. GP's tables go by their names, the field by `fields`. -#}
+{% macro gp_value_of_field(fields) -%}
+    case fields.field_no
+        when 0 then null
+        {%- for field in fields if field.gp_column %}
+        when {{ field.number }} then {{ as_text(field.gp_column, field.gp_type) }}
+        {%- endfor %}
+    end
+{%- endmacro %}

@@ -1,0 +1,9 @@
+{#- The staged value of the field at hand, as text. The `crm_*` model goes by `staged`, the field by `fields`. -#}
+{% macro staged_value_of_field(fields) -%}
+    case fields.field_no
+        when 0 then null
+        {%- for field in fields %}
+        when {{ field.number }} then {{ as_text('staged.' ~ field.column.name, field.column.data_type) }}
+        {%- endfor %}
+    end
+{%- endmacro %}
