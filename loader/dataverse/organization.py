@@ -38,13 +38,14 @@ def read_organization(client: Client) -> Organization:
         ]
     )
     organization = organizations["value"][0]
+    pricing_decimals = organization.get("pricingdecimalprecision")
     return Organization(
         id=organization["organizationid"],
         caller_id=caller,
         caller_name=user.get("fullname") or caller,
         sop_integration=bool(organization.get("issopintegrationenabled")),
         integration_user=bool(user.get("isintegrationuser")),
-        pricing_decimals=int(organization.get("pricingdecimalprecision") or 2),
+        pricing_decimals=2 if pricing_decimals is None else int(pricing_decimals),  # 0 is a choice, too
         base_currency=organization.get("_basecurrencyid_value") or "",
         currency_precision={
             row["transactioncurrencyid"]: int(row.get("currencyprecision") or 0) for row in currencies["value"]
