@@ -68,7 +68,8 @@ def run_dbt(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[int, 
     done = subprocess.run(
         [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--quiet", "--no-use-colors", *arguments],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         env=dict(environ),
         check=False,
     )
