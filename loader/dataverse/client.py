@@ -25,6 +25,8 @@ _HEADERS = {
     "Prefer": 'odata.include-annotations="Microsoft.Dynamics.CRM.lookuplogicalname"',
     "User-Agent": "gp-to-crm",
 }
+_FIRST_CONTACT = 4
+"""Attempts to reach a CRM that never answered yet: the address is more likely wrong than the service down."""
 _LONGEST_URL = 30_000
 """Characters; CRM takes 32,768 in a URL and twice that inside a batch (dataverse facts 3.6)."""
 CERTIFICATE_REMEDY = "Set CRM_CA_BUNDLE to the file with your own certificate authority."
@@ -91,6 +93,7 @@ class Client:
         self._auth = auth
         self._timeout = timeout
         self._attempts = attempts
+        self._was_met = False
         self._verify = ca_bundle
         self._stop = stop or threading.Event()
         self._local = threading.local()
@@ -198,9 +201,12 @@ class Client:
                 failure = root_cause(error)
                 if not (is_read or _never_sent(error)):
                     raise LostReply(failure) from error
+                if not self._was_met and attempt + 1 >= _FIRST_CONTACT:
+                    break
                 self._wait(backoff(attempt))
                 continue
 
+            self._was_met = True
             self.pace.advised(response.headers.get("x-ms-dop-hint"))
             if 300 <= response.status_code < 400:
                 raise _not_crm(f"CRM at {self.root} redirects elsewhere ({response.status_code})")
@@ -225,7 +231,7 @@ class Client:
 
     def _out_of_reach(self, failure: str) -> CrmUnavailable:
         return CrmUnavailable(
-            f"CRM at {self.root} did not answer in {self._attempts} attempts: {failure}",
+            f"CRM at {self.root} did not answer, tried several times: {failure}",
             "Check CRM_URL and the service's health, and run again later.",
         )
 
