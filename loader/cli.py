@@ -19,6 +19,8 @@ from loader.report.output import Output, speak_utf8
 
 if TYPE_CHECKING:
     from loader.commands.check import Finding
+    from loader.commands.push import PushReport
+    from loader.commands.told import PushTold
     from loader.run import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -159,14 +161,26 @@ def plan(invocation: Invocation, orders: tuple[str, ...], out: Path | None, deta
         loader plan --out monday.plan && loader push monday.plan
     """
     from loader.commands import plan as planning
-    from loader.report.text import plan_lines
+    from loader.report.text import PlanText
+    from loader.report.told import ToldAsJson
+    from loader.sync.plan import OrderPlan
 
     output = invocation.output
+    text, entries, saved = PlanText(output.verbose), ToldAsJson(), ToldAsJson()
+
+    def tell(each: OrderPlan) -> None:
+        if output.json:
+            entries.add_entry(each.as_json())
+        else:
+            text.add(each)
+        if out and each.writes:
+            saved.add_entry(planning.plan_file_entry(each))
+
     with invocation.run() as run, output.progress("Planning") as progress:
-        report = planning.plan(run, orders, progress)
+        report = planning.plan(run, orders, progress, tell)
         if out:
-            planning.write_plan_file(out, report, run.settings.crm_url)
-    output.data(report.as_json(), lambda: plan_lines(report, output.verbose))
+            planning.write_plan_file(out, saved, run.settings.crm_url)
+    output.data(report.as_json(), lambda: text.lines(report), entries=("plans", entries))
     if out:
         output.talk(f"Saved to {out}. Apply it with `loader push {out}`.")
     if not detailed_exitcode:
@@ -192,7 +206,9 @@ def push(
     """
     from loader.commands import push as pushing
     from loader.commands.plan import read_plan_file
+    from loader.commands.told import PushTold
 
+    told = PushTold(invocation.output.json)
     if planfile and orders:
         raise click.UsageError("A plan file already names its orders: leave out --order.")
     limit = pushing.MaxChanges.parse(max_changes) if max_changes else None
@@ -211,20 +227,20 @@ def push(
                 plan_file=saved,
                 command="push --order" if orders else "push",
                 progress=progress,
+                tell=told.add,
             )
-    return _pushed(invocation, report)
+    return _pushed(invocation, report, told)
 
 
-def _pushed(invocation: Invocation, report: Any) -> int:
-    from loader.report.text import push_lines
-
+def _pushed(invocation: Invocation, report: PushReport, told: PushTold) -> int:
     output = invocation.output
+    results = ("results", told.results)
     if report.failure:
         if not output.json:
-            output.data(None, lambda: push_lines(report))
-        output.error(report.failure, report.as_json())
+            output.data(None, lambda: told.text.lines(report))
+        output.error(report.failure, report.as_json(), results)
         return int(report.failure.exit_code)
-    output.data(report.as_json(), lambda: push_lines(report), success=not report.in_trouble)
+    output.data(report.as_json(), lambda: told.text.lines(report), not report.in_trouble, results)
     if invocation.signal is not None:
         return 128 + invocation.signal
     return 3 if report.in_trouble else 0
@@ -339,15 +355,17 @@ def retry_now(invocation: Invocation) -> int:
         loader retry now
     """
     from loader.commands import push as pushing
+    from loader.commands.told import PushTold
 
+    told = PushTold(invocation.output.json)
     with invocation.run("push") as run, invocation.stoppable(run):
         orders = pushing.open_in_queue(run)
+        if not orders:
+            invocation.output.data({"orders": {}}, lambda: iter(["The retry queue has no open order that is staged."]))
+            return 0
         with invocation.output.progress("Pushing") as progress:
-            report = pushing.push(run, only=orders, command="retry now", progress=progress) if orders else None
-    if report is None:
-        invocation.output.data({"orders": {}}, lambda: iter(["The retry queue has no open order that is staged."]))
-        return 0
-    return _pushed(invocation, report)
+            report = pushing.push(run, only=orders, command="retry now", progress=progress, tell=told.add)
+    return _pushed(invocation, report, told)
 
 
 def _queue_command(name: str, state: Literal["held", "ignored", "open"], help_: str) -> None:

@@ -17,6 +17,7 @@ from loader.contract import Model
 from loader.errors import LoaderError, UsageError
 from loader.report.text import table
 from loader.run import Run
+from loader.sync.push import Settled
 from loader.warehouse.connection import Warehouse, connect
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class _Demo:
     def __init__(self, invocation: Invocation, environ: Mapping[str, str], crm: Emulator, say: Any) -> None:
         self._invocation, self._environ, self._crm, self._say = invocation, environ, crm, say
         self._expected: set[str] = set()
+        self._settled: list[Settled] = []
         self._content: dict[str, Any] = {}
 
     def load_company(self) -> None:
@@ -97,9 +99,9 @@ class _Demo:
     def first_push(self) -> None:
         self._title("3. The first push")
         report = self._push()
-        self._expected = self._in_sync(report)
+        self._expected = self._in_sync()
         self._content["first_push"] = report.as_json()["orders"]
-        for settled in report.settled:
+        for settled in self._settled:
             if settled.outcome in ("blocked", "failed", "skipped"):
                 self._say(f"  {settled.plan.key}: {settled.outcome}, {settled.reason}: {settled.message}")
         self._say(_summary(report))
@@ -127,7 +129,7 @@ class _Demo:
         self._say(f"In GP: {edit.number}, {edit.item}, quantity {edit.before:f} → {edit.after:f}.")
         report = self._push()
         self._content["after_change"] = report.as_json()["orders"]
-        for settled in report.settled:
+        for settled in self._settled:
             if settled.pushed:
                 for change in settled.plan.changes_json():
                     self._say(f"  {change['record']} {change['column']}: {change['before']} → {change['after']}")
@@ -188,14 +190,15 @@ class _Demo:
 
     def _push(self) -> PushReport:
         with self._open("push") as run:
-            report = push(run)
+            self._settled.clear()
+            report = push(run, tell=self._settled.append)
         if report.failure:
             raise report.failure
         return report
 
-    def _in_sync(self, report: PushReport) -> set[str]:
+    def _in_sync(self) -> set[str]:
         """Orders that CRM should now hold as staged: all but those that did not go."""
-        apart = {settled.plan.key for settled in report.settled if settled.outcome in ("skipped", "blocked", "failed")}
+        apart = {settled.plan.key for settled in self._settled if settled.outcome in ("skipped", "blocked", "failed")}
         with self._open() as run:
             return set(run.keys(run.contract.models[0])) - apart
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-
-import simplejson
 
 from loader.errors import UsageError
 from loader.run import Run, places
@@ -25,40 +23,37 @@ _COUNTED = {"create": "create", "update": "update", "unchanged": "unchanged", "s
 
 @dataclass
 class PlanReport:
-    """All orders planned, by outcome; `plans` holds those with something to tell."""
+    """All orders planned, by outcome."""
 
     orders: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTED.values(), 0))
     lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("create", "update", "delete"), 0))
     requests: dict[str, int] = field(default_factory=lambda: {"read": 0, "write": 0})
-    plans: list[OrderPlan] = field(default_factory=list)
 
     def add(self, plan: OrderPlan) -> None:
         self.orders[_COUNTED[plan.action]] += 1
         for action in self.lines:
             self.lines[action] += plan.count_lines(action)
-        if plan.action != "unchanged" or plan.warnings:
-            self.plans.append(plan.without_operations)
 
     @property
     def changes(self) -> int:
         return self.orders["create"] + self.orders["update"]
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "orders": self.orders,
-            "lines": self.lines,
-            "requests": self.requests,
-            "plans": [plan.as_json() for plan in self.plans],
-        }
+        return {"orders": self.orders, "lines": self.lines, "requests": self.requests}
 
 
 def plan(
-    run: Run, only: Sequence[str] = (), progress: Callable[[int, int], None] = lambda done, total: None
+    run: Run,
+    only: Sequence[str] = (),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    tell: Callable[[OrderPlan], None] = lambda plan: None,
 ) -> PlanReport:
-    """Plans every staged order, or those named. Reads only."""
+    """Plans every staged order, or those named. Reads only. `tell` gets those that there is something to say of."""
     report = PlanReport()
     for each in planned(run, only, progress):
         report.add(each)
+        if each.action != "unchanged" or each.warnings:
+            tell(each)
     report.requests = {"read": run.client.reads, "write": run.client.writes}
     return report
 
@@ -95,18 +90,23 @@ class PlanFile:
         return not (plan.new or plan.header or plan.state or plan.lines) and planned == plan.as_json()["share_with"]
 
 
-def write_plan_file(path: Path, report: PlanReport, crm_url: str) -> None:
-    content = {
+def plan_file_entry(plan: OrderPlan) -> dict[str, Any]:
+    return {**plan.as_json(), "digest": plan.digest, "etag": plan.etag}
+
+
+def write_plan_file(path: Path, entries: Iterable[str], crm_url: str) -> None:
+    """Saves the orders that a push is to write, each a `plan_file_entry` in JSON."""
+    head = {
         "version": PLAN_FILE_VERSION,
         "crm_url": crm_url,
         "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "orders": [
-            {**plan.as_json(), "digest": plan.digest, "etag": plan.etag} for plan in report.plans if plan.writes
-        ],
     }
-    text = simplejson.dumps(content, use_decimal=True, indent=1, ensure_ascii=False)
     try:
-        path.write_text(text + "\n", encoding="utf-8")
+        with path.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(head).removesuffix("}") + ', "orders": [')
+            for number, entry in enumerate(entries):
+                file.write((",\n" if number else "\n") + entry)
+            file.write("\n]}\n")
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", "Name another file with --out.") from None
 

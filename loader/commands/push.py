@@ -6,7 +6,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -32,14 +32,15 @@ _LINES = ("create", "update", "delete")
 
 @dataclass
 class PushReport:
-    """How a run ended. `settled` holds the orders with something to tell; `failure` is what ended it early."""
+    """How a run ended; `failure` is what ended it early."""
 
     run_id: str
+    tell: Callable[[Settled], None] = lambda settled: None
+    """Gets the orders that there is something to say of."""
     staged: int = 0
     orders: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LINES, 0))
     requests: dict[str, int] = field(default_factory=lambda: {"read": 0, "write": 0})
-    settled: list[Settled] = field(default_factory=list)
     failure: LoaderError | None = None
     interrupted: bool = False
 
@@ -53,10 +54,6 @@ class PushReport:
             "orders": self.orders,
             "lines": self.lines,
             "requests": self.requests,
-            "results": [
-                {**each.plan.as_json(), "outcome": each.outcome, "reason": each.reason or None, "message": each.message}
-                for each in self.settled
-            ],
         }
 
 
@@ -69,7 +66,7 @@ class MaxChanges:
 
     @classmethod
     def parse(cls, text: str) -> MaxChanges:
-        match = re.fullmatch(r"\s*(\d+)\s*(%?)\s*", text)
+        match = re.fullmatch(r"\s*(\d{1,9})\s*(%?)\s*", text)
         if not match or (match[2] and int(match[1]) > 100):
             raise UsageError(f"--max-changes {text!r} is not a number or a percentage.", "Give for example 500 or 10%.")
         return cls(int(match[1]), bool(match[2]))
@@ -92,13 +89,14 @@ def push(
     plan_file: PlanFile | None = None,
     command: str = "push",
     progress: Progress = lambda done, total: None,
+    tell: Callable[[Settled], None] = lambda settled: None,
 ) -> PushReport:
-    """Pushes every staged order, those named, or those of a plan file.
+    """Pushes every staged order, those named, or those of a plan file. `tell` gets the orders that were not unchanged.
 
     Raises GuardTripped before the first write; once writing began, trouble is in the report.
     """
     start = RunStart.now(command, run.settings.crm_url, __version__)
-    report = PushReport(start.run_id)
+    report = PushReport(start.run_id, tell)
     journal = run.journal
     journal.prepare()
     with journal.holding(start):
@@ -243,7 +241,7 @@ class _Tally:
                 for action in _LINES:
                     self._report.lines[action] += each.plan.count_lines(action)
             if each.outcome != "unchanged" or each.plan.warnings:
-                self._report.settled.append(_light(each))
+                self._report.tell(each)
         news = [_result(each) for each in orders if self._is_news(each)]
         if news:
             self._run.journal.record(news, self._report.run_id)
@@ -275,9 +273,10 @@ class _Tally:
         )
 
 
-def _light(settled: Settled) -> Settled:
-    """Without the request bodies: a run may settle a hundred thousand orders."""
-    return replace(settled, plan=settled.plan.without_operations)
+def result_json(settled: Settled) -> dict[str, Any]:
+    """An order's entry in `push --json`."""
+    reason, message = settled.reason or None, settled.message
+    return {**settled.plan.as_json(), "outcome": settled.outcome, "reason": reason, "message": message}
 
 
 def _result(settled: Settled) -> OrderResult:

@@ -10,10 +10,11 @@ import datetime as dt
 import io
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, TypeAlias
 
 import click
 import simplejson
@@ -21,6 +22,9 @@ import simplejson
 from loader.errors import LoaderError
 
 ENVELOPE_VERSION = 1
+
+Entries: TypeAlias = "tuple[str, Iterable[str]]"
+"""A list of the envelope's data that may be too long for memory: its name, and its entries in JSON."""
 
 _log = logging.getLogger("loader")
 _log.addHandler(logging.NullHandler())
@@ -91,13 +95,20 @@ class Output:
     def logs_json(self) -> bool:
         return self._handler is not None
 
-    def data(self, content: Any, text: Callable[[], Iterator[str]], success: bool = True) -> None:
-        """The command's result: the envelope, or its lines of text."""
+    def data(
+        self,
+        content: Any,
+        text: Callable[[], Iterable[str]],
+        success: bool = True,
+        entries: Entries | None = None,
+    ) -> None:
+        """The command's result: the envelope, or its lines of text. `entries` are added to the envelope's data."""
         if self.json:
-            self._envelope({"success": success, "data": content})
+            self._envelope({"success": success, "data": content}, entries)
             return
-        for line in text():
-            click.echo(line)
+        lines = iter(text())
+        while some := list(islice(lines, 1000)):
+            click.echo("\n".join(some))
 
     def talk(self, text: str) -> None:
         if self.logs_json:
@@ -105,12 +116,12 @@ class Output:
         elif not self.quiet:
             click.echo(text, err=True)
 
-    def error(self, error: LoaderError, content: Any = None) -> None:
+    def error(self, error: LoaderError, content: Any = None, entries: Entries | None = None) -> None:
         if self.logs_json:
             _log.error(error.message, extra={"code": error.code, "remedy": error.remedy})
         if self.json:
             details = {"code": error.code, "message": error.message, "remedy": error.remedy}
-            self._envelope({"success": False, "error": details, **({"data": content} if content else {})})
+            self._envelope({"success": False, "error": details, **({"data": content} if content else {})}, entries)
         if self.json or self.logs_json:
             return
         click.echo(click.style("Error: ", fg="red", bold=True) + error.message, err=True)
@@ -149,6 +160,14 @@ class Output:
 
         return show
 
-    def _envelope(self, content: dict[str, Any]) -> None:
+    def _envelope(self, content: dict[str, Any], entries: Entries | None = None) -> None:
         envelope = {"version": ENVELOPE_VERSION, "command": self.command, **content}
-        click.echo(simplejson.dumps(envelope, use_decimal=True, ensure_ascii=False, default=str))
+        text = simplejson.dumps(envelope, use_decimal=True, ensure_ascii=False, default=str)
+        if entries is None:
+            click.echo(text)
+            return
+        name, lines = entries
+        click.echo(f'{text.removesuffix("}}")}, "{name}": [', nl=False)
+        for number, line in enumerate(lines):
+            click.echo((", " if number else "") + line, nl=False)
+        click.echo("]}}")

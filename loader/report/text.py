@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
+
+from loader.report.told import Told
 
 if TYPE_CHECKING:
     from loader.commands.check import Finding
@@ -13,31 +16,50 @@ if TYPE_CHECKING:
     from loader.commands.push import PushReport
     from loader.sync.diff import Change
     from loader.sync.plan import OrderPlan
+    from loader.sync.push import Settled
     from loader.warehouse.journal import QueueEntry, RunRecord
 
 _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "block": ("!", "red")}
 
+NEW_IN_FULL = 1_000
+"""New orders that a plan shows field by field, unless more are asked for."""
+
 _COUNTS = ("staged", "created", "updated", "unchanged", "skipped", "blocked", "failed")
 
 
-def plan_lines(report: PlanReport, verbose: bool) -> Iterator[str]:
-    """Order by order, field by field; the closing line counts."""
-    for plan in report.plans:
-        if plan.writes or plan.action == "block" or verbose:
-            yield from order_lines(plan)
-    yield from _warning_lines(report.plans)
-    orders, lines = report.orders, report.lines
-    yield (
-        f"Plan: {orders['create']} to create, {orders['update']} to update, {orders['unchanged']} unchanged, "
-        f"{orders['skipped']} skipped, {orders['blocked']} blocked; "
-        f"lines {lines['create']} to create, {lines['update']} to update, {lines['delete']} to delete."
-    )
+class PlanText:
+    """A plan for people: order by order, field by field; the closing lines count."""
+
+    def __init__(self, verbose: bool) -> None:
+        self._verbose = verbose
+        self._told = Told()
+        self._warnings = Warnings()
+        self._new = 0
+
+    def add(self, plan: OrderPlan) -> None:
+        self._warnings.add(plan)
+        self._new += plan.new is not None
+        if plan.new and self._new > NEW_IN_FULL and not self._verbose:
+            self._told.add(f"{_head(plan)}, {plan.new.line_count} lines")
+        elif plan.writes or plan.action == "block" or self._verbose:
+            for line in order_lines(plan):
+                self._told.add(line)
+
+    def lines(self, report: PlanReport) -> Iterator[str]:
+        yield from self._told
+        yield from self._warnings.lines()
+        orders, lines = report.orders, report.lines
+        if self._new > NEW_IN_FULL and not self._verbose:
+            yield f"Fields are shown of the first {NEW_IN_FULL:,} new orders; -v or --order shows the others'."
+        yield (
+            f"Plan: {orders['create']} to create, {orders['update']} to update, {orders['unchanged']} unchanged, "
+            f"{orders['skipped']} skipped, {orders['blocked']} blocked; "
+            f"lines {lines['create']} to create, {lines['update']} to update, {lines['delete']} to delete."
+        )
 
 
 def order_lines(plan: OrderPlan) -> Iterator[str]:
-    sign, colour = _SIGNS.get(plan.action, (" ", None))
-    about = f": {plan.reason}, {plan.message}" if plan.reason else ""
-    yield click.style(f"{sign} {plan.key}", fg=colour, bold=True) + f" {plan.action}{about}"
+    yield _head(plan)
     if not plan.writes:
         return
     if plan.new:
@@ -56,6 +78,12 @@ def order_lines(plan: OrderPlan) -> Iterator[str]:
         yield f"    shared with {plan.share[0]} {plan.share[1]}"
 
 
+def _head(plan: OrderPlan) -> str:
+    sign, colour = _SIGNS.get(plan.action, (" ", None))
+    about = f": {plan.reason}, {plan.message}" if plan.reason else ""
+    return click.style(f"{sign} {plan.key}", fg=colour, bold=True) + f" {plan.action}{about}"
+
+
 def _line(key: Sequence[object], action: str, texts: Iterable[str]) -> str:
     sign, colour = _SIGNS[action]
     name = click.style(f"    {sign} line {', '.join(map(str, key))}", fg=colour)
@@ -71,18 +99,28 @@ def _change(change: Change) -> str:
     return f"{change.column}: {_value(change.before)} → {_value(change.after)}"
 
 
-def push_lines(report: PushReport) -> Iterator[str]:
-    for settled in report.settled:
+class PushText:
+    """A push for people: the orders in trouble, warnings, counts."""
+
+    def __init__(self) -> None:
+        self._told = Told()
+        self._warnings = Warnings()
+
+    def add(self, settled: Settled) -> None:
+        self._warnings.add(settled.plan)
         if settled.outcome in ("blocked", "failed"):
-            yield click.style(f"! {settled.plan.key}", fg="red", bold=True) + (
-                f" {settled.outcome}: {settled.reason}, {settled.message}"
-            )
-    yield from _warning_lines([settled.plan for settled in report.settled])
-    yield _counted(report.orders) + "."
-    yield (
-        f"Lines: {report.lines['create']} created, {report.lines['update']} updated, {report.lines['delete']} deleted. "
-        f"Requests: {report.requests['read']} read, {report.requests['write']} write. Run {report.run_id}."
-    )
+            name = click.style(f"! {settled.plan.key}", fg="red", bold=True)
+            self._told.add(f"{name} {settled.outcome}: {settled.reason}, {settled.message}")
+
+    def lines(self, report: PushReport) -> Iterator[str]:
+        yield from self._told
+        yield from self._warnings.lines()
+        yield _counted(report.orders) + "."
+        lines, requests = report.lines, report.requests
+        yield (
+            f"Lines: {lines['create']} created, {lines['update']} updated, {lines['delete']} deleted. "
+            f"Requests: {requests['read']} read, {requests['write']} write. Run {report.run_id}."
+        )
 
 
 def check_lines(findings: Iterable[Finding]) -> Iterator[str]:
@@ -130,18 +168,25 @@ def _counted(orders: Mapping[str, int]) -> str:
     return "Orders: " + ", ".join(f"{count} {outcome}" for outcome, count in orders.items())
 
 
-def _warning_lines(plans: Iterable[OrderPlan]) -> Iterator[str]:
+class Warnings:
     """Each distinct warning once, with how many orders have it."""
-    seen: dict[tuple[str, str], list[str]] = {}
-    for plan in plans:
-        for warning in plan.warnings:
-            text = warning.message.partition(": ")[2] if warning.message.startswith("line ") else warning.message
-            orders = seen.setdefault((warning.code, text), [])
-            if plan.key not in orders:
+
+    def __init__(self) -> None:
+        self._orders: dict[tuple[str, str], list[str]] = {}
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def add(self, plan: OrderPlan) -> None:
+        for warning in dict.fromkeys((warning.code, warning.message) for warning in plan.warnings):
+            orders = self._orders.setdefault(warning, [])
+            self._counts[warning] += 1
+            if len(orders) < 3:
                 orders.append(plan.key)
-    for (code, text), orders in seen.items():
-        shown = ", ".join(orders[:3]) + (f" and {len(orders) - 3} more" if len(orders) > 3 else "")
-        yield click.style("  warning", fg="yellow") + f" {code}: {text} ({shown})"
+
+    def lines(self) -> Iterator[str]:
+        for (code, text), orders in self._orders.items():
+            more = self._counts[code, text] - len(orders)
+            shown = ", ".join(orders) + (f" and {more} more" if more else "")
+            yield click.style("  warning", fg="yellow") + f" {code}: {text} ({shown})"
 
 
 def _value(value: object) -> str:

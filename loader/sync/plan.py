@@ -57,11 +57,6 @@ class OrderPlan:
         """The writes; a plan that is only shown never makes them."""
         return self.build()
 
-    @property
-    def without_operations(self) -> OrderPlan:
-        """For keeping: a run may plan a hundred thousand orders."""
-        return replace(self, build=lambda: NOTHING)
-
     def count_lines(self, action: str) -> int:
         if self.new:
             return self.new.line_count if self.action == action == "create" else 0

@@ -1,0 +1,34 @@
+"""What is told of each order, set aside until the command knows how it ended: in a file where it is much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from tempfile import SpooledTemporaryFile
+from typing import Any
+
+import simplejson
+
+IN_MEMORY = 8_000_000
+"""Bytes; what is longer goes to a temporary file."""
+
+
+class Told:
+    """Lines of text, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self._file = SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+
+    def add(self, line: str) -> None:
+        self._file.write(line.replace("\n", " ") + "\n")
+
+    def __iter__(self) -> Iterator[str]:
+        self._file.seek(0)
+        for line in self._file:
+            yield line.rstrip("\n")
+
+
+class ToldAsJson(Told):
+    """Entries of a JSON document, each in JSON."""
+
+    def add_entry(self, entry: Any) -> None:
+        self.add(simplejson.dumps(entry, use_decimal=True, ensure_ascii=False, default=str))
