@@ -163,8 +163,8 @@ class Run:
             bindings=bindings,
             index=read_lookups(self.client, self.tables, self.lookup_values(model, only)),
             shared={
-                match_key(key): entry.shared_with
-                for key, entry in self.journal.xref(model.table).items()
+                entry.crm_id.lower(): entry.shared_with
+                for entry in self.journal.xref(model.table).values()
                 if entry.shared_with
             },
             withheld={match_key(key): state for key, state in self.journal.held_or_ignored(model.table).items()},

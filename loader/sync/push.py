@@ -57,7 +57,7 @@ class Session:
     bindings: Bindings
     index: Index
     shared: Mapping[str, str] = field(default_factory=dict)
-    """Match key → "table:id" of the owner the order was shared with, from the journal."""
+    """CRM id → "table:id" of the owner the record was shared with, from the journal. A new record is not shared yet."""
     withheld: Mapping[str, str] = field(default_factory=dict)
     """Match key → "held" or "ignored"."""
     repeated: frozenset[str] = frozenset()
@@ -90,8 +90,9 @@ class Session:
             wanted = desired_orders([orders[number] for number in numbers], binding, self.index)
             for number, want in zip(numbers, wanted, strict=True):
                 order, key = orders[number], match_key(orders[number].key)
-                shared, attempt = self.shared.get(key), attempts.get(order.key, 0)
-                planned[number] = plan_order(order, want, found[key], binding, shared, attempt)
+                rows, attempt = found[key], attempts.get(order.key, 0)
+                shared = self.shared.get(rows[0][binding.table.id_column].lower()) if rows else None
+                planned[number] = plan_order(order, want, rows, binding, shared, attempt)
         return [planned[number] for number in range(len(orders))]
 
     def _set_apart(self, order: Staged) -> OrderPlan | None:

@@ -18,7 +18,6 @@ from emulator import Emulator
 from loader.contract import Column, Model
 from loader.sync.binding import Bindings
 from loader.sync.gather import lookup_columns, read_lookups
-from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
 from loader.sync.push import Pusher, Session, Settled
 from loader.sync.records import Staged
@@ -56,7 +55,8 @@ class Direct:
         Pusher(self.session, settled.extend, concurrency=1).run([list(zip(orders, plans, strict=True))])
         for each in settled:
             if each.pushed and each.plan.share:
-                self.shared[match_key(each.plan.key)] = ":".join(each.plan.share)
+                assert each.plan.crm_id is not None
+                self.shared[each.plan.crm_id] = ":".join(each.plan.share)
         return settled
 
 

@@ -1,0 +1,107 @@
+"""Runs that die in the middle: from one step to the next nothing of them works any more, as after SIGKILL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from loader.dataverse.client import Client
+from loader.warehouse.connection import Warehouse
+
+
+class Killed(BaseException):
+    """No code of the loader's catches this."""
+
+
+class Fate:
+    """Counts a run's steps: requests to CRM, writes and commits in the warehouse. It dies at step `end`."""
+
+    def __init__(self, end: int | None = None, stop_at: int | None = None, stop: threading.Event | None = None) -> None:
+        self.end, self.stop_at, self.stop = end, stop_at, stop
+        self.steps = 0
+        self.is_dead = False
+        self._lock = threading.Lock()
+
+    def step(self) -> None:
+        with self._lock:
+            self.steps += 1
+            self.is_dead = self.is_dead or (self.end is not None and self.steps >= self.end)
+            if self.stop and self.steps == self.stop_at:
+                self.stop.set()
+        self.check()
+
+    def check(self) -> None:
+        if self.is_dead:
+            raise Killed
+
+
+class MortalClient(Client):
+    """Dies before a request is sent, or when its answer is there."""
+
+    fate: Fate
+
+    def _send(self, *arguments: Any, **options: Any) -> Any:
+        self.fate.step()
+        try:
+            return super()._send(*arguments, **options)
+        finally:
+            self.fate.step()
+
+
+class MortalWarehouse:
+    """Dies before a write, before a commit (which is then rolled back) or after it."""
+
+    def __init__(self, inner: Warehouse, fate: Fate) -> None:
+        self._inner, self._fate = inner, fate
+        self.dialect = inner.dialect
+
+    def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        self._fate.check()
+        return self._inner.query(sql, params)
+
+    def stream(self, sql: str, params: Sequence[object] = (), size: int = 10_000) -> Iterator[Any]:
+        self._fate.check()
+        return self._inner.stream(sql, params, size)
+
+    def execute(self, sql: str, params: Sequence[object] = ()) -> int:
+        self._fate.step()
+        return self._inner.execute(sql, params)
+
+    def insert(self, relation: str, columns: Sequence[tuple[str, str]], rows: Sequence[Any]) -> None:
+        self._fate.step()
+        self._inner.insert(relation, columns, rows)
+
+    def matching(self, expression: str, values: Iterable[str]) -> Iterator[tuple[str, list[object]]]:
+        return self._inner.matching(expression, values)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._inner.transaction():
+            yield
+            self._fate.step()
+        self._fate.step()
+
+    @contextmanager
+    def exclusive(self, name: str) -> Iterator[None]:
+        self._fate.check()
+        with self._inner.exclusive(name):
+            yield
+            self._fate.step()
+        self._fate.step()
+
+    def close(self) -> None:
+        """The connection is the test's."""
+
+
+class Hasty(threading.Event):
+    """Waits a fiftieth of what it is asked to."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait(None if timeout is None else timeout / 50)
+
+
+def preset(run: object, parts: Mapping[str, object]) -> None:
+    """Gives a run its parts instead of having it make them."""
+    vars(run).update(parts)
