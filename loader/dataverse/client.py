@@ -201,7 +201,7 @@ class Client:
                 failure = root_cause(error)
                 if not (is_read or _never_sent(error)):
                     raise LostReply(failure) from error
-                if not self._was_met and attempt + 1 >= _FIRST_CONTACT:
+                if not self._was_met and _never_sent(error) and attempt + 1 >= _FIRST_CONTACT:
                     break
                 self._wait(backoff(attempt))
                 continue
