@@ -83,7 +83,7 @@ class Client:
         timeout: float = 120,
         concurrency: int = 4,
         ca_bundle: str | None = None,
-        attempts: int = 8,
+        attempts: int = 9,
         stop: threading.Event | None = None,
     ) -> None:
         self.root = f"{url.rstrip('/')}/api/data/{api_version}/"
