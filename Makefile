@@ -19,6 +19,8 @@ lint: $(VENV)/dev
 
 docs: $(VENV)/dev
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/exposures.py
+	$(BIN)/python docs/audit_answers.py
 
 $(VENV)/demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -29,7 +29,7 @@ Snapshot = dict[str, list[dict[str, object]]]
 
 COLUMNS = "crm_snapshot_column"
 DIFFERENCES = "audit_crm_differences"
-_COLUMN_TYPES = {
+COLUMN_TYPES = {
     "snapshot_at": "timestamp",
     "crm_table": "varchar(128)",
     "column_name": "varchar(128)",
@@ -120,7 +120,7 @@ class _SnapshotTables:
 
     def __init__(self, run: Run, model: Model) -> None:
         self._run = run
-        self._columns = {COLUMNS: _COLUMN_TYPES}
+        self._columns = {COLUMNS: COLUMN_TYPES}
         for each in filter(None, (model, model.children)):
             self._columns[snapshot_name(each)] = {
                 **{"snapshot_at": "timestamp", "crm_id": "varchar(36)", "parent_crm_id": "varchar(36)"},

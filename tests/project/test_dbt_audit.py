@@ -1,0 +1,150 @@
+"""The audit on the sample company: it follows the mapping's YAML, shows what GP holds, and is there before any push."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+from dbt_runs import PROJECT, Dbt, Node
+
+from loader.commands.reconcile import COLUMN_TYPES, COLUMNS
+
+TABLES = {"salesorder": "crm_salesorder", "salesorderdetail": "crm_salesorderdetail"}
+
+
+def crm(node: Node) -> Node:
+    meta: Node = node["config"]["meta"].get("crm", {})
+    return meta
+
+
+def test_the_exposures_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "docs" / "exposures.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_crm_table_is_an_exposure(on_sqlserver: Dbt) -> None:
+    exposures = {exposure["name"]: exposure for exposure in on_sqlserver.manifest["exposures"].values()}
+    tables = {crm(model)["table"]: model["unique_id"] for model in on_sqlserver.nodes("model").values() if crm(model)}
+    assert exposures.keys() == {f"dynamics_365_{table}" for table in tables}
+    for table, model in tables.items():
+        exposure = exposures[f"dynamics_365_{table}"]
+        assert model in exposure["depends_on"]["nodes"]
+        assert exposure["owner"]["name"]
+        assert exposure["maturity"]
+        assert exposure["url"].startswith("https://")
+        assert table in exposure["description"]
+
+
+def test_descriptions_are_kept_in_sql_servers_catalogue(on_sqlserver: Dbt, built: Dbt) -> None:
+    for name, model in on_sqlserver.nodes("model").items():
+        assert model["config"]["persist_docs"] == {"relation": True, "columns": True}, name
+    assert {model["config"]["persist_docs"]["columns"] for model in built.nodes("model").values()} == {False}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_snapshot_has_every_column_that_is_sent_in_its_type(on_sqlserver: Dbt, built: Dbt, table: str) -> None:
+    for dbt in (on_sqlserver, built):
+        models = dbt.nodes("model")
+        staged, snapshot = models[TABLES[table]]["columns"], models[f"crm_snapshot_{table}"]["columns"]
+        keys = {column for each in staged.values() for column in crm(each).get("lookup", {}).get("match", {}).values()}
+        wanted = {name: column["data_type"] for name, column in staged.items() if "__" not in name or name in keys}
+        assert {"snapshot_at", "crm_id"} <= snapshot.keys()
+        assert {name: snapshot[name]["data_type"] for name in wanted if name in snapshot} == wanted
+
+
+def test_the_loader_fills_every_column_of_the_column_snapshot(built: Dbt) -> None:
+    declared = built.nodes("model")[COLUMNS]["columns"]
+    assert declared.keys() == COLUMN_TYPES.keys()
+
+
+def test_every_audit_column_is_described_once(on_sqlserver: Dbt) -> None:
+    """A sentence that several models share is a doc block."""
+    seen: dict[str, str] = {}
+    for path in sorted((PROJECT / "models" / "audit").glob("*.yml")):
+        for model in yaml.safe_load(path.read_text(encoding="utf-8"))["models"]:
+            for column in model["columns"]:
+                text = column["description"]
+                place = f"{model['name']}.{column['name']}"
+                if len(text) > 60 and not text.startswith("{{"):
+                    assert text not in seen, f"{place} says the same as {seen[text]}"
+                    seen[text] = place
+
+
+def test_before_any_push_the_audit_is_there(warehouse: duckdb.DuckDBPyConnection) -> None:
+    rows = {
+        name: warehouse.execute(f"select count(*) from {name}").fetchall()[0][0]
+        for (name,) in warehouse.execute(
+            "select view_name from duckdb_views() where view_name like 'audit_%'"
+        ).fetchall()
+    }
+    empty = {name for name, count in rows.items() if count == 0}
+    assert empty == {
+        *("audit_crm_differences", "audit_missing_references", "audit_order_changes", "audit_order_warnings"),
+        "audit_run_history",
+    }
+
+
+@pytest.mark.parametrize(("part", "model"), [("header", "crm_salesorder"), ("line", "crm_salesorderdetail")])
+def test_every_mapped_field_is_traced_to_its_gp_columns(
+    built: Dbt, warehouse: duckdb.DuckDBPyConnection, part: str, model: str
+) -> None:
+    declared = {
+        (name, gp)
+        for name, column in built.nodes("model")[model]["columns"].items()
+        for gp in crm(column)["gp"]["columns"] or [None]
+    }
+    traced = warehouse.execute(
+        "select distinct crm_column, gp_column from audit_field_trace where part = ?", [part]
+    ).fetchall()
+    assert set(traced) == declared
+    (orders,) = warehouse.execute(f"select count(*) from {model}").fetchall()[0]
+    (rows,) = warehouse.execute("select count(*) from audit_field_trace where part = ?", [part]).fetchall()[0]
+    assert rows == orders * len(declared)
+
+
+def test_the_traced_values_are_gps_and_the_staged_ones(built: Dbt, warehouse: duckdb.DuckDBPyConnection) -> None:
+    rows = warehouse.execute(
+        "select crm_column, gp_column, gp_value, staged_value from audit_field_trace"
+        " where order_number = 'ORDST2226' and part = 'header'"
+    ).fetchall()
+    cursor = warehouse.execute("select * from gp.SOP10100 where rtrim(SOPNUMBE) = 'ORDST2226' and SOPTYPE = 2")
+    names = [column[0] for column in cursor.description or []]
+    gp = dict(zip(names, cursor.fetchall()[0], strict=True))
+    cursor = warehouse.execute("select * from crm_salesorder where name = 'ORDST2226'")
+    staged = dict(zip([column[0] for column in cursor.description or []], cursor.fetchall()[0], strict=True))
+    assert len(rows) > 40
+    for crm_column, gp_column, gp_value, staged_value in rows:
+        table, _, column = gp_column.partition(".")
+        if table == "SOP10100":
+            assert gp_value == shown(gp[column]), gp_column
+        assert staged_value == (None if staged[crm_column] is None else shown(staged[crm_column])), crm_column
+
+
+def shown(value: object) -> str:
+    return f"{value:f}" if isinstance(value, Decimal) else str(value).rstrip()
+
+
+def test_a_mapping_from_a_column_that_the_trace_does_not_know_is_an_error_that_names_it(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    for part in ("models", "macros", "seeds"):
+        shutil.copytree(PROJECT / part, project / part)
+    shutil.copy(PROJECT / "dbt_project.yml", project)
+    yaml_file = project / "models" / "crm" / "crm_salesorder.yml"
+    yaml_file.write_text(
+        yaml_file.read_text(encoding="utf-8").replace("columns: [SOP10100.FRTAMNT]", "columns: [SOP10106.USERDEF1]"),
+        encoding="utf-8",
+    )
+    done = Dbt(tmp_path, project).run(
+        *("compile", "--target", "sqlserver", "--no-introspect", "--no-populate-cache"),
+        *("--select", "audit_field_trace"),
+    )
+    assert done.returncode != 0
+    assert "crm_salesorder.freightamount: meta.crm.gp names SOP10106.USERDEF1" in done.stdout
