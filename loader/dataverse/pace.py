@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 
 class Pace:
-    """A counting gate between 1 and `most`. Follows `x-ms-dop-hint`, halves on 429, recovers one step a success."""
+    """A counting gate between 1 and `most`. Follows `x-ms-dop-hint`, halves on 429, recovers one step a round."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self._limit = self._most = most
         self._allowed = float(most)
         self._busy = 0
         self._changed = threading.Condition()
@@ -36,7 +36,7 @@ class Pace:
         """CRM's recommended parallelism, from the reply's header; more than that slows it down."""
         if hint and hint.isdigit() and int(hint) > 0:
             with self._changed:
-                self._most = min(self._most, int(hint))
+                self._most = min(self._limit, int(hint))
                 self._allowed = min(self._allowed, self._most)
 
     def throttled(self) -> None:

@@ -161,7 +161,7 @@ def is_closed(have: Current, model: Model) -> bool:
 def _repeated_lines(staged: Staged, model: Model) -> list[Obstacle]:
     if model.meta.children is None:
         return []
-    keys = [tuple(line[column] for column in model.meta.children.match_on) for line in staged.lines]
+    keys = [tuple([line[column] for column in model.meta.children.match_on]) for line in staged.lines]
     repeated = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
     return [Obstacle("line_repeated", f"line {', '.join(map(str, key))} is staged more than once") for key in repeated]
 

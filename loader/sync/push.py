@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from math import ceil
 from typing import Literal
 
 from loader.dataverse.batch import MAX_OPERATIONS, Reply
@@ -25,6 +26,8 @@ from loader.sync.records import Row, Staged, currency_of, desired_orders
 
 CHUNK = 500
 """Orders planned together: one read request."""
+SHARE = 250
+"""Operations that are not divided further when the last orders of a run are spread over the workers."""
 ROUNDS = 8
 """How often an order is read again and sent again before it is given up for this run."""
 GIVEN_UP = 3
@@ -152,24 +155,29 @@ class Pusher:
 
     def run(self, chunks: Iterable[Sequence[tuple[Staged, OrderPlan]]]) -> None:
         """Pushes everything. Raises the first error that ends the run, after the requests under way came back."""
-        waiting: list[tuple[Staged, OrderPlan]] = []
+        waiting = _Waiting()
         with ThreadPoolExecutor(self.concurrency, thread_name_prefix="send") as senders:
             try:
                 for chunk in chunks:
                     self._settle([_settled_unsent(plan) for _, plan in chunk if not plan.writes])
-                    waiting += [(staged, plan) for staged, plan in chunk if plan.writes]
-                    while _operations(waiting) >= self.batch_size and not self.stop.is_set():
-                        self._submit(senders, waiting)
+                    waiting.add((staged, plan) for staged, plan in chunk if plan.writes)
+                    while waiting.operations > self.batch_size * (self._workers + 1) and not self.stop.is_set():
+                        self._submit(senders, waiting.take(self.batch_size))
                     if self.stop.is_set():
                         break
                 while waiting and not self.stop.is_set():
-                    self._submit(senders, waiting)
+                    share = max(SHARE, ceil(waiting.operations / self._workers))
+                    self._submit(senders, waiting.take(min(self.batch_size, share)))
             finally:
                 self._collect(at_most=0)
 
-    def _submit(self, senders: ThreadPoolExecutor, waiting: list[tuple[Staged, OrderPlan]]) -> None:
+    @property
+    def _workers(self) -> int:
+        return min(self.concurrency, self.session.client.pace.allowed)
+
+    def _submit(self, senders: ThreadPoolExecutor, orders: list[tuple[Staged, OrderPlan]]) -> None:
         self.before_write()
-        self._sent.add(senders.submit(self._send, _take(waiting, self.batch_size)))
+        self._sent.add(senders.submit(self._send, orders))
         self._collect(at_most=2 * self.concurrency)
 
     def _collect(self, at_most: int) -> None:
@@ -343,18 +351,27 @@ def _settled_unsent(plan: OrderPlan) -> Settled:
     return Settled(plan, _UNSENT[plan.action], plan.reason, plan.message)
 
 
-def _operations(orders: Iterable[tuple[Staged, OrderPlan]]) -> int:
-    return sum(len(plan.operations) for _, plan in orders)
+class _Waiting:
+    """Orders that are planned and not sent yet."""
 
+    def __init__(self) -> None:
+        self.operations = 0
+        self._orders: deque[tuple[Staged, OrderPlan]] = deque()
 
-def _take(waiting: list[tuple[Staged, OrderPlan]], size: int) -> list[tuple[Staged, OrderPlan]]:
-    """As many orders as fit into one request, at least one; they leave `waiting`."""
-    count, operations = 0, 0
-    for _, plan in waiting:
-        operations += len(plan.operations)
-        if count and operations > size:
-            break
-        count += 1
-    taken = waiting[:count]
-    del waiting[:count]
-    return taken
+    def __bool__(self) -> bool:
+        return bool(self._orders)
+
+    def add(self, orders: Iterable[tuple[Staged, OrderPlan]]) -> None:
+        for staged, plan in orders:
+            self._orders.append((staged, plan))
+            self.operations += len(plan.operations)
+
+    def take(self, size: int) -> list[tuple[Staged, OrderPlan]]:
+        """As many orders as fit into `size` operations, at least one."""
+        taken: list[tuple[Staged, OrderPlan]] = []
+        while self._orders and (not taken or len(self._orders[0][1].operations) <= size):
+            staged, plan = self._orders.popleft()
+            taken.append((staged, plan))
+            size -= len(plan.operations)
+            self.operations -= len(plan.operations)
+        return taken

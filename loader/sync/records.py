@@ -76,8 +76,8 @@ class Wanted:
     def __init__(
         self, notes: Sequence[Note], owner: tuple[str, str] | None, line_count: int, record: Callable[[], Desired]
     ) -> None:
-        self.obstacles = tuple(note for note in notes if isinstance(note, Obstacle))
-        self.warnings = tuple(note for note in notes if isinstance(note, Warning))
+        self.obstacles = tuple([note for note in notes if isinstance(note, Obstacle)])
+        self.warnings = tuple([note for note in notes if isinstance(note, Warning)])
         self.owner = owner
         """(table, id) of the owner to share with."""
         self.line_count = line_count
@@ -242,7 +242,7 @@ def _looked_up(field_: Field, lookup: Lookup, staged: Sequence[object], index: I
     own, *wanted = staged
     if own is None:
         return None
-    outcome = index.find(LookupKey.of(lookup), wanted)
+    outcome = index.find(field_.lookup_key or LookupKey.of(lookup), wanted)
     if isinstance(outcome, Found):
         return outcome.id.lower()
     match = {path: str(value).rstrip() for path, value in zip(lookup.match, wanted, strict=True) if value is not None}

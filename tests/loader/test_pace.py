@@ -1,0 +1,128 @@
+"""How many requests are under way at once: as CRM advises, fewer when it complains, and back again."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from emulator import Emulator, Limits
+from loader.dataverse.auth import static_token
+from loader.dataverse.batch import Query
+from loader.dataverse.client import Client
+from loader.dataverse.pace import Pace
+
+
+def test_it_starts_with_what_the_settings_allow() -> None:
+    assert Pace(4).allowed == 4
+
+
+@pytest.mark.parametrize(
+    ("hint", "allowed"), [("2", 2), ("1", 1), ("16", 4), ("0", 4), ("", 4), ("many", 4), (None, 4)]
+)
+def test_crms_hint_lowers_it_and_never_raises_it_above_the_settings(hint: str | None, allowed: int) -> None:
+    pace = Pace(4)
+    pace.advised(hint)
+    assert pace.allowed == allowed
+
+
+def test_it_follows_a_hint_that_rises_again() -> None:
+    pace = Pace(8)
+    pace.advised("2")
+    pace.advised("6")
+    assert pace.allowed == 2
+    for _ in range(30):
+        pace.succeeded()
+    assert pace.allowed == 6
+
+
+def test_429_halves_it_but_one_request_may_always_go() -> None:
+    pace = Pace(8)
+    seen = []
+    for _ in range(5):
+        pace.throttled()
+        seen.append(pace.allowed)
+    assert seen == [4, 2, 1, 1, 1]
+
+
+def test_it_recovers_by_one_for_each_round_of_successes() -> None:
+    pace = Pace(8)
+    pace.throttled()
+    for _ in range(4):
+        pace.succeeded()
+    assert pace.allowed == 4
+    pace.succeeded()
+    assert pace.allowed == 5
+    for _ in range(100):
+        pace.succeeded()
+    assert pace.allowed == 8
+
+
+def test_no_more_pass_the_gate_than_allowed() -> None:
+    pace = Pace(3)
+    inside, most, lock = 0, 0, threading.Lock()
+    meeting = threading.Barrier(3, timeout=10)
+
+    def pass_through(number: int) -> None:
+        nonlocal inside, most
+        with pace.slot():
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            if number < 3:
+                meeting.wait()  # the gate lets three in at once, or this times out
+            with lock:
+                inside -= 1
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(pass_through, range(20)))
+    assert most == 3
+
+
+def test_a_failing_request_gives_its_place_back() -> None:
+    pace = Pace(1)
+    with pytest.raises(RuntimeError), pace.slot():
+        raise RuntimeError
+    with pace.slot():
+        pass
+
+
+def read(crm: Emulator, client: Client, times: int, threads: int) -> None:
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda _: client.query([Query("organizations?$select=name")]), range(times)))
+
+
+@pytest.mark.parametrize(("hint", "most"), [(1, 1), (2, 2), (50, 6)])
+def test_requests_at_once_follow_the_reply_header(hint: int, most: int) -> None:
+    with Emulator(dop_hint=hint) as crm:
+        client = Client(crm.url, static_token(crm.token), concurrency=6)
+        client.get("WhoAmI")
+        crm.reset_log()
+        crm.faults.latency(0.05)
+        read(crm, client, times=24, threads=12)
+        assert crm.most_in_flight == most
+
+
+def test_a_throttled_client_waits_as_told_and_goes_on_with_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Emulator() as crm:
+        client = Client(crm.url, static_token(crm.token), concurrency=8)
+        waits: list[float] = []
+        monkeypatch.setattr(client, "_wait", waits.append)
+        crm.faults.throttle(2, retry_after=7)
+        client.get("WhoAmI")
+        assert waits == [7, 7]
+        assert client.pace.allowed == 2
+        crm.reset_log()
+        crm.faults.latency(0.05)
+        read(crm, client, times=2, threads=8)
+        assert crm.most_in_flight <= 2
+
+
+def test_a_limit_of_concurrent_requests_is_outlasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Emulator(limits=Limits(requests=None, execution_seconds=None, concurrent=3, dop_hint=None)) as crm:
+        client = Client(crm.url, static_token(crm.token), concurrency=4)
+        monkeypatch.setattr(client, "_wait", lambda seconds: None)
+        crm.faults.latency(0.02)
+        read(crm, client, times=40, threads=8)
+        assert sum(request.status == 200 for request in crm.requests) == 40
