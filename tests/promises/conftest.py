@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -226,13 +227,21 @@ def stage_as_tables(built: Built, path: Path, orders: tuple[str, ...]) -> None:
 
 
 @pytest.fixture
-def handful(small: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handful]:
+def in_memory() -> Iterator[Path]:
+    """A folder without a disk behind it, where there is such a thing: a journal writes often and little."""
+    fast = Path("/dev/shm")
+    with TemporaryDirectory(dir=fast if fast.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def handful(small: Built, in_memory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handful]:
     """CRM's metadata and the contract are read once a process; `live_metadata` has them read each time."""
     monkeypatch.setattr(running, "read_contract", _cached_contract)
     monkeypatch.setattr(running, "read_target", cache_of_one(read_target))
     monkeypatch.setattr(running, "read_tables", _cached_tables)
     with ExitStack() as stack:
-        yield open_handful(stack, small, tmp_path)
+        yield open_handful(stack, small, in_memory)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from loader.dataverse.client import Client
+from loader.dataverse.client import Client, LostReply
 from loader.warehouse.connection import Warehouse
 
 
@@ -38,14 +38,18 @@ class Fate:
 
 
 class MortalClient(Client):
-    """Dies before a request is sent, or when its answer is there."""
+    """Dies before a request is sent, or when its answer is there; or while it waits for one that does not come."""
 
     fate: Fate
+    dies_waiting = False
 
     def _send(self, *arguments: Any, **options: Any) -> Any:
         self.fate.step()
         try:
             return super()._send(*arguments, **options)
+        except LostReply:
+            self.fate.is_dead = self.fate.is_dead or self.dies_waiting
+            raise
         finally:
             self.fate.step()
 

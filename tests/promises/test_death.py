@@ -136,6 +136,29 @@ def test_a_killed_runs_request_that_commits_late_doubles_nothing(handful: Handfu
     handful.assert_in_sync()
 
 
+def test_a_killed_runs_request_that_commits_late_undoes_nothing(handful: Handful) -> None:
+    """GP has changed again, and the next run has written that, when the older change is applied."""
+    orders = (NEW[0], IN_CRM[0])
+    flags = [flag for order in orders for flag in ("--order", order)]
+    handful.push(*flags)
+    for order in orders:
+        handful.edit(order)
+    handful.crm.faults.delay_before_commit(1.5, kind="write")
+    handful.watch()
+    process = handful.start("push", *flags)
+    before = writes(handful)
+    until(lambda: writes(handful) == before + 1)
+    process.kill()
+    process.communicate()
+    for order in orders:
+        handful.edit(order)
+    assert handful.push(*flags).orders["updated"] == 2
+    assert handful.crm.in_flight, "the request was to be still under way"
+    until(lambda: not handful.crm.in_flight)
+    assert handful.push(*flags).orders["unchanged"] == 2
+    handful.assert_whole()
+
+
 @pytest.mark.parametrize("order", [NEW[0], IN_CRM[0]])
 def test_a_killed_runs_request_that_commits_between_reading_and_writing_doubles_nothing(
     handful: Handful, order: str

@@ -24,7 +24,7 @@ from loader.sync.records import Staged
 from tests.conftest import Built
 from tests.promises.conftest import open_handful, staged_rows
 
-quick = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 MODES = {
     "amounts are GP's": (True, True),
@@ -186,7 +186,7 @@ def test_a_plan_after_a_push_is_empty(direct: Direct, data: st.DataObject) -> No
     assert_nothing_broke(direct)
 
 
-@settings(parent=quick, max_examples=15)
+@settings(parent=quick, max_examples=8)
 @given(data=st.data(), number=st.integers(0, 10**9))
 def test_a_plan_after_a_creation_is_empty(direct: Direct, data: st.DataObject, number: int) -> None:
     name = f"NEW-{number}"

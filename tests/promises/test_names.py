@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.promises.conftest import NEW, WITHOUT_PRODUCT, Handful
+from tests.promises.conftest import NEW, ORDERS, WITHOUT_PRODUCT, Handful
 
 ODD = [
     "O'BRIEN",
@@ -72,102 +72,120 @@ def decoys(text: str) -> list[str]:
     return [each for each in dict.fromkeys(tried) if each and each.rstrip().casefold() != text.rstrip().casefold()]
 
 
-@pytest.mark.parametrize("text", ODD)
-def test_any_order_number_finds_its_own_order_alone(handful: Handful, text: str) -> None:
+@pytest.fixture
+def odd(handful: Handful) -> Handful:
+    """GP has an order for each of the texts, CRM has orders of nearly those names, and nothing else is staged."""
     account = handful.crm.rows("account")[0]
-    for name in decoys(text):
-        handful.crm.insert(
-            "salesorder",
-            {
-                "name": name,
-                "customerid": {"table": "account", "id": account["accountid"]},
-                "ownerid": account["ownerid"],
-                "transactioncurrencyid": account["transactioncurrencyid"],
-                "statecode": 0,
-                "statuscode": 1,
-            },
-        )
-    handful.stage_copy(text, NEW[0])
-    before = everything(handful)
-    for _ in range(2):
-        ended = handful.push("--order", text)
-        assert ended.exit_code == 0, ended.stdout
-    assert ended.orders["unchanged"] == 1
-    (order,) = handful.in_crm(text)
-    assert order["name"] == text
-    after = everything(handful)
-    assert touched(before, after, "salesorder") == {order["salesorderid"]}
-    assert touched(before, after, "salesorderdetail") == {line["salesorderdetailid"] for line in order["lines"]}
+    known = {text.rstrip().casefold() for text in ODD}
+    for name in {name for text in ODD for name in decoys(text)}:
+        if name.rstrip().casefold() not in known:
+            handful.crm.insert(
+                "salesorder",
+                {
+                    "name": name,
+                    "customerid": {"table": "account", "id": account["accountid"]},
+                    "ownerid": account["ownerid"],
+                    "transactioncurrencyid": account["transactioncurrencyid"],
+                    "statecode": 0,
+                    "statuscode": 1,
+                },
+            )
+    for text in ODD:
+        handful.stage_copy(text, NEW[0])
+    for order in ORDERS:
+        handful.unstage(order)
+    handful.apart.clear()
+    return handful
+
+
+def flags(texts: list[str]) -> list[str]:
+    return [f"--order={text}" for text in texts]
+
+
+def test_any_order_number_finds_its_own_order_alone(odd: Handful) -> None:
+    before = everything(odd)
+    ended = odd.push(*flags(ODD))
+    assert ended.orders["created"] == len(ODD), ended.stdout
+    assert odd.push(*flags(ODD)).orders["unchanged"] == len(ODD)
+    ours = {text: odd.in_crm(text) for text in ODD}
+    assert {text: [order["name"] for order in found] for text, found in ours.items()} == {text: [text] for text in ODD}
+    after = everything(odd)
+    assert touched(before, after, "salesorder") == {found[0]["salesorderid"] for found in ours.values()}
+    assert touched(before, after, "salesorderdetail") == {
+        line["salesorderdetailid"] for found in ours.values() for line in found[0]["lines"]
+    }
     for table in ("account", "product", "uom", "pricelevel", "systemuser"):
         assert touched(before, after, table) == set()
-
-    handful.edit(text)
-    assert handful.push("--order", text).orders["updated"] == 1
-    final = everything(handful)
-    assert touched(before, final, "salesorder") == {order["salesorderid"]}
-    events = handful.query("select record_key, outcome from main_journal.sync_event")
-    assert events == [(text, "created"), (text, "updated")]
-    assert handful.query("select record_key, crm_id from main_journal.crm_xref") == [(text, order["salesorderid"])]
+    known = dict(odd.query("select record_key, crm_id from main_journal.crm_xref"))
+    assert known == {text: found[0]["salesorderid"] for text, found in ours.items()}
+    odd.assert_crm_holds_what_is_staged()
 
 
-@pytest.mark.parametrize("text", ODD)
-def test_any_key_finds_its_own_row_alone(handful: Handful, text: str) -> None:
+def test_an_order_of_any_number_is_changed_alone(odd: Handful) -> None:
+    odd.push()
+    for text in (ODD[1], ODD[7], ODD[-4]):
+        before = everything(odd)
+        odd.edit(text)
+        ended = odd.push()
+        assert (ended.orders["updated"], ended.orders["unchanged"]) == (1, len(ODD) - 1)
+        assert touched(before, everything(odd), "salesorder") == {odd.in_crm(text)[0]["salesorderid"]}
+
+
+def test_any_key_finds_its_own_row_alone(odd: Handful) -> None:
     """Customer, item, unit, schedule, price level and sales rep of that name, among others of nearly that name."""
-    crm = handful.crm
+    crm = odd.crm
     owner = crm.rows("account")[0]["ownerid"]
-    currency = crm.rows("transactioncurrency")[0]["transactioncurrencyid"]
-    ids: dict[str, str] = {}
-    for name in [*decoys(text), text]:
-        ids["account"] = crm.insert("account", {"name": "x", "accountnumber": name, "ownerid": owner})
-        ids["schedule"] = crm.insert("uomschedule", {"name": name})
-        schedule = {"table": "uomschedule", "id": ids["schedule"]}
-        ids["uom"] = crm.insert("uom", {"name": name, "uomscheduleid": schedule, "quantity": "1"})
-        unit = {"table": "uom", "id": ids["uom"]}
-        ids["product"] = crm.insert(
-            "product",
-            {
-                "name": "x", "productnumber": name, "statecode": 0, "statuscode": 1,
-                "defaultuomscheduleid": schedule, "defaultuomid": unit,
-            },
-        )  # fmt: skip
-        money = {"table": "transactioncurrency", "id": currency}
-        ids["level"] = crm.insert("pricelevel", {"name": name, "transactioncurrencyid": money})
-        ids["rep"] = crm.insert("systemuser", {"fullname": "x", "new_gpsalespersonid": name})
-    handful.stage_copy(
-        "ODD-KEYS",
-        NEW[0],
-        {"customerid": text, "pricelevelid": text, "description": text, "billto_line1": text},
-        {"productid": text, "uomid": text, "uomid__schedule": text, "salesrepid": text, "isproductoverridden": 0,
-         "productdescription": None, "shipto_name": text},
-    )  # fmt: skip
-    ended = handful.push("--order", "ODD-KEYS")
-    assert ended.exit_code == 0, ended.stdout
-    assert ended.result("ODD-KEYS")["warnings"] == []
-    (order,) = handful.in_crm("ODD-KEYS")
-    assert order["customerid"]["id"] == ids["account"]
-    assert order["pricelevelid"]["id"] == ids["level"]
-    assert (order["description"], order["billto_line1"]) == (text, text)
-    for line in order["lines"]:
-        assert line["productid"]["id"] == ids["product"]
-        assert line["uomid"]["id"] == ids["uom"]
-        assert line["salesrepid"]["id"] == ids["rep"]
-        assert line["shipto_name"] == text
-    assert handful.push("--order", "ODD-KEYS").orders["unchanged"] == 1
-    handful.assert_crm_holds_what_is_staged(*NEW, "ORDST2226", "ORDST2227", "ORDST2232")
+    money = {"table": "transactioncurrency", "id": crm.rows("transactioncurrency")[0]["transactioncurrencyid"]}
+    ids: dict[str, dict[str, str]] = {}
+    for name in dict.fromkeys([*ODD, *(name for text in ODD for name in decoys(text))]):
+        if name.rstrip().casefold() in (known.rstrip().casefold() for known in ids):
+            continue
+        schedule = {"table": "uomschedule", "id": crm.insert("uomschedule", {"name": name})}
+        unit = crm.insert("uom", {"name": name, "uomscheduleid": schedule, "quantity": "1"})
+        product = {"name": "x", "productnumber": name, "statecode": 0, "statuscode": 1}
+        product |= {"defaultuomscheduleid": schedule, "defaultuomid": {"table": "uom", "id": unit}}
+        ids[name] = {
+            "customerid": crm.insert("account", {"name": "x", "accountnumber": name, "ownerid": owner}),
+            "pricelevelid": crm.insert("pricelevel", {"name": name, "transactioncurrencyid": money}),
+            "productid": crm.insert("product", product),
+            "uomid": unit,
+            "salesrepid": crm.insert("systemuser", {"fullname": "x", "new_gpsalespersonid": name}),
+        }
+    odd.execute("update crm_salesorder set customerid = name, pricelevelid = name, description = name")
+    odd.execute(
+        "update crm_salesorderdetail set productid = salesorderid, uomid = salesorderid,"
+        " uomid__schedule = salesorderid, salesrepid = salesorderid, shipto_name = salesorderid,"
+        " isproductoverridden = 0, productdescription = null"
+    )
+    ended = odd.push()
+    assert ended.orders["created"] == len(ODD), ended.stdout
+    assert [row["warnings"] for row in ended.data["results"]] == [[]] * len(ODD)
+    for text in ODD:
+        (order,) = odd.in_crm(text)
+        found = {column: order[column]["id"] for column in ("customerid", "pricelevelid")}
+        assert order["description"] == text
+        for line in order["lines"]:
+            found |= {column: line[column]["id"] for column in ("productid", "uomid", "salesrepid")}
+            assert line["shipto_name"] == text
+        assert found == ids[text]
+    assert odd.push().orders["unchanged"] == len(ODD)
 
 
-@pytest.mark.parametrize("text", [*ODD, "bell\x07", "\x01\x1f", "nul\x00", "del\x7f", "\u2028"])
-def test_an_order_of_any_number_waits_in_the_queue_once(handful: Handful, text: str) -> None:
-    handful.stage_copy(text, WITHOUT_PRODUCT)
+STRANGE = ["bell\x07", "\x01\x1f", "nul\x00", "del\x7f", "\u2028"]
+
+
+def test_an_order_of_any_number_waits_in_the_queue_once(handful: Handful) -> None:
+    texts = [*ODD, *STRANGE]
+    for text in texts:
+        handful.stage_copy(text, WITHOUT_PRODUCT)
     for _ in range(2):
-        ended = handful.push("--order", text)
-        assert (ended.exit_code, ended.orders["blocked"]) == (3, 1), ended.stdout
-    rows = handful.query("select record_key, attempts, state from main_journal.retry_queue")
-    assert rows == [(text, 2, "open")]
-    assert handful.loader("retry", "hold", text).exit_code == 0
-    assert handful.push("--order", text).orders["skipped"] == 1
-    assert handful.loader("retry", "release", text).exit_code == 0
-    assert [row["key"] for row in handful.loader("retry", "list").data["queue"]] == [text]
+        assert handful.push(*flags(texts)).orders["blocked"] == len(texts)
+    rows = handful.query("select record_key, attempts, state from main_journal.retry_queue order by record_key")
+    assert sorted(rows) == sorted((text, 2, "open") for text in texts)
+    assert handful.loader("retry", "hold", *texts).exit_code == 0
+    assert handful.push(*flags(texts)).orders["skipped"] == len(texts)
+    assert handful.loader("retry", "release", *texts).exit_code == 0
+    assert {row["key"] for row in handful.loader("retry", "list").data["queue"]} == set(texts)
     handful.assert_adds_up()
 
 
