@@ -100,7 +100,7 @@ def _reconcile_model(run: Run, model: Model, report: Reconciled, progress: Progr
     keys = {match_key(key): key for key in [*run.journal.xref(model.table), *run.keys(model)]}
     report.asked += len(keys)
     reader = _Reader(run, bindings, report.snapshot_at)
-    with run.warehouse.transaction():
+    with run.warehouse.exclusive("crm_snapshot"):
         tables.clear()
         tables.insert({COLUMNS: list(_held_columns(bindings.base, report.snapshot_at))})
         done = 0
