@@ -28,7 +28,7 @@ CHUNK = 500
 """Orders planned together: one read request."""
 SHARE = 250
 """Operations that are not divided further when the last orders of a run are spread over the workers."""
-ROUNDS = 8
+ROUNDS = 9
 """How often an order is read again and sent again before it is given up for this run."""
 GIVEN_UP = 3
 """Orders given up in a row because no reply to them ever arrived: CRM is out of reach, and the run ends."""

@@ -81,18 +81,21 @@ class Handful(Workbench):
         """GP changes the quantity of every line of an order."""
         self.execute("update crm_salesorderdetail set quantity = quantity + 1 where salesorderid = ?", order)
 
-    def stage_copy(
-        self, order: str, of: str, header: Mapping[str, object] = {}, line: Mapping[str, object] = {}
-    ) -> None:
-        """GP gets an order that is a copy of another one, but for the columns given."""
-        for model, values in (
-            ("crm_salesorder", {"name": order, "ordernumber": order[:100], **header}),
-            ("crm_salesorderdetail", {"salesorderid": order, **line}),
+    def stage_copies(self, of: str, *names: str, text: str | None = None) -> None:
+        """GP gets orders of these names that are copies of another one; with `text`, it stands in two columns."""
+        for model, key, column in (
+            ("crm_salesorder", "name", "description"),
+            ("crm_salesorderdetail", "salesorderid", "shipto_name"),
         ):
-            key = "name" if model == "crm_salesorder" else "salesorderid"
-            replaced = ", ".join(f"? as {column}" for column in values)
-            sql = f"insert into {model} select * replace ({replaced}) from {model} where {key} = ?"
-            self.execute(sql, *values.values(), of)
+            replaced = f"new as {key}" + (", left(new, 100) as ordernumber" if key == "name" else "")
+            replaced += f", ? as {column}" if text else ""
+            self.execute(
+                f"insert into {model} select copy.* replace ({replaced}) from {model} as copy,"
+                f""" (select unnest(from_json(?, '["varchar"]')) as new) where copy.{key} = ?""",
+                *([text] if text else []),
+                json.dumps(names),
+                of,
+            )
 
     def unstage(self, order: str) -> None:
         """The order leaves GP's open orders."""

@@ -23,7 +23,7 @@ from tests.conftest import Built
 from tests.promises.conftest import open_handful
 from tests.promises.paper_crm import NEW_STATE, SUBMITTED, PaperCrm
 
-quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SHARE = ("systemuser", "00000000-0000-4000-8000-00000000beef")
 
 

@@ -24,7 +24,7 @@ from loader.sync.records import Staged
 from tests.conftest import Built
 from tests.promises.conftest import open_handful, staged_rows
 
-quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=16, deadline=None, suppress_health_check=list(HealthCheck))
 
 MODES = {
     "amounts are GP's": (True, True),

@@ -90,10 +90,9 @@ def odd(handful: Handful) -> Handful:
                     "statuscode": 1,
                 },
             )
-    for text in ODD:
-        handful.stage_copy(text, NEW[0])
-    for order in ORDERS:
-        handful.unstage(order)
+    handful.stage_copies(NEW[0], *ODD)
+    handful.execute(f"delete from crm_salesorder where name in {ORDERS}")
+    handful.execute(f"delete from crm_salesorderdetail where salesorderid in {ORDERS}")
     handful.apart.clear()
     return handful
 
@@ -176,8 +175,7 @@ STRANGE = ["bell\x07", "\x01\x1f", "nul\x00", "del\x7f", "\u2028"]
 
 def test_an_order_of_any_number_waits_in_the_queue_once(handful: Handful) -> None:
     texts = [*ODD, *STRANGE]
-    for text in texts:
-        handful.stage_copy(text, WITHOUT_PRODUCT)
+    handful.stage_copies(WITHOUT_PRODUCT, *texts)
     for _ in range(2):
         assert handful.push(*flags(texts)).orders["blocked"] == len(texts)
     rows = handful.query("select record_key, attempts, state from main_journal.retry_queue order by record_key")
@@ -191,7 +189,7 @@ def test_an_order_of_any_number_waits_in_the_queue_once(handful: Handful) -> Non
 
 @pytest.mark.parametrize("text", ["bell\x07", "esc\x1b[31m", "del\x7f", "\u2028", "a\ufeffb", "emoji 😀", "\u202egnp"])
 def test_control_characters_are_stored_or_refused_but_break_nothing(handful: Handful, text: str) -> None:
-    handful.stage_copy(text, NEW[0], {"description": text}, {"shipto_name": text})
+    handful.stage_copies(NEW[0], text, text=text)
     before = everything(handful)
     ended = handful.push("--order", text)
     assert ended.exit_code in (0, 3), ended.stdout
@@ -204,8 +202,8 @@ def test_control_characters_are_stored_or_refused_but_break_nothing(handful: Han
 
 
 def test_numbers_that_differ_in_case_or_blanks_alone_are_one_order(handful: Handful) -> None:
-    handful.stage_copy("odd-1", NEW[0])
-    handful.stage_copy("ODD-1 ", NEW[1])
+    handful.stage_copies(NEW[0], "odd-1")
+    handful.stage_copies(NEW[1], "ODD-1 ")
     ended = handful.push()
     twice = [row for row in ended.data["results"] if row["order"].strip().casefold() == "odd-1"]
     assert [row["reason"] for row in twice] == ["order_ambiguous"] * 2

@@ -116,8 +116,6 @@ def crm_has_it_already(handful: Handful, order: str) -> None:
 
 MOVES: list[tuple[Callable[[Handful, str], None], str]] = [
     (gp_edits, NEW[0]),
-    (gp_edits, IN_CRM[0]),
-    (gp_drops, NEW[0]),
     (gp_drops, IN_CRM[0]),
     (crm_edits_header, IN_CRM[0]),
     (crm_touches, IN_CRM[0]),
@@ -203,13 +201,14 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_plan_is_refused(handful: Handful, plan: Path, damage: str) -> None:
-    plan.write_bytes(DAMAGES[damage](plan.read_bytes()))
-    ended = handful.loader("push", str(plan))
-    assert (ended.exit_code, ended.error["code"]) == (2, "usage"), ended.stdout
-    assert str(plan) in ended.error["message"]
-    assert ended.error["remedy"]
+def test_a_damaged_plan_is_refused(handful: Handful, plan: Path) -> None:
+    content = plan.read_bytes()
+    for damage, spoil in DAMAGES.items():
+        plan.write_bytes(spoil(content))
+        ended = handful.loader("push", str(plan))
+        assert (ended.exit_code, ended.error["code"]) == (2, "usage"), (damage, ended.stdout)
+        assert str(plan) in ended.error["message"]
+        assert ended.error["remedy"]
     assert wrote(handful) == 0
 
 
@@ -259,7 +258,7 @@ def test_an_order_that_is_not_staged_is_not_found(handful: Handful, order: str) 
     assert handful.crm.requests == []
 
 
-@pytest.mark.parametrize("limit", ["0", "7", "79%", "0%"])
+@pytest.mark.parametrize("limit", ["7", "79%", "0"])
 def test_more_changes_than_allowed_stop_the_run_before_the_first_write(handful: Handful, limit: str) -> None:
     ended = handful.loader("push", "--max-changes", limit)
     assert (ended.exit_code, ended.error["code"]) == (7, "guard_tripped")
@@ -268,7 +267,7 @@ def test_more_changes_than_allowed_stop_the_run_before_the_first_write(handful: 
     assert handful.query("select count(*) from main_journal.retry_queue") == [(0,)]
 
 
-@pytest.mark.parametrize("limit", ["8", "80%", "100%", "5000"])
+@pytest.mark.parametrize("limit", ["8", "80%"])
 def test_as_many_changes_as_allowed_go(handful: Handful, limit: str) -> None:
     ended = handful.push("--max-changes", limit)
     assert (ended.orders["created"], ended.orders["updated"]) == (5, 3)
@@ -282,7 +281,7 @@ def test_the_limit_counts_the_orders_of_the_plan_alone(handful: Handful, tmp_pat
     assert handful.push(str(path), "--max-changes", "2").orders["created"] == 2
 
 
-@pytest.mark.parametrize("limit", ["-1", "8.5", "101%", "%", "many", "1e3"])
-def test_a_limit_that_is_none_is_refused(handful: Handful, limit: str) -> None:
-    assert handful.loader("push", f"--max-changes={limit}").exit_code == 2
+def test_a_limit_that_is_none_is_refused(handful: Handful) -> None:
+    for limit in ("-1", "8.5", "101%", "%", "many", "1e3"):
+        assert handful.loader("push", f"--max-changes={limit}").exit_code == 2
     assert handful.crm.requests == []
