@@ -170,7 +170,7 @@ def plan(invocation: Invocation, orders: tuple[str, ...], out: Path | None, deta
 
     def tell(each: OrderPlan) -> None:
         if output.json:
-            entries.add_entry(each.as_json())
+            entries.add_entry(each.entry())
         else:
             text.add(each)
         if out and each.writes:

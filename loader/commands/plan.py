@@ -91,7 +91,7 @@ class PlanFile:
 
 
 def plan_file_entry(plan: OrderPlan) -> dict[str, Any]:
-    return {**plan.as_json(), "digest": plan.digest, "etag": plan.etag}
+    return {**plan.entry(), "digest": plan.digest, "etag": plan.etag}
 
 
 def write_plan_file(path: Path, entries: Iterable[str], crm_url: str) -> None:

@@ -276,7 +276,7 @@ class _Tally:
 def result_json(settled: Settled) -> dict[str, Any]:
     """An order's entry in `push --json`."""
     reason, message = settled.reason or None, settled.message
-    return {**settled.plan.as_json(), "outcome": settled.outcome, "reason": reason, "message": message}
+    return {**settled.plan.entry(), "outcome": settled.outcome, "reason": reason, "message": message}
 
 
 def _result(settled: Settled) -> OrderResult:
@@ -289,7 +289,7 @@ def _result(settled: Settled) -> OrderResult:
         outcome=settled.outcome,
         reason=settled.reason or None,
         message=settled.message or None,
-        changes=plan.changes_json() if plan.writes else (),
+        changes=plan.changes_text if plan.writes else (),
         warnings=[vars(warning) for warning in plan.warnings],
         missing=[{"code": o.code, "table": o.table, "match": dict(o.match)} for o in plan.obstacles if o.table],
         request_id=settled.request_id or None,

@@ -51,7 +51,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to one operation or query."""
+    """The answer to one operation or query. Headers are those of an error."""
 
     status: int
     headers: Mapping[str, str]
@@ -95,7 +95,7 @@ def _http(
     if body is not None:
         lines.append("Content-Type: application/json; charset=utf-8; type=entry")
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    return [*lines, "", "" if body is None else simplejson.dumps(body, use_decimal=True)]
+    return [*lines, "", "" if body is None else simplejson.dumps(body)]
 
 
 def decode(content_type: str, body: bytes) -> list[Reply | list[Reply]]:
@@ -104,17 +104,18 @@ def decode(content_type: str, body: bytes) -> list[Reply | list[Reply]]:
     A change set that failed answers with a single error, in a multipart of its own or bare. Raises MalformedReply.
     """
     replies: list[Reply | list[Reply]] = []
-    for headers, content in _split(content_type, body):
-        kind = headers.get("content-type", "")
+    for head, content in _split(content_type, body):
+        kind = _headers(head).get("content-type", "")
         if kind.lower().startswith("multipart/"):
             inner = [_reply(*each) for each in _split(kind, content)]
             replies.append(next((reply for reply in inner if reply.error), inner))
         else:
-            replies.append(_reply(headers, content))
+            replies.append(_reply(head, content))
     return replies
 
 
-def _split(content_type: str, body: bytes) -> list[tuple[dict[str, str], bytes]]:
+def _split(content_type: str, body: bytes) -> list[tuple[bytes, bytes]]:
+    """Headers and content of each part."""
     _, _, boundary = content_type.partition("boundary=")
     boundary = boundary.split(";")[0].strip().strip('"')
     if not boundary:
@@ -132,23 +133,23 @@ def _split(content_type: str, body: bytes) -> list[tuple[dict[str, str], bytes]]
     return [_head(part.partition(b"\r\n")[2]) for part in parts]
 
 
-def _head(part: bytes) -> tuple[dict[str, str], bytes]:
+def _head(part: bytes) -> tuple[bytes, bytes]:
     if part.startswith(b"\r\n"):
-        return {}, part[2:]
+        return b"", part[2:]
     head, _, content = part.partition(b"\r\n\r\n")
-    return _headers(head.decode("utf-8", "replace")), content
+    return head, content
 
 
-def _headers(text: str) -> dict[str, str]:
-    pairs = (line.partition(":") for line in text.split(_CRLF) if ":" in line)
+def _headers(head: bytes) -> dict[str, str]:
+    pairs = (line.partition(":") for line in head.decode("utf-8", "replace").split(_CRLF) if ":" in line)
     return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
-def _reply(part_headers: Mapping[str, str], content: bytes) -> Reply:
+def _reply(part_head: bytes, content: bytes) -> Reply:
     head, _, body = content.partition(b"\r\n\r\n")
-    status_line, _, headers = head.decode("utf-8", "replace").partition(_CRLF)
+    status_line, _, headers = head.partition(b"\r\n")
     try:
-        status = int(status_line.split(" ")[1])
+        status = int(status_line.split(b" ")[1])
     except (IndexError, ValueError):
         raise MalformedReply(f"no status line: {status_line[:80]!r}") from None
-    return Reply(status, {**part_headers, **_headers(headers)}, body)
+    return Reply(status, {**_headers(part_head), **_headers(headers)} if status >= 400 else {}, body)

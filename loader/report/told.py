@@ -16,7 +16,7 @@ class Told:
     """Lines of text, in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._file = SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+        self._file = SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8", errors="replace", newline="\n")  # noqa: SIM115
 
     def add(self, line: str) -> None:
         self._file.write(line.replace("\n", " ") + "\n")

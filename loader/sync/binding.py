@@ -66,6 +66,11 @@ class Field:
         return (self.name, *self.lookup.match.values()) if self.lookup else (self.name,)
 
     @cached_property
+    def sent_name(self) -> str:
+        """The property that CRM is sent."""
+        return f"{self.navigation}@odata.bind" if self.navigation else self.name
+
+    @cached_property
     def wire_name(self) -> str:
         """The property CRM answers with."""
         return f"_{self.name}_value" if self.navigation else self.name
@@ -124,6 +129,10 @@ class Binding:
         """The look-up whose owner each record is shared with."""
         share = self.model.meta.share_with
         return next((field for field in self.fields if share and field.name == share.owner_of), None)
+
+    @cached_property
+    def on_create(self) -> tuple[Field, ...]:
+        return tuple(field for field in self.fields if field.on_create)
 
     @cached_property
     def update_only(self) -> tuple[Field, ...]:

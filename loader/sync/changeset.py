@@ -15,6 +15,7 @@ from loader.dataverse.batch import ChangeSet, Operation
 from loader.sync.binding import Binding, Field
 from loader.sync.canonical import Value
 from loader.sync.diff import Change, Difference, LineChange
+from loader.sync.ids import derived_id
 from loader.sync.records import Current, Desired
 
 Share = tuple[str, str]
@@ -25,16 +26,16 @@ _NAMESPACE = uuid.UUID("2f6c1a3e-9a55-5d6e-8a36-6b2f6f0f7d11")
 def for_create(id_: str, want: Desired, share: Share | None, binding: Binding) -> ChangeSet:
     """A new order: deep insert, then what can only be updated, then its state and its share."""
     path = _path(binding, id_)
-    body = {binding.table.id_column: id_, **_creation(want.values, binding.fields)}
+    body = {binding.table.id_column: id_, **_creation(want.values, binding)}
     late: list[Operation] = []
     if binding.lines and want.lines:
         lines = []
         for number, line in enumerate(want.lines):
-            line_id = str(uuid.uuid5(_NAMESPACE, f"{id_}/{number}"))
-            lines.append({binding.lines.table.id_column: line_id, **_creation(line.values, binding.lines.fields)})
-            late += _patch(_path(binding.lines, line_id), _set(line.values), binding.lines.update_only)
+            line_id = derived_id(_NAMESPACE, f"{id_}/{number}")
+            lines.append({binding.lines.table.id_column: line_id, **_creation(line.values, binding.lines)})
+            late += _completion(_path(binding.lines, line_id), line.values, binding.lines)
         body[binding.lines_navigation] = lines
-    late += _patch(path, _set(want.values), binding.update_only)
+    late += _completion(path, want.values, binding)
     return ChangeSet(
         (
             Operation("POST", binding.table.entity_set, body),
@@ -51,7 +52,7 @@ def for_update(want: Desired, have: Current, delta: Difference, share: Share | N
     path = _path(binding, have.id)
     header = {change.column: change.after for change in delta.header}
     content = [
-        *_patch(path, header, [field for field in binding.fields if field.on_create]),
+        *_patch(path, header, binding.on_create),
         *_lines(delta.lines, have, binding),
         *_patch(path, header, binding.update_only),
     ]
@@ -83,15 +84,15 @@ def _lines(changes: Iterable[LineChange], have: Current, binding: Binding) -> It
             assert line.id is not None
             yield from _patch(_path(lines, line.id), _after(line.changes), lines.fields)
         else:
-            line_id = str(uuid.uuid5(_NAMESPACE, f"{have.id}/{have.etag}/{number}"))
+            line_id = derived_id(_NAMESPACE, f"{have.id}/{have.etag}/{number}")
             values = _after(line.changes)
             body = {
                 lines.table.id_column: line_id,
                 f"{binding.parent_navigation}@odata.bind": f"/{_path(binding, have.id)}",
-                **_creation(values, lines.fields),
+                **_creation(values, lines),
             }
             yield Operation("POST", lines.table.entity_set, body)
-            yield from _patch(_path(lines, line_id), values, lines.update_only)
+            yield from _completion(_path(lines, line_id), values, lines)
 
 
 def _path(binding: Binding, id_: str) -> str:
@@ -102,18 +103,18 @@ def _after(changes: Iterable[Change]) -> dict[str, Value]:
     return {change.column: change.after for change in changes}
 
 
-def _set(values: Mapping[str, Value]) -> dict[str, Value]:
-    """Values that are there; a new row has nothing to clear."""
-    return {column: value for column, value in values.items() if value is not None}
+def _creation(values: Mapping[str, Value], binding: Binding) -> dict[str, Any]:
+    return {
+        field.sent_name: _sent(field, value)
+        for field in binding.on_create
+        if (value := values.get(field.name)) is not None
+    }
 
 
-def _creation(values: Mapping[str, Value], fields: Iterable[Field]) -> dict[str, Any]:
-    body: dict[str, Any] = {}
-    for field in fields:
-        value = values.get(field.name)
-        if value is not None and field.on_create:
-            body.update(_property(field, value))
-    return body
+def _completion(path: str, values: Mapping[str, Value], binding: Binding) -> list[Operation]:
+    """What a new row can only get by an update. It has nothing to clear."""
+    set_ = {field.name: value for field in binding.update_only if (value := values.get(field.name)) is not None}
+    return _patch(path, set_, binding.update_only) if set_ else []
 
 
 def _patch(path: str, values: Mapping[str, Value], fields: Iterable[Field]) -> list[Operation]:
@@ -127,14 +128,12 @@ def _patch(path: str, values: Mapping[str, Value], fields: Iterable[Field]) -> l
         if value is None and field.navigation:
             cleared.append(Operation("DELETE", f"{path}/{field.navigation}/$ref"))
         else:
-            body.update(_property(field, value))
+            body[field.sent_name] = _sent(field, value)
     return [*([Operation("PATCH", path, body)] if body else []), *cleared]
 
 
-def _property(field: Field, value: Value) -> dict[str, Value]:
-    if field.navigation:
-        return {f"{field.navigation}@odata.bind": f"/{field.target_set}({value})"}
-    return {field.name: value}
+def _sent(field: Field, value: Value) -> Value:
+    return f"/{field.target_set}({value})" if field.navigation else value
 
 
 def _set_state(path: str, state: Mapping[str, int]) -> Operation:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from json.encoder import encode_basestring
 from typing import Any, Literal
 
 import simplejson
@@ -16,7 +17,8 @@ from loader.dataverse.batch import MAX_OPERATIONS, ChangeSet
 from loader.sync import changeset
 from loader.sync.binding import Binding
 from loader.sync.canonical import Value
-from loader.sync.diff import Change, Difference, LineChange, created, difference, replaced
+from loader.sync.diff import Change, Difference, LineChange, difference, replaced
+from loader.sync.ids import derived_id
 from loader.sync.lookups import match_key
 from loader.sync.records import Current, Desired, Obstacle, Row, Staged, Wanted, Warning, current
 
@@ -64,43 +66,76 @@ class OrderPlan:
 
     def as_json(self) -> dict[str, Any]:
         """For `plan --json`, plan files and the journal."""
+        return {**self.entry(), "changes": self.changes_json()}
+
+    def entry(self) -> dict[str, Any]:
+        """`as_json` for `simplejson`, with changes that are JSON already."""
         return {
             "order": self.key,
             "action": self.action,
             "crm_id": self.crm_id,
             "reason": self.reason or None,
             "message": self.message or None,
-            "changes": self.changes_json(),
+            "changes": simplejson.RawJSON(self.changes_text),
             "share_with": f"{self.share[0]}:{self.share[1]}" if self.share else None,
             "warnings": [vars(warning) for warning in self.warnings],
         }
 
     def changes_json(self) -> list[dict[str, Any]]:
         """One entry a changed column: table, record, action, column, before, after."""
-        if self.new:
-            new = self.new.record
-            rows = self._changes_of("create", (), created({**new.values, **new.state}))
-            for new_line in new.lines:
-                rows += self._changes_of("create", new_line.key, created(new_line.values))
-            return rows
-        rows = self._changes_of("update", (), (*self.header, *self.state))
-        for line in self.lines:
-            rows += self._changes_of(line.action, line.key, line.changes)
-        return rows
-
-    def _changes_of(self, action: str, line: tuple[Value, ...], changes: Iterable[Change]) -> list[dict[str, Any]]:
-        table = f"{self.table} line" if line else self.table
-        record = "/".join([self.key, *(str(part) for part in line)])
         return [
             {"table": table, "record": record, "action": action, "column": column, "before": before, "after": after}
+            for table, record, action, changes in self._changed()
             for column, before, after in changes
         ]
+
+    @cached_property
+    def changes_text(self) -> str:
+        """`changes_json` as JSON text. Entries of one record differ in little, and a new order has a hundred."""
+        return f"[{', '.join(entry for each in self._changed() for entry in _entries(*each))}]"
+
+    def _changed(self) -> Iterator[tuple[str, str, str, Iterable[tuple[str, Value, Value]]]]:
+        """Table, record, action and changes of the order and of each of its lines."""
+        line_table = f"{self.table} line"
+        if self.new:
+            new = self.new.record
+            yield self.table, self.key, "create", _from_nothing({**new.values, **new.state})
+            for line in new.lines:
+                yield line_table, _line_record(self.key, line.key), "create", _from_nothing(line.values)
+        else:
+            yield self.table, self.key, "update", (*self.header, *self.state)
+        for each in self.lines:
+            yield line_table, _line_record(self.key, each.key), each.action, each.changes
 
     @property
     def digest(self) -> str:
         """The same for two plans that do the same to the same CRM content."""
-        text = simplejson.dumps(self.as_json(), use_decimal=True, sort_keys=True)
+        text = simplejson.dumps(self.entry(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _from_nothing(values: Mapping[str, Value]) -> list[tuple[str, Value, Value]]:
+    return [(column, None, value) for column, value in values.items() if value is not None]
+
+
+def _line_record(key: str, line: tuple[Value, ...]) -> str:
+    return "/".join([key, *map(str, line)])
+
+
+def _entries(table: str, record: str, action: str, changes: Iterable[tuple[str, Value, Value]]) -> list[str]:
+    head = simplejson.dumps({"table": table, "record": record, "action": action}, ensure_ascii=False).removesuffix("}")
+    return [
+        f'{head}, "column": "{column}", "before": {_json(before)}, "after": {_json(after)}}}'
+        for column, before, after in changes
+    ]
+
+
+def _json(value: Value) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return encode_basestring(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def plan_order(
@@ -150,7 +185,7 @@ def plan_order(
 
 def order_id(table: str, key: str, attempt: int = 0) -> str:
     """The id that a new record gets: always the same, so that a create sent twice cannot make two records."""
-    return str(uuid.uuid5(_NAMESPACE, f"{table}/{match_key(key)}" + (f"/{attempt}" if attempt else "")))
+    return derived_id(_NAMESPACE, f"{table}/{match_key(key)}" + (f"/{attempt}" if attempt else ""))
 
 
 def is_closed(have: Current, model: Model) -> bool:

@@ -130,7 +130,8 @@ class OrderResult:
     outcome: Outcome
     reason: str | None = None
     message: str | None = None
-    changes: Sequence[Mapping[str, object]] = ()
+    changes: Sequence[Mapping[str, object]] | str = ()
+    """Or their JSON text."""
     warnings: Sequence[Mapping[str, object]] = ()
     missing: Sequence[Mapping[str, object]] = ()
     request_id: str | None = None
@@ -890,7 +891,9 @@ def _fitting(value: object, width: int | None) -> object:
     return value
 
 
-def _json(items: Iterable[Mapping[str, object]]) -> str:
+def _json(items: Iterable[Mapping[str, object]] | str) -> str:
+    if isinstance(items, str):
+        return items
     return simplejson.dumps([dict(item) for item in items], use_decimal=True, default=_text, ensure_ascii=False)
 
 
