@@ -22,20 +22,32 @@
     ) as {{ alias }}
 {%- endmacro %}
 
-{#- DuckDB reads JSON numbers as floats: in quotes they stay as they were written. It joins laterally unasked. -#}
+{#- DuckDB reads JSON numbers as floats: in quotes they stay as they were written. It joins laterally unasked, and an
+    unnested list, other than json_each, leaves a filter on the table where it belongs. -#}
 {% macro duckdb__json_rows(json, alias, fields, objects) -%}
+    {%- set types = [] -%}
+    {%- for name in fields -%}{%- do types.append('"' ~ name ~ '": "VARCHAR"') -%}{%- endfor -%}
+    {%- for name in objects -%}{%- do types.append('"' ~ name ~ '": "JSON"') -%}{%- endfor -%}
     {%- set exact -%}
         regexp_replace({{ json }}, '"({{ fields.keys() | join('|') }})": (-?[0-9][0-9.eE+-]*)', '"\1": "\2"', 'g')
     {%- endset -%}
+    {%- set items -%}
+        from_json(case when json_valid({{ json }}) then {{ exact }} end, '[{ {{- types | join(', ') -}} }]')
+    {%- endset -%}
     cross join (
         select
-            try_cast(item."key" as int) + 1 as item_no,
+            items.item_no,
             {%- for name, column in fields.items() %}
-            json_extract_string(item.value, '$.{{ name }}') as {{ column }}{{ ',' if objects or not loop.last }}
+            items.item."{{ name }}" as {{ column }}{{ ',' if objects or not loop.last }}
             {%- endfor %}
             {%- for name, column in objects.items() %}
-            cast(json_extract(item.value, '$.{{ name }}') as varchar) as {{ column }}{{ ',' if not loop.last }}
+            cast(items.item."{{ name }}" as varchar) as {{ column }}{{ ',' if not loop.last }}
             {%- endfor %}
-        from json_each(case when json_valid({{ json }}) then {{ exact }} end) as item
+        from (
+            select
+                unnest({{ items }}) as item,
+                generate_subscripts({{ items }}, 1) as item_no
+        ) as items
+        where items.item is not null
     ) as {{ alias }}
 {%- endmacro %}
