@@ -125,7 +125,8 @@ def _line_record(key: str, line: tuple[Value, ...]) -> str:
 def _entries(table: str, record: str, action: str, changes: Iterable[tuple[str, Value, Value]]) -> list[str]:
     head = simplejson.dumps({"table": table, "record": record, "action": action}, ensure_ascii=False).removesuffix("}")
     return [
-        f'{head}, "column": "{column}", "before": {_json(before)}, "after": {_json(after)}}}'
+        f'{head}, "column": "{column}", "before": {"null" if before is None else _json(before)}, '
+        f'"after": {encode_basestring(after) if isinstance(after, str) else _json(after)}}}'
         for column, before, after in changes
     ]
 

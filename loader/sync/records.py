@@ -153,7 +153,7 @@ def currency_of(row: Row) -> str | None:
 def line_key(values: Mapping[str, Value], model: Model) -> tuple[Value, ...]:
     """What makes a line the same line in GP and in CRM."""
     assert model.meta.children is not None
-    return tuple(values.get(column) for column in model.meta.children.match_on)
+    return tuple([values.get(column) for column in model.meta.children.match_on])
 
 
 def _about_line(note: Note, line: Row, model: Model) -> Note:
