@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from filelock import FileLock
@@ -23,6 +24,7 @@ from loader.contract import Contract, read_contract
 from loader.profile import Target, read_target
 from loader.run import Run
 from loader.warehouse.connection import Warehouse, connect
+from loader.warehouse.journal import Journal
 from sample import organisation
 from sample.verify import staged, verify
 from tests.conftest import PROJECT, Built, Ended, Workbench
@@ -43,6 +45,7 @@ class Handful(Workbench):
 
     apart: set[str] = field(default_factory=lambda: {CLOSED, WITHOUT_PRODUCT})
     """Staged orders that cannot go."""
+    _open: list[Warehouse] = field(default_factory=list)
 
     @cached_property
     def atomicity(self) -> Atomicity:
@@ -75,7 +78,28 @@ class Handful(Workbench):
         return read_target(PROJECT, None, None, self.environ)
 
     def warehouse(self) -> Warehouse:
+        """One connection stays open: to open a file that this process has open already takes next to no time."""
+        if not self._open:
+            self._open.append(connect(self._target, for_run=True))
         return connect(self._target, for_run=True)
+
+    def release(self) -> None:
+        """For another process, or a command that only reads."""
+        while self._open:
+            self._open.pop().close()
+
+    def start(self, *arguments: str, json_output: bool = True) -> subprocess.Popen[str]:
+        self.release()
+        return super().start(*arguments, json_output=json_output)
+
+    def loader(self, *arguments: str, json_output: bool = True) -> Ended:
+        if arguments[0] != "push":
+            self.release()
+        return super().loader(*arguments, json_output=json_output)
+
+    def run(self, access: Literal["read", "write", "push"] = "read", **environ: str) -> Run:
+        self.release()
+        return super().run(access, **environ)
 
     def edit(self, order: str) -> None:
         """GP changes the quantity of every line of an order."""
@@ -226,6 +250,7 @@ def stage_as_tables(built: Built, path: Path, orders: tuple[str, ...]) -> None:
         warehouse.execute("use sample")
     for seed in ("xref_order_status", "xref_payment_terms", "xref_shipping_method"):
         warehouse.execute(f"create table sample.main.{seed} as select * from company.main.{seed}")
+    Journal(warehouse, contract_of(built.target_path).journal).prepare()
     warehouse.close()
 
 
@@ -242,6 +267,7 @@ def handful(small: Built, in_memory: Path, monkeypatch: pytest.MonkeyPatch) -> I
     """CRM's metadata and the contract are read once a process; `live_metadata` has them read each time."""
     monkeypatch.setattr(running, "read_contract", _cached_contract)
     monkeypatch.setattr(running, "read_target", cache_of_one(read_target))
+    monkeypatch.setattr(Journal, "_columns", _known_columns)
     monkeypatch.setattr(running, "read_tables", _cached_tables)
     with ExitStack() as stack:
         yield open_handful(stack, small, in_memory)
@@ -277,7 +303,9 @@ def open_handful(stack: ExitStack, small: Built, folder: Path, **emulator: Any) 
     path = folder / "sample.duckdb"
     shutil.copy(small.path, path)
     crm = stack.enter_context(Emulator(**{"snapshot": organisation.snapshot(), **emulator}))
-    return Handful(path, small.target_path, crm)
+    handful = Handful(path, small.target_path, crm)
+    stack.callback(handful.release)
+    return handful
 
 
 _live_tables = running.read_tables
@@ -288,6 +316,17 @@ def _cached_tables(client: Any, names: Any) -> Mapping[str, Any]:
     if not _tables:
         _tables.update(_live_tables(client, names))
     return _tables
+
+
+_columns = Journal._columns
+_journal_columns: dict[str, set[str]] = {}
+
+
+def _known_columns(journal: Journal, table: Any) -> set[str]:
+    """The journal's tables are there: looking them up is most of what a small run does."""
+    if not _journal_columns.get(table.relation):
+        _journal_columns[table.relation] = _columns(journal, table)
+    return _journal_columns[table.relation]
 
 
 def cache_of_one(read: Callable[..., Target]) -> Callable[..., Target]:

@@ -26,6 +26,7 @@ from loader.warehouse import journal
 from loader.warehouse.connection import Warehouse, connect
 from sample import organisation
 from tests.conftest import PROJECT, Built
+from tests.promises import conftest
 from tests.promises.atomicity import Atomicity
 from tests.promises.conftest import (
     IN_CRM,
@@ -98,16 +99,7 @@ def in_memory(target: Target) -> Warehouse:
 
 @pytest.fixture(autouse=True)
 def quick_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The journal's tables are there: looking them up is most of what a small run would do."""
-    columns = journal.Journal._columns
-    known: dict[str, set[str]] = {}
-
-    def once(self: journal.Journal, table: Any) -> set[str]:
-        if table.relation not in known:
-            known[table.relation] = columns(self, table)
-        return known[table.relation]
-
-    monkeypatch.setattr(journal.Journal, "_columns", once)
+    monkeypatch.setattr(journal.Journal, "_columns", conftest._known_columns)
 
 
 @dataclass
