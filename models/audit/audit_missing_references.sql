@@ -2,7 +2,13 @@ with
 
 queue as (
 
-    select * from {{ ref('retry_queue') }}
+    select
+        record_key,
+        first_failed_at,
+        last_failed_at,
+        missing
+
+    from {{ ref('retry_queue') }}
     where crm_table = 'salesorder' and state in ('open', 'held')
 
 ),
@@ -17,18 +23,23 @@ orders as (
 
 ),
 
+listed as (
+
+    {{ json_items('queue', 'missing', ['code', 'table'], objects=['match']) }}
+
+),
+
 missing as (
 
     select
-        queue.record_key,
-        queue.first_failed_at,
-        queue.last_failed_at,
-        cast(missing.reason as varchar(60)) as reason,
-        cast(missing.crm_table as varchar(128)) as crm_table,
-        cast({{ json_pairs("missing.matched") }} as varchar(400)) as reference
+        record_key,
+        first_failed_at,
+        last_failed_at,
+        cast(item_code as varchar(60)) as reason,
+        cast(item_table as varchar(128)) as crm_table,
+        cast({{ json_pairs('item_match') }} as varchar(400)) as reference
 
-    from queue
-    {{ json_rows('queue.missing', 'missing', {'code': 'reason', 'table': 'crm_table'}, objects={"match": "matched"}) }}
+    from listed
 
 ),
 

@@ -3,7 +3,10 @@ with
 events as (
 
     select
-        *,
+        record_key,
+        happened_at,
+        run_id,
+        warnings,
         row_number() over (
             partition by {{ code_key('record_key') }}
             order by happened_at desc, event_no desc
@@ -14,27 +17,37 @@ events as (
 
 ),
 
+latest as (
+
+    select * from events
+    where age = 1
+
+),
+
+listed as (
+
+    {{ json_items('latest', 'warnings', ['code', 'column', 'message']) }}
+
+),
+
 {#- The loader names a column of a line as `line 16384: uomid`. -#}
-warnings as (
+placed as (
 
     select
-        events.record_key as order_number,
-        events.happened_at as warned_at,
-        events.run_id,
-        warning.item_no as warning_no,
-        cast(warning.code as varchar(60)) as warning,
-        case when warning.place like 'line %: %' then 'line' else 'header' end as part,
+        record_key as order_number,
+        happened_at as warned_at,
+        run_id,
+        item_no as warning_no,
+        cast(item_code as varchar(60)) as warning,
+        item_column as place,
+        case when item_column like 'line %: %' then 'line' else 'header' end as part,
         case
-            when warning.place like 'line %: %'
-                then {{ dbt.position("': '", 'warning.place') }}
+            when item_column like 'line %: %' then {{ dbt.position("': '", 'item_column') }}
             else 0
         end as colon_at,
-        warning.place,
-        warning.message
+        item_message as message
 
-    from events
-    {{ json_rows('events.warnings', 'warning', {'code': 'code', 'column': 'place', 'message': 'message'}) }}
-    where events.age = 1
+    from listed
 
 ),
 
@@ -53,7 +66,7 @@ final as (
         run_id,
         warning_no
 
-    from warnings
+    from placed
 
 )
 
