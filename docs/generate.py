@@ -42,6 +42,7 @@ allowed ones.
 |---|---|---|
 | `gp_database` | `GP_CRM_GP_DATABASE`, else the target's own | the database of GP's company |
 | `gp_schema` | `dbo` (DuckDB: `gp`) | the schema of GP's tables there |
+| `gp_companies` | none | several companies instead, with prefixes ([operating.md](operating.md)) |
 | `gp_time_zone` | US Eastern: `{iana: …, windows: …}` | GP's zone, as DuckDB and as SQL Server names it |
 | `default_area_code` | `"000"` | put in front of a phone number without an area code; `"000"` is none |
 | `amounts` | `spec` | `reconciled` sends figures that add up: trade discount, gross amounts, discounts of whole lines |

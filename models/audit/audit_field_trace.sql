@@ -18,27 +18,25 @@ lines as (
 
 gp_orders as (
 
-    select * from {{ source('gp', 'SOP10100') }}{{ gp_nolock() }}
-    where SOPTYPE = 2
+    {{ gp_rows('SOP10100') }}
 
 ),
 
 gp_lines as (
 
-    select * from {{ source('gp', 'SOP10200') }}{{ gp_nolock() }}
-    where SOPTYPE = 2 and CMPNTSEQ = 0
+    {{ gp_rows('SOP10200') }}
 
 ),
 
 gp_addresses as (
 
-    select * from {{ source('gp', 'RM00102') }}{{ gp_nolock() }}
+    {{ gp_rows('RM00102') }}
 
 ),
 
 gp_items as (
 
-    select * from {{ source('gp', 'IV00101') }}{{ gp_nolock() }}
+    {{ gp_rows('IV00101') }}
 
 ),
 
@@ -67,11 +65,13 @@ order_trace as (
         {{ staged_value_of_field(order_fields) }} as staged_value
 
     from orders as staged
-    inner join gp_orders as SOP10100 on {{ gp_key('staged.name') }} = {{ gp_key('SOP10100.SOPNUMBE') }}
+    inner join gp_orders as SOP10100
+        on SOP10100.SOPTYPE = 2 and {{ gp_key('staged.name') }} = {{ order_name_key('SOP10100', 'SOPNUMBE') }}
     left join gp_addresses as RM00102
         on
             {{ gp_key('SOP10100.CUSTNMBR') }} = {{ gp_key('RM00102.CUSTNMBR') }}
             and {{ gp_key('SOP10100.PRBTADCD') }} = {{ gp_key('RM00102.ADRSCODE') }}
+            and {{ same_company('SOP10100', 'RM00102') }}
     cross join order_fields as fields
 
 ),
@@ -91,12 +91,19 @@ line_trace as (
         {{ staged_value_of_field(line_fields) }} as staged_value
 
     from lines as staged
-    inner join gp_orders as SOP10100 on {{ gp_key('staged.salesorderid') }} = {{ gp_key('SOP10100.SOPNUMBE') }}
+    inner join gp_orders as SOP10100
+        on SOP10100.SOPTYPE = 2 and {{ gp_key('staged.salesorderid') }} = {{ order_name_key('SOP10100', 'SOPNUMBE') }}
     inner join gp_lines as SOP10200
         on
-            {{ gp_key('staged.salesorderid') }} = {{ gp_key('SOP10200.SOPNUMBE') }}
+            SOP10200.SOPTYPE = 2
+            and SOP10200.CMPNTSEQ = 0
+            and {{ gp_key('SOP10100.SOPNUMBE') }} = {{ gp_key('SOP10200.SOPNUMBE') }}
             and staged.lineitemnumber = SOP10200.LNITMSEQ
-    left join gp_items as IV00101 on {{ gp_key('SOP10200.ITEMNMBR') }} = {{ gp_key('IV00101.ITEMNMBR') }}
+            and {{ same_company('SOP10100', 'SOP10200') }}
+    left join gp_items as IV00101
+        on
+            {{ gp_key('SOP10200.ITEMNMBR') }} = {{ gp_key('IV00101.ITEMNMBR') }}
+            and {{ same_company('SOP10200', 'IV00101') }}
     cross join line_fields as fields
 
 ),

@@ -10,6 +10,7 @@ orders as (
 lines as (
 
     select
+        company,
         {{ gp_key('document_number') }} as document_key,
         count(*) as line_count,
         sum(cast(extended_price as decimal(38, 5))) as extended_price,
@@ -19,14 +20,14 @@ lines as (
 
     from {{ ref('stg_gp__sales_order_lines') }}
     where document_type = 2 and component_sequence = 0
-    group by {{ gp_key('document_number') }}
+    group by company, {{ gp_key('document_number') }}
 
 ),
 
 figures as (
 
     select
-        {{ own_text('orders.document_number', 300) }} as order_number,
+        {{ own_text(order_name('orders'), 300) }} as order_number,
         {{ own_text('orders.customer_number', 20) }} as customer_number,
         orders.subtotal,
         orders.tax_amount,
@@ -42,7 +43,10 @@ figures as (
         coalesce(lines.gross_amount, 0) as lines_gross
 
     from orders
-    left join lines on {{ gp_key('orders.document_number') }} = lines.document_key
+    left join lines
+        on
+            {{ gp_key('orders.document_number') }} = lines.document_key
+            and {{ same_company('orders', 'lines') }}
 
 ),
 

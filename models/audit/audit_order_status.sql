@@ -3,32 +3,33 @@ with
 open_documents as (
 
     select
-        {{ own_text('document_number', 300) }} as order_number,
-        {{ own_text('customer_number', 20) }} as customer_number,
-        document_amount,
-        scope_reason
+        {{ own_text(order_name('orders'), 300) }} as order_number,
+        {{ own_text('orders.customer_number', 20) }} as customer_number,
+        orders.document_amount,
+        orders.scope_reason
 
-    from {{ ref('int_sales_orders_scoped') }}
+    from {{ ref('int_sales_orders_scoped') }} as orders
 
 ),
 
 history as (
 
     select
-        {{ own_text('document_number', 300) }} as order_number,
-        {{ own_text('customer_number', 20) }} as customer_number,
-        document_amount,
-        case when void_status <> 0 then 'voided' else 'transferred' end as scope_reason
+        {{ own_text(order_name('history'), 300) }} as order_number,
+        {{ own_text('history.customer_number', 20) }} as customer_number,
+        history.document_amount,
+        case when history.void_status <> 0 then 'voided' else 'transferred' end as scope_reason
 
     from {{ ref('stg_gp__sales_order_history') }} as history
     where
-        document_type = 2
+        history.document_type = 2
         and not exists (
             select 1
             from {{ ref('stg_gp__sales_orders') }} as open_documents
             where
                 open_documents.document_type = 2
                 and {{ gp_key('open_documents.document_number') }} = {{ gp_key('history.document_number') }}
+                and {{ same_company('open_documents', 'history') }}
         )
 
 ),

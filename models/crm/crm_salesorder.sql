@@ -43,8 +43,8 @@ final as (
 
     select
         ---------- keys
-        cast({{ gp_text('orders.document_number') }} as varchar(300)) as name,
-        cast({{ gp_text('orders.document_number') }} as varchar(100)) as ordernumber,
+        cast({{ order_name('orders') }} as varchar(300)) as name,
+        cast({{ order_name('orders') }} as varchar(100)) as ordernumber,
         cast({{ gp_text('orders.customer_number') }} as varchar(20)) as customerid,
 
         ---------- text
@@ -103,6 +103,7 @@ final as (
         on
             {{ gp_key('orders.customer_number') }} = {{ gp_key('addresses.customer_number') }}
             and {{ gp_key('orders.bill_to_address_code') }} = {{ gp_key('addresses.address_code') }}
+            and {{ same_company('orders', 'addresses') }}
     left join order_status on orders.order_status = order_status.gp_code
     left join payment_terms on {{ code_key('orders.payment_terms') }} = payment_terms.code_key
     left join shipping_methods on {{ code_key('orders.shipping_method') }} = shipping_methods.code_key

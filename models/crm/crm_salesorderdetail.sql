@@ -27,12 +27,15 @@ numbered as (
         orders.sales_territory,
         case when lines.non_inventory > 0 then 1 else 0 end as is_write_in,
         row_number() over (
-            partition by {{ gp_key('lines.document_number') }}, lines.line_sequence
+            partition by lines.company, {{ gp_key('lines.document_number') }}, lines.line_sequence
             order by lines.row_id
         ) as repeat_number
 
     from lines
-    inner join orders on {{ gp_key('lines.document_number') }} = {{ gp_key('orders.document_number') }}
+    inner join orders
+        on
+            {{ gp_key('lines.document_number') }} = {{ gp_key('orders.document_number') }}
+            and {{ same_company('lines', 'orders') }}
 
 ),
 
@@ -40,7 +43,7 @@ final as (
 
     select
         ---------- keys
-        cast({{ gp_text('numbered.document_number') }} as varchar(300)) as salesorderid,
+        cast({{ order_name('numbered') }} as varchar(300)) as salesorderid,
         cast(numbered.line_sequence as int) as lineitemnumber,
 
         ---------- product or write-in
@@ -95,7 +98,10 @@ final as (
         cast(numbered.sales_territory as varchar(100)) as salesrepid
 
     from numbered
-    left join items on {{ gp_key('numbered.item_number') }} = {{ gp_key('items.item_number') }}
+    left join items
+        on
+            {{ gp_key('numbered.item_number') }} = {{ gp_key('items.item_number') }}
+            and {{ same_company('numbered', 'items') }}
     where numbered.repeat_number = 1
 
 )

@@ -9,16 +9,20 @@ orders as (
 
 history as (
 
-    select {{ gp_key('document_number') }} as document_key
+    select
+        company,
+        {{ gp_key('document_number') }} as document_key
+
     from {{ ref('stg_gp__sales_order_history') }}
     where document_type = 2
-    group by {{ gp_key('document_number') }}
+    group by company, {{ gp_key('document_number') }}
 
 ),
 
 lines as (
 
     select
+        company,
         {{ gp_key('document_number') }} as document_key,
         max(case
             when quantity - quantity_cancelled - quantity_invoiced - quantity_reordered - quantity_back_ordered <> 0
@@ -33,7 +37,7 @@ lines as (
 
     from {{ ref('stg_gp__sales_order_lines') }}
     where document_type = 2 and component_sequence = 0
-    group by {{ gp_key('document_number') }}
+    group by company, {{ gp_key('document_number') }}
 
 ),
 
@@ -56,8 +60,14 @@ scoped as (
         end as scope_reason
 
     from orders
-    left join history on {{ gp_key('orders.document_number') }} = history.document_key
-    left join lines on {{ gp_key('orders.document_number') }} = lines.document_key
+    left join history
+        on
+            {{ gp_key('orders.document_number') }} = history.document_key
+            and {{ same_company('orders', 'history') }}
+    left join lines
+        on
+            {{ gp_key('orders.document_number') }} = lines.document_key
+            and {{ same_company('orders', 'lines') }}
 
 )
 

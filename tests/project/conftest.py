@@ -14,6 +14,17 @@ from loader.profile import read_target
 from loader.warehouse.connection import connect
 from sample import company
 
+RUNS_OF_DBT = ("built", "on_sqlserver", "two_companies")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a run of dbt share a worker: the run is what takes long."""
+    for item in items:
+        used = [fixture for fixture in RUNS_OF_DBT if fixture in getattr(item, "fixturenames", ())]
+        if used:
+            item.add_marker(pytest.mark.xdist_group(used[0]))
+
 
 @pytest.fixture(scope="session")
 def on_sqlserver(tmp_path_factory: pytest.TempPathFactory) -> Dbt:

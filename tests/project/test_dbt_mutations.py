@@ -174,7 +174,7 @@ BROKEN_RULES = [
     ("crm_salesorderdetail", r"document_type = 2 and component_sequence = 0", "document_type = 2"),
     ("crm_salesorderdetail", r"where numbered.repeat_number = 1", ""),
     ("crm_salesorderdetail", r"order by lines.row_id", "order by lines.row_id desc"),
-    ("crm_salesorderdetail", r"partition by upper\(rtrim\(lines.document_number\)\), ", "partition by "),
+    ("crm_salesorderdetail", r"lines.company, upper\(rtrim\(lines.document_number\)\), ", ""),
     ("crm_salesorderdetail", r"\)\), lines.line_sequence", "))"),
     ("crm_salesorderdetail", r"non_inventory > 0", "non_inventory = 1"),
     ("crm_salesorderdetail", r"non_inventory > 0", "non_inventory >= 0"),
@@ -232,7 +232,7 @@ BROKEN_RULES = [
     ("audit_order_status", r"queue.state in \('open', 'held', 'ignored'\)", "queue.state is not null"),
     ("audit_order_status", r"and not exists \(", "and exists ("),
     ("audit_order_status", r"open_documents.document_type = 2\s+and", ""),
-    ("audit_order_status", r"(?<=where\n        )document_type = 2\s+and not", "not"),
+    ("audit_order_status", r"(?<=where\n        )history.document_type = 2\s+and not", "not"),
     ("audit_order_status", r"where not exists", "where exists"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -64,14 +65,20 @@ def test_models_and_tests_compile_to_sql_that_sql_server_2017_takes(on_sqlserver
 
 
 def test_every_setting_compiles_to_sql_that_sql_server_2017_takes(bare_project: Path, tmp_path: Path) -> None:
-    settings = "{amounts: reconciled, transferred: partly, nolock: true, default_area_code: 603, gp_database: TWO}"
+    settings = (
+        "{amounts: reconciled, transferred: partly, nolock: true, default_area_code: 603, gp_database: TWO,"
+        " gp_companies: [{schema: gp}, {database: FAB, prefix: F-}]}"
+    )
     dbt = Dbt(tmp_path, bare_project).succeed(
         *("compile", "--target", "sqlserver", "--no-introspect", "--no-populate-cache"),
         *("--vars", settings),
     )
     sql = dbt.compiled
     assert {name: tsql_rules.breaches(text) for name, text in sql.items() if tsql_rules.breaches(text)} == {}
-    assert '"TWO"."dbo"."SOP10100" with (nolock)' in sql["models/staging/gp/stg_gp__sales_orders.sql"]
+    orders = sql["models/staging/gp/stg_gp__sales_orders.sql"]
+    assert 'from "TWO"."gp"."SOP10100" with (nolock)' in orders
+    assert 'from "FAB"."dbo"."SOP10100" with (nolock)' in orders
+    assert "select *," not in orders
     assert "'603-'" in sql["models/crm/crm_salesorder.sql"]
 
 
@@ -84,7 +91,7 @@ def test_joins_between_gp_tables_leave_gps_key_columns_bare(on_sqlserver: Dbt) -
     staging = on_sqlserver.compiled["models/staging/gp/stg_gp__sales_order_lines.sql"]
     assert "SOPNUMBE as document_number" in staging
     scoped = on_sqlserver.compiled["models/intermediate/int_sales_orders_scoped.sql"]
-    assert "on orders.document_number = lines.document_key" in scoped
+    assert re.search(r"on\s+orders.document_number = lines.document_key", scoped)
 
 
 def test_gps_text_meets_this_projects_text_in_one_collation(on_sqlserver: Dbt) -> None:

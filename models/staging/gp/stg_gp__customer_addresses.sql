@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source('gp', 'RM00102') }}{{ gp_nolock() }}
+    {{ gp_rows('RM00102') }}
 
 ),
 
@@ -10,6 +10,7 @@ renamed as (
 
     select
         ---------- keys
+        company,
         {{ gp_id('CUSTNMBR') }} as customer_number,
         {{ gp_id('ADRSCODE') }} as address_code,
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source('gp', 'IV00101') }}{{ gp_nolock() }}
+    {{ gp_rows('IV00101') }}
 
 ),
 
@@ -10,6 +10,7 @@ renamed as (
 
     select
         ---------- keys
+        company,
         {{ gp_id('ITEMNMBR') }} as item_number,
 
         ---------- text

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source('gp', 'SOP10200') }}{{ gp_nolock() }}
+    {{ gp_rows('SOP10200') }}
 
 ),
 
@@ -10,6 +10,7 @@ renamed as (
 
     select
         ---------- keys
+        company,
         SOPTYPE as document_type,
         {{ gp_id('SOPNUMBE') }} as document_number,
         LNITMSEQ as line_sequence,

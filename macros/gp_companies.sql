@@ -1,0 +1,41 @@
+{#- The GP companies that orders come from: [{name, database, schema, prefix}], from var `gp_companies`, else the one that
+    vars `gp_database` and `gp_schema` mean. Unit tests are about the mapping, which is the same for all: they have one. -#}
+{% macro gp_companies() -%}
+    {%- set listed = var('gp_companies') -%}
+    {%- set database = var('gp_database') or env_var('GP_CRM_GP_DATABASE', '') or target.database -%}
+    {%- set schema = var('gp_schema') or ('gp' if target.type == 'duckdb' else 'dbo') -%}
+    {%- set companies = [] -%}
+    {%- if not listed or (execute and model.resource_type == 'unit_test') -%}
+        {{ return([{'name': database, 'database': database, 'schema': schema, 'prefix': ''}]) }}
+    {%- endif -%}
+    {%- if listed is string or listed is mapping or listed is not iterable -%}
+        {{ wrong_companies(listed, "it is a list") }}
+    {%- endif -%}
+    {%- for entry in listed -%}
+        {%- if entry is not mapping or (entry.keys() | reject('in', ['name', 'database', 'schema', 'prefix']) | list) -%}
+            {{ wrong_companies(entry, "an entry has some of name, database, schema, prefix") }}
+        {%- endif -%}
+        {%- set company = {
+            'name': (entry.get('name') or entry.get('database') or database) | string,
+            'database': (entry.get('database') or database) | string,
+            'schema': (entry.get('schema') or schema) | string,
+            'prefix': (entry.get('prefix') or '') | string,
+        } -%}
+        {%- for other in companies -%}
+            {%- if company.name | lower == other.name | lower -%}
+                {{ wrong_companies(entry, "two companies are named " ~ company.name ~ ": give each a `name`") }}
+            {%- elif company.prefix | upper == other.prefix | upper -%}
+                {{ wrong_companies(entry, other.name ~ " has the same prefix, so that its orders would meet this one's in"
+                    ~ " CRM: give each a `prefix`; one may have none") }}
+            {%- elif (company.database ~ '.' ~ company.schema) | lower == (other.database ~ '.' ~ other.schema) | lower -%}
+                {{ wrong_companies(entry, other.name ~ " has the same database and schema: its orders would come twice") }}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- do companies.append(company) -%}
+    {%- endfor -%}
+    {{ return(companies) }}
+{%- endmacro %}
+
+{% macro wrong_companies(value, problem) -%}
+    {{ exceptions.raise_compiler_error("var `gp_companies`: " ~ (value | tojson) ~ ": " ~ problem) }}
+{%- endmacro %}
