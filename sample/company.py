@@ -23,6 +23,8 @@ Value: TypeAlias = str | int | Decimal | datetime | bytes
 Cells: TypeAlias = dict[str, Value]
 
 CENT = Decimal("0.01")
+GP_COLLATION = "SQL_Latin1_General_CP1_CI_AS"
+"""GP's usual one, whatever the server's: code page 1252, no regard to case."""
 NO_DATE = datetime(1900, 1, 1)
 ORDER = 2
 """SOPTYPE of an order."""
@@ -164,13 +166,15 @@ def schema_of() -> dict[str, Table]:
     return {name: Table(name, tuple(its)) for name, its in columns.items()}
 
 
-def load(warehouse: Warehouse, database: str | None = None, schema: str = "gp") -> dict[str, int]:
-    """Create the company's tables in `schema`, replacing what is there, and fill them.
+def load(
+    warehouse: Warehouse, database: str | None = None, schema: str = "gp", collation: str = GP_COLLATION
+) -> dict[str, int]:
+    """Create the company's tables in `schema`, replacing what is there, and fill them. `collation` is SQL Server's.
 
     Gives the number of rows by table. The files are read and checked before anything is dropped.
     """
     company = read()
-    create(warehouse, database, schema)
+    create(warehouse, database, schema, collation)
     with warehouse.transaction():
         for name, table_rows in company.items():
             insert(warehouse, qualified(name, database, schema), schema_of()[name], table_rows)
@@ -243,14 +247,17 @@ def qualified(table: str, database: str | None, schema: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in (database, schema, table) if part)
 
 
-def create(warehouse: Warehouse, database: str | None = None, schema: str = "gp") -> None:
+def create(
+    warehouse: Warehouse, database: str | None = None, schema: str = "gp", collation: str = GP_COLLATION
+) -> None:
     """Create GP's tables, empty, with types, defaults and primary keys; those that exist are dropped."""
     warehouse.execute(_create_schema(warehouse.dialect, database, schema))
     for table in schema_of().values():
         name = qualified(table.name, database, schema)
-        declare = _duckdb_column if warehouse.dialect == "duckdb" else _sqlserver_column
-        columns = [declare(column) for column in table.columns]
-        kind = "" if warehouse.dialect == "duckdb" else "nonclustered "  # GP clusters by other indexes
+        if warehouse.dialect == "duckdb":
+            columns, kind = [_duckdb_column(column) for column in table.columns], ""
+        else:  # GP clusters by other indexes
+            columns, kind = [_sqlserver_column(column, collation) for column in table.columns], "nonclustered "
         columns.append(f"primary key {kind}({', '.join(table.key)})")
         warehouse.execute(f"drop table if exists {name}")
         warehouse.execute(f"create table {name} (\n    " + ",\n    ".join(columns) + "\n)")
@@ -287,14 +294,13 @@ def _duckdb_column(column: Column) -> str:
     return f"{column.name} {kind} default {default} not null"
 
 
-def _sqlserver_column(column: Column) -> str:
+def _sqlserver_column(column: Column, collation: str) -> str:
     if column.is_identity:
         return f"{column.name} int identity(1, 1) not null"
     if column.name == "DEX_ROW_TS":
         default = "getutcdate()"
     elif column.base == "char":
-        # GP's usual collation, whatever the server's: code page 1252, no regard to case
-        return f"{column.name} {column.sql_type} collate SQL_Latin1_General_CP1_CI_AS default '' not null"
+        return f"{column.name} {column.sql_type} collate {collation} default '' not null"
     elif column.base == "datetime":
         default = "'19000101'"
     else:

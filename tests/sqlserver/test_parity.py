@@ -19,7 +19,7 @@ def models(target_path: Path) -> dict[str, tuple[str, list[str]]]:
     return {
         node["name"]: (node["relation_name"], list(node["columns"]))
         for node in nodes
-        if node["resource_type"] == "model" and node["name"].startswith(("crm_sales", "audit_", "stg_", "int_"))
+        if node["resource_type"] == "model" and node["name"].startswith(("crm_sales", "audit_"))
     }
 
 
@@ -85,7 +85,8 @@ def test_every_command_answers_as_on_duckdb(
     here, there = bench.loader(*arguments), sqlserver_bench.loader(*arguments)
     assert there.exit_code == here.exit_code, there.stdout
     if arguments[0] == "plan":
-        assert there.data["plans"] == here.data["plans"]
+        by_order = [sorted(ended.data["plans"], key=lambda plan: plan["order"]) for ended in (here, there)]
+        assert by_order[0] == by_order[1]
 
 
 def test_the_queue_is_worked_on_sql_server(sqlserver_bench: Workbench) -> None:
