@@ -1,9 +1,9 @@
-# The two commands: `make demo` and `make test`. Each sets up its own virtual environment first.
+# The two commands: `make demo` and `make test`. Each target sets up its own virtual environment first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs bench clean
 
 demo: $(VENV)/demo
 	$(BIN)/loader demo
@@ -21,6 +21,9 @@ docs: $(VENV)/dev
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/exposures.py
 	$(BIN)/python docs/audit_answers.py
+
+bench: $(VENV)/dev
+	$(BIN)/python -m bench
 
 $(VENV)/demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

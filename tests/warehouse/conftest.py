@@ -15,8 +15,11 @@ from loader.profile import Target
 from loader.warehouse.connection import Warehouse, connect
 from loader.warehouse.journal import Journal, RunStart
 
+BACKENDS = ("pyodbc", "mssql-python")
+"""Of dbt-sqlserver, and of the loader with it."""
 
-@pytest.fixture(params=["duckdb", pytest.param("sqlserver", marks=pytest.mark.sqlserver)])
+
+@pytest.fixture(params=["duckdb", *(pytest.param(name, marks=pytest.mark.sqlserver) for name in BACKENDS)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     opened: list[Warehouse] = []
 
@@ -33,7 +36,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     else:
         if not os.environ.get("GP_CRM_SQLSERVER_HOST"):
             pytest.skip("GP_CRM_SQLSERVER_HOST is not set")
-        target = sqlserver_target()
+        target = replace(sqlserver_target(), backend=request.param)
         schema = f"loader_test_{uuid.uuid4().hex[:8]}"
         yield Place(target, schema, opening(target))
         drop_schema(connect(target), schema)
