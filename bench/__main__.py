@@ -19,6 +19,9 @@ from bench import report, scenarios
 from bench.company import Company
 from bench.process import PROJECT
 
+MOST_COMPARED = 20_000
+"""Orders of the largest company that Microsoft's client gets."""
+
 
 def main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
@@ -36,13 +39,13 @@ def main(arguments: Sequence[str]) -> None:
         for orders in options.sqlserver:
             company = Company(Path(folder) / f"sqlserver_{orders}", orders, "sqlserver")
             figures.ways.append(scenarios.way_to_crm(company, 1, say))
-        smallest = companies[0]
+        some = [company for company in companies if company.orders <= MOST_COMPARED] or companies[:1]
         for latency in filter(None, options.latency):
             for concurrency in options.concurrency:
-                figures.latencies.append(scenarios.under_latency(smallest, latency, options.service, concurrency, say))
+                figures.latencies.append(scenarios.under_latency(some[0], latency, options.service, concurrency, say))
         for latency in options.latency:
-            for company in [each for each in companies if each.orders <= 20_000 and (not latency or each is smallest)]:
-                row_by_row = min(company.orders, 20 if latency else scenarios.ROW_BY_ROW)
+            for company in some if not latency else some[-1:]:
+                row_by_row = min(company.orders, scenarios.ROW_BY_ROW // (10 if latency else 1))
                 figures.compared.append(scenarios.beside_the_sdk(company, latency, row_by_row, say))
     _show(figures)
     if options.out:
@@ -79,10 +82,10 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds each request takes; 0 is none",
     )
     parser.add_argument(
-        "--service", type=float, default=0.01, metavar="S", help="seconds each operation takes under latency"
+        "--service", type=float, default=0.03, metavar="S", help="seconds each operation takes under latency"
     )
     parser.add_argument(
-        "--concurrency", type=int, nargs="+", default=[1, 4, 8], metavar="N", help="requests at once under latency"
+        "--concurrency", type=int, nargs="+", default=[4, 8], metavar="N", help="requests at once under latency"
     )
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="how often what changes nothing is measured")
     parser.add_argument(

@@ -46,8 +46,8 @@ BESIDE = """
 ## Beside Microsoft's client
 
 `PowerPlatform-Dataverse-Client` creating the same orders with the same lines over the same TLS, in an organisation
-without SOP mode. It is given ready JSON, and its start is not counted. The loader's figure is that of the whole
-command: reading, comparing, look-ups, state, sharing and the journal, none of which the client is asked for.
+without SOP mode. Both are processes, measured from start to end. The client's script is given ready JSON; the loader
+reads the warehouse, compares with CRM, looks up, sets states, shares and journals, too.
 
 - Row by row: an upsert for each order and a create for each line.
 - An order a request: a create with the lines inside.

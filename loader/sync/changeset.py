@@ -105,7 +105,7 @@ def _after(changes: Iterable[Change]) -> dict[str, Value]:
 
 def _creation(values: Mapping[str, Value], binding: Binding) -> dict[str, Any]:
     return {
-        field.sent_name: _sent(field, value)
+        field.sent_name: _sent(field, value) if field.navigation else value
         for field in binding.on_create
         if (value := values.get(field.name)) is not None
     }

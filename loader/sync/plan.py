@@ -123,7 +123,7 @@ def _line_record(key: str, line: tuple[Value, ...]) -> str:
 
 
 def _entries(table: str, record: str, action: str, changes: Iterable[tuple[str, Value, Value]]) -> list[str]:
-    head = simplejson.dumps({"table": table, "record": record, "action": action}, ensure_ascii=False).removesuffix("}")
+    head = f'{{"table": "{table}", "record": {encode_basestring(record)}, "action": "{action}"'
     return [
         f'{head}, "column": "{column}", "before": {"null" if before is None else _json(before)}, '
         f'"after": {encode_basestring(after) if isinstance(after, str) else _json(after)}}}'

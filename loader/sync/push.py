@@ -26,7 +26,7 @@ from loader.sync.records import Row, Staged, currency_of, desired_orders
 
 CHUNK = 500
 """Orders planned together: one read request."""
-SHARE = 250
+SHARE = 100
 """Operations that are not divided further when the last orders of a run are spread over the workers."""
 ROUNDS = 9
 """How often an order is read again and sent again before it is given up for this run."""
@@ -340,7 +340,8 @@ class _Attempt:
 
     def _settle(self, outcome: Outcome) -> Settled:
         self.is_settled = True
-        return Settled(replace(self._intended, crm_id=self.plan.crm_id), outcome)
+        plan = self._intended
+        return Settled(plan if plan is self.plan else replace(plan, crm_id=self.plan.crm_id), outcome)
 
 
 def _last_reason(attempt: _Attempt, reason: str) -> str:
