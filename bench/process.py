@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,17 +31,19 @@ class Ran:
 
 def run(command: Sequence[str], environ: Mapping[str, str]) -> Ran:
     """Runs a command in the project's directory. Raises CommandFailed unless it exits with 0."""
-    with tempfile.TemporaryFile() as output:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=PROJECT, env={**os.environ, **environ}, stdout=output, stderr=subprocess.STDOUT
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(max(0, output.seek(0, os.SEEK_END) - 4000))
-        told = output.read().decode("utf-8", "replace")
-    if process.returncode:
-        raise CommandFailed(f"{' '.join(command)} ended with {process.returncode}:\n{told}")
-    peak = usage.ru_maxrss * _MAXRSS_UNIT / 1e6
-    return Ran(seconds, usage.ru_utime + usage.ru_stime, peak, told)
+    with tempfile.TemporaryDirectory() as folder:
+        measured, output = Path(folder) / "measured.json", Path(folder) / "output.txt"
+        with output.open("wb") as told:
+            ended = subprocess.run(
+                [sys.executable, str(PROJECT / "bench" / "launcher.py"), str(measured), *command],
+                cwd=PROJECT,
+                env={**os.environ, **environ},
+                stdout=told,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        text = output.read_text(encoding="utf-8", errors="replace")[-4000:]
+        if ended.returncode:
+            raise CommandFailed(f"{' '.join(command)} ended with {ended.returncode}:\n{text}")
+        figures = json.loads(measured.read_text(encoding="utf-8"))
+    return Ran(figures["seconds"], figures["cpu"], figures["peak"] * _MAXRSS_UNIT / 1e6, text)

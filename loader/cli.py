@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -574,6 +575,7 @@ def demo(invocation: Invocation, keep_emulator: bool) -> int:
 
 def main() -> None:
     """The console script: runs a command and exits with the code its outcome has."""
+    gc.set_threshold(100_000, 50, 1_000)  # plans make no cycles, and there are many of them
     speak_utf8()
     sys.exit(run_command(sys.argv[1:]))
 

@@ -25,7 +25,8 @@ class Lookup(_Meta):
     """A staged value that names a row of another CRM table; the loader turns it into that row's id.
 
     `match` maps a CRM column, or a one-step path such as `uomscheduleid.name`, to the staged column that holds its
-    value. `block` keeps the whole order back, `leave` leaves the column as it is in CRM.
+    value. `block` keeps the whole order back, `leave` leaves the column as it is in CRM. Null clears the column; with
+    `required_unless` it is missing, except where that staged column is not 0.
     """
 
     table: str
@@ -33,6 +34,7 @@ class Lookup(_Meta):
     called: str
     missing: OnFailure = "block"
     ambiguous: OnFailure = "block"
+    required_unless: str | None = None
 
 
 class Xref(_Meta):
@@ -245,6 +247,8 @@ def _check_names(model: Model) -> None:
     for column in model.columns:
         if column.meta.lookup:
             named += [(f"{column.name}: lookup.match", staged) for staged in column.meta.lookup.match.values()]
+            if column.meta.lookup.required_unless:
+                named.append((f"{column.name}: lookup.required_unless", column.meta.lookup.required_unless))
         if column.meta.xref:
             named.append((f"{column.name}: xref.code", column.meta.xref.code))
     for place, name in named:

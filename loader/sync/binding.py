@@ -62,8 +62,12 @@ class Field:
 
     @cached_property
     def decided_by(self) -> tuple[str, ...]:
-        """The staged columns that decide what is stored: its own, and those that a look-up matches."""
-        return (self.name, *self.lookup.match.values()) if self.lookup else (self.name,)
+        """The staged columns that decide what is stored: its own, those that a look-up matches, and the one that tells
+        whether it may be null."""
+        if self.lookup is None:
+            return (self.name,)
+        exception = [self.lookup.required_unless] if self.lookup.required_unless else []
+        return (self.name, *self.lookup.match.values(), *exception)
 
     @cached_property
     def sent_name(self) -> str:

@@ -207,12 +207,11 @@ class Columns:
 def _column(field_: Field, rows: Sequence[Row], index: Index) -> tuple[Sequence[Any], Mapping[Any, Value | _Trouble]]:
     """What decides each row's value, and what each of these is stored as."""
     if field_.lookup:
-        wanted = list(zip(*([row[name] for row in rows] for name in field_.decided_by), strict=True))
+        wanted = list(zip(*(map(itemgetter(name), rows) for name in field_.decided_by), strict=True))
         return wanted, {each: _looked_up(field_, field_.lookup, each, index) for each in set(wanted)}
-    staged = [row[field_.name] for row in rows]
+    staged = list(map(itemgetter(field_.name), rows))
     if field_.xref:
-        codes = [row[field_.xref.code] for row in rows]
-        translated = list(zip(staged, codes, strict=True))
+        translated = list(zip(staged, map(itemgetter(field_.xref.code), rows), strict=True))
         return translated, {each: _translated(field_, field_.xref, *each) for each in set(translated)}
     return staged, {each: None if each is None else _stored(field_, each) for each in set(staged)}
 
@@ -240,14 +239,18 @@ def _translated(field_: Field, xref: Xref, staged: object, code: object) -> Valu
 
 def _looked_up(field_: Field, lookup: Lookup, staged: Sequence[object], index: Index) -> Value | _Trouble:
     own, *wanted = staged
-    if own is None:
+    is_optional = bool(wanted.pop()) if lookup.required_unless else True
+    if own is None and is_optional:
         return None
     outcome = index.find(field_.lookup_key or LookupKey.of(lookup), wanted)
     if isinstance(outcome, Found):
         return outcome.id.lower()
     match = {path: str(value).rstrip() for path, value in zip(lookup.match, wanted, strict=True) if value is not None}
     words = " and ".join(f"{path} {value!r}" for path, value in match.items())
-    if isinstance(outcome, Missing):
+    if own is None:
+        match = {path: match.get(path, "") for path in lookup.match}
+        code, policy, text = f"{lookup.called}_not_found", lookup.missing, f"{field_.name} is blank; CRM needs one"
+    elif isinstance(outcome, Missing):
         code, policy, text = f"{lookup.called}_not_found", lookup.missing, f"CRM has no {lookup.table} with {words}"
     else:
         code, policy = f"{lookup.called}_ambiguous", lookup.ambiguous

@@ -119,6 +119,23 @@ def test_an_order_wakes_when_its_account_appears(bench: Workbench) -> None:
     assert (entry["state"], entry["resolution"]) == ("resolved", "synced")
 
 
+@pytest.mark.parametrize(
+    ("blank", "reason", "message"),
+    [
+        ("UOFM = ''", "uom_not_found", "uomid is blank"),
+        ("ITEMNMBR = ''", "product_not_found", "productid is blank"),
+    ],
+)
+def test_an_inventoried_line_without_unit_or_item_waits(
+    bench: Workbench, blank: str, reason: str, message: str
+) -> None:
+    bench.execute(f"update gp.SOP10200 set {blank} where rtrim(SOPNUMBE) = 'ORDST2225' and NONINVEN = 0")
+    result = bench.loader("push", "--order", "ORDST2225").result("ORDST2225")
+    assert (result["outcome"], result["reason"]) == ("blocked", reason)
+    assert message in result["message"]
+    assert bench.loader("retry", "list").data["queue"][0]["missing"][0]["table"] in ("uom", "product")
+
+
 def test_an_order_that_leaves_scope_leaves_the_queue(bench: Workbench) -> None:
     bench.loader("push")
     bench.execute("update gp.SOP10100 set VOIDSTTS = 1 where rtrim(SOPNUMBE) = 'ORDST2270'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,13 @@ def test_the_example_profile_holds_the_profile_that_is_in_use() -> None:
     example = outputs("profiles.example.yml")
     assert outputs("profiles.yml").items() <= example.items()
     assert {"sqlserver_windows_login", "azure_sql", "fabric", "sqlserver_mssql_python"} <= example.keys()
+
+
+@pytest.mark.parametrize("target", ["sqlserver_windows_login", "azure_sql", "sqlserver_mssql_python"])
+def test_every_example_output_for_sql_server_compiles(bare_project: Path, tmp_path: Path, target: str) -> None:
+    shutil.copy(PROJECT / "profiles.example.yml", tmp_path / "profiles.yml")
+    dbt = Dbt(tmp_path, bare_project, (("DBT_PROFILES_DIR", str(tmp_path)),)).succeed(
+        *("compile", "--target", target, "--no-introspect", "--no-populate-cache", "--select", "crm_salesorder"),
+    )
+    assert "at time zone 'Eastern Standard Time'" in dbt.compiled["models/crm/crm_salesorder.sql"]
+    assert read_target(PROJECT, tmp_path, target, {}).type == "sqlserver"
