@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a run of dbt share a worker: the run is what takes long."""
     for item in items:
         used = [fixture for fixture in RUNS_OF_DBT if fixture in getattr(item, "fixturenames", ())]
-        if used:
+        if used and item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.xdist_group(used[0]))
 
 
@@ -47,6 +47,20 @@ def bare_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         content.pop("unit_tests", None)
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def one_macro(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that asks for the companies and does nothing else: dbt reads it at once."""
+    folder = tmp_path_factory.mktemp("one_macro")
+    shutil.copy(PROJECT / "profiles.yml", folder)
+    for part in ("macros", "models"):
+        (folder / part).mkdir()
+    shutil.copy(PROJECT / "macros" / "gp_companies.sql", folder / "macros")
+    (folder / "models" / "companies.sql").write_text("{% do gp_companies() %} select 1 as one", encoding="utf-8")
+    settings = {"name": "gp_to_crm", "profile": "gp_to_crm", "vars": {"gp_database": "", "gp_schema": ""}}
+    (folder / "dbt_project.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     return folder
 
 

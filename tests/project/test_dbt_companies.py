@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import duckdb
 import pytest
-import yaml
 from dbt_runs import PROJECT, Dbt
 
 from loader.profile import read_target
@@ -100,20 +98,6 @@ def test_the_audit_tells_them_apart(ask: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()[0]
     assert orders == traces
     assert ask.execute("select count(*) from audit_order_balance").fetchone() == (orders,)
-
-
-@pytest.fixture(scope="module")
-def one_macro(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that asks for the companies and does nothing else: dbt reads it at once."""
-    folder = tmp_path_factory.mktemp("one_macro")
-    shutil.copy(PROJECT / "profiles.yml", folder)
-    for part in ("macros", "models"):
-        (folder / part).mkdir()
-    shutil.copy(PROJECT / "macros" / "gp_companies.sql", folder / "macros")
-    (folder / "models" / "companies.sql").write_text("{% do gp_companies() %} select 1 as one", encoding="utf-8")
-    settings = {"name": "gp_to_crm", "profile": "gp_to_crm", "vars": {"gp_database": "", "gp_schema": ""}}
-    (folder / "dbt_project.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    return folder
 
 
 @pytest.mark.parametrize(

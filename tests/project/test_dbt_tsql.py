@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import tsql_rules
-from dbt_runs import Dbt
+from dbt_runs import PROJECT, Dbt
 
 REFUSED = {
     "boolean_literal": "select a from t where a = true",
@@ -69,8 +70,9 @@ def test_every_setting_compiles_to_sql_that_sql_server_2017_takes(bare_project: 
         "{amounts: reconciled, transferred: partly, nolock: true, default_area_code: 603, gp_database: TWO,"
         " gp_companies: [{schema: gp}, {database: FAB, prefix: F-}]}"
     )
-    dbt = Dbt(tmp_path, bare_project).succeed(
-        *("compile", "--target", "sqlserver", "--no-introspect", "--no-populate-cache"),
+    shutil.copy(PROJECT / "profiles.example.yml", tmp_path / "profiles.yml")
+    dbt = Dbt(tmp_path, bare_project, (("DBT_PROFILES_DIR", str(tmp_path)),)).succeed(
+        *("compile", "--target", "azure_sql", "--no-introspect", "--no-populate-cache"),
         *("--vars", settings),
     )
     sql = dbt.compiled
