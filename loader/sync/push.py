@@ -26,7 +26,7 @@ from loader.sync.records import Row, Staged, currency_of, desired_orders
 
 CHUNK = 500
 """Orders planned together: one read request."""
-SHARE = 200
+SHARE = 100
 """Operations that are not divided further when the last orders of a run are spread over the workers."""
 ROUNDS = 9
 """How often an order is read again and sent again before it is given up for this run."""
