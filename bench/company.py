@@ -43,7 +43,7 @@ class Company:
         self.folder.mkdir(parents=True, exist_ok=True)
         warehouse = self._warehouse(create=True)
         try:
-            generate.load(warehouse, self.orders, LINES, schema="gp" if self.target == "duckdb" else "dbo")
+            generate.load(warehouse, self.orders, LINES, schema=self._schema)
         finally:
             warehouse.close()
 
@@ -72,7 +72,7 @@ class Company:
         """One order in `every` gets another quantity."""
         warehouse = self._warehouse()
         try:
-            generate.edit(warehouse, every)
+            generate.edit(warehouse, every, schema=self._schema)
         finally:
             warehouse.close()
 
@@ -83,6 +83,10 @@ class Company:
         content["keys"] = [{"table": "salesorder", "columns": ["name"]}]
         path.write_text(json.dumps(content, default=str), encoding="utf-8")
         return path
+
+    @property
+    def _schema(self) -> str:
+        return "gp" if self.target == "duckdb" else "dbo"
 
     @property
     def _file(self) -> Path:
