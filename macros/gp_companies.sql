@@ -1,12 +1,13 @@
-{#- The GP companies that orders come from: [{name, database, schema, prefix}], from var `gp_companies`, else the one that
-    vars `gp_database` and `gp_schema` mean. Unit tests are about the mapping, which is the same for all: they have one. -#}
+{#- The GP companies that orders come from: [{name, database, schema, prefix, is_listed}], from var `gp_companies`, else
+    the one that vars `gp_database` and `gp_schema` mean. Unit tests are about the mapping, which is the same for all:
+    they have one. -#}
 {% macro gp_companies() -%}
     {%- set listed = var('gp_companies') -%}
     {%- set database = var('gp_database') or env_var('GP_CRM_GP_DATABASE', '') or target.database -%}
     {%- set schema = var('gp_schema') or ('gp' if target.type == 'duckdb' else 'dbo') -%}
     {%- set companies = [] -%}
     {%- if not listed or (execute and model.resource_type == 'unit_test') -%}
-        {{ return([{'name': database, 'database': database, 'schema': schema, 'prefix': ''}]) }}
+        {{ return([{'name': database, 'database': database, 'schema': schema, 'prefix': '', 'is_listed': false}]) }}
     {%- endif -%}
     {%- if listed is string or listed is mapping or listed is not iterable -%}
         {{ wrong_companies(listed, "it is a list") }}
@@ -20,6 +21,7 @@
             'database': (entry.get('database') or database) | string,
             'schema': (entry.get('schema') or schema) | string,
             'prefix': (entry.get('prefix') or '') | string,
+            'is_listed': true,
         } -%}
         {%- for other in companies -%}
             {%- if company.name | lower == other.name | lower -%}

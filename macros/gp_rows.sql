@@ -2,19 +2,16 @@
     named, because their tables may have been made in another order. -#}
 {% macro gp_rows(table) -%}
     {%- set companies = gp_companies() -%}
+    {%- set named = gp_columns(table) if companies | length > 1 else [] -%}
     {%- set relation = source('gp', table) -%}
-    {%- if companies | length == 1 -%}
-    select *, {{ text_literal(companies[0].name) }} as company from {{ relation }}{{ gp_nolock() }}
-    {%- else -%}
-        {%- set columns = gp_columns(table) or ['*'] -%}
-        {%- for company in companies -%}
-    select {{ columns | join(', ') }}, {{ text_literal(company.name) }} as company
-    from {{ relation.incorporate(path={'database': company.database, 'schema': company.schema}) }}{{ gp_nolock() }}
-            {%- if not loop.last %}
+    {%- for company in companies -%}
+        {%- set place = {'database': company.database, 'schema': company.schema} -%}
+    select {{ named | join(', ') or '*' }}, {{ text_literal(company.name) }} as company
+    from {{ relation.incorporate(path=place) if company.is_listed else relation }}{{ gp_nolock() }}
+        {%- if not loop.last %}
     union all
     {% endif -%}
-        {%- endfor -%}
-    {%- endif -%}
+    {%- endfor -%}
 {%- endmacro %}
 
 {#- A GP table's columns as __sources.yml names them; none while dbt still reads the project. -#}

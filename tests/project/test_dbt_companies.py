@@ -100,6 +100,17 @@ def test_the_audit_tells_them_apart(ask: duckdb.DuckDBPyConnection) -> None:
     assert ask.execute("select count(*) from audit_order_balance").fetchone() == (orders,)
 
 
+def test_a_single_company_in_the_list_is_read_where_the_list_says(bare_project: Path, tmp_path: Path) -> None:
+    dbt = Dbt(tmp_path, bare_project).succeed(
+        *("compile", "--target", "sqlserver", "--no-introspect", "--no-populate-cache"),
+        *("--select", "stg_gp__items", "crm_salesorder"),
+        *("--vars", "{gp_database: TWO, gp_companies: [{database: FAB, prefix: F-}]}"),
+    )
+    items = dbt.compiled["models/staging/gp/stg_gp__items.sql"]
+    assert """select *, N'FAB' as company\n    from "FAB"."dbo"."IV00101\"""" in items
+    assert "concat(N'F-'" in dbt.compiled["models/crm/crm_salesorder.sql"]
+
+
 @pytest.mark.parametrize(
     ("companies", "problem"),
     [
