@@ -15,9 +15,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
+
 from bench import report, scenarios
 from bench.company import Company
 from bench.process import PROJECT
+from loader.report.text import table
 
 MOST_COMPARED = 20_000
 """Orders of the largest company that Microsoft's client gets."""
@@ -55,14 +58,14 @@ def main(arguments: Sequence[str]) -> None:
 
 def _show(figures: report.Figures) -> None:
     print(report.machine())
-    for table in (
+    for rows in (
         report.ways_table(figures.ways),
         report.latency_table(figures.latencies),
         report.compared_table(figures.compared),
         report.aims_table(figures),
     ):
-        if len(table) > 1:
-            print("\n" + "\n".join(report.text(table)))
+        if len(rows) > 1:
+            click.echo("\n" + "\n".join(table(rows)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from typing import Any
 import requests
 
 from bench.process import PROJECT
-from bench.tls import Certificates
+from emulator.certificates import Files
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Traffic:
 class CrmProcess:
     """An organisation on a loopback port, for as long as the `with` block runs."""
 
-    def __init__(self, snapshot: Path, certificates: Certificates | None = None) -> None:
+    def __init__(self, snapshot: Path, certificates: Files | None = None) -> None:
         self.certificates = certificates
         self._command = [sys.executable, "-m", "bench.crm", str(snapshot)]
         self._command += [str(certificates.certificate), str(certificates.key)] if certificates else []

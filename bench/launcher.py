@@ -15,6 +15,6 @@ process = subprocess.Popen(sys.argv[2:])
 _, status, usage = os.wait4(process.pid, 0)
 seconds = time.perf_counter() - began
 with open(sys.argv[1], "w", encoding="utf-8") as file:
-    json.dump({"seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime, "peak": usage.ru_maxrss}, file)
+    json.dump({"seconds": seconds, "peak": usage.ru_maxrss}, file)
 process.returncode = os.waitstatus_to_exitcode(status)
 sys.exit(process.returncode)

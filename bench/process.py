@@ -21,10 +21,9 @@ class CommandFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Ran:
-    """`seconds` of wall clock, `cpu` seconds of user and system time, `peak` memory in MB, the end of the output."""
+    """`seconds` of wall clock, `peak` memory in MB, the end of the output."""
 
     seconds: float
-    cpu: float
     peak: float
     output: str
 
@@ -46,4 +45,4 @@ def run(command: Sequence[str], environ: Mapping[str, str]) -> Ran:
         if ended.returncode:
             raise CommandFailed(f"{' '.join(command)} ended with {ended.returncode}:\n{text}")
         figures = json.loads(measured.read_text(encoding="utf-8"))
-    return Ran(figures["seconds"], figures["cpu"], figures["peak"] * _MAXRSS_UNIT / 1e6, text)
+    return Ran(figures["seconds"], figures["peak"] * _MAXRSS_UNIT / 1e6, text)

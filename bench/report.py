@@ -10,7 +10,7 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.scenarios import CHANGED, Compared, Latency, Way
+from bench.scenarios import CHANGED, PLAN, UNCHANGED, Compared, Latency, Way
 
 Table = list[tuple[str, ...]]
 """Rows of cells; the first is the head."""
@@ -135,7 +135,7 @@ def aims_table(figures: Figures) -> Table:
     add("`loader --help` below 0.3 s", f"{figures.help_seconds:.2f} s", figures.help_seconds < 0.3)
     for way in figures.ways:
         orders = f"{way.orders:,} orders in {WAREHOUSES[way.target]}"
-        plan, same = way.step("plan, CRM empty"), way.step("push, nothing changed")
+        plan, same = way.step(PLAN), way.step(UNCHANGED)
         reads = same.traffic.reads - way.orders / 500
         add(f"{orders} unchanged: no write", f"{same.traffic.writes} writes", same.traffic.writes == 0)
         add(
@@ -192,13 +192,6 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-def text(table: Table) -> Iterator[str]:
-    """Columns of equal width."""
-    widths = [max(len(row[number]) for row in table) for number in range(len(table[0]))]
-    for row in table:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def markdown(table: Table) -> Iterator[str]:

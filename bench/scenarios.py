@@ -14,7 +14,7 @@ from bench.bodies import write_bodies
 from bench.company import Company
 from bench.crm import CrmProcess, Traffic
 from bench.process import Ran, run
-from bench.tls import make_certificates
+from emulator import certificates
 
 CHANGED = 100
 """One order in so many is changed."""
@@ -124,11 +124,11 @@ class Compared:
 def beside_the_sdk(company: Company, latency: float, row_by_row: int, say: Say) -> Compared:
     """Creating the same orders in the same organisation: SOP mode off, so that lines can be added one by one."""
     company.forget_pushes()
-    certificates = make_certificates(company.folder)
+    tls = certificates.make(company.folder)
     organisation = company.organisation(sop_mode=False)
     bodies = company.folder / "bodies.json"
     requests: dict[str, int] = {}
-    with CrmProcess(organisation, certificates) as crm:
+    with CrmProcess(organisation, tls) as crm:
         write_bodies({**company.environ, **crm.environ}, bodies, company.orders)
         crm.latency(latency)
         crm.forget_traffic()
@@ -141,7 +141,7 @@ def beside_the_sdk(company: Company, latency: float, row_by_row: int, say: Say) 
         ("an order a request", row_by_row),
         ("row by row", row_by_row),
     ):
-        with CrmProcess(organisation, certificates) as crm:
+        with CrmProcess(organisation, tls) as crm:
             crm.latency(latency)
             say(f"{first:,} orders, {latency * 1000:.0f} ms latency: Microsoft's client, {way}")
             rates[way] = company.orders / sdk(way, bodies, first, company.orders, crm)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import certificates
 import pytest
 from azure.core.credentials import AccessToken
 from PowerPlatform.Dataverse.client import DataverseClient
@@ -15,7 +14,7 @@ from PowerPlatform.Dataverse.models.filters import col
 from PowerPlatform.Dataverse.models.upsert import UpsertItem
 from web_api import AARON, EACH, PHONE, order, organisation, product_line, write_in
 
-from emulator import Emulator
+from emulator import Emulator, certificates
 
 
 class Credential:

@@ -6,13 +6,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import certificates
 import msal
 import pytest
 import requests
 from web_api import CALLER, INTEGRATION, Client, order, organisation, refused
 
-from emulator import Emulator, Limits
+from emulator import Emulator, Limits, certificates
 
 CLIENT = "00000000-0000-4000-8000-00000000aaaa"
 FORM = {

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
+from emulator.certificates import Files, make
 from loader import run as running
 from tests.conftest import Built, Ended
-from tests.emulator.certificates import Files, make
 from tests.promises import conftest
 from tests.promises.conftest import GOING, NEW, Handful
 

@@ -1,4 +1,4 @@
-"""A certificate authority of one test run, and a certificate for localhost."""
+"""A certificate authority for one run, and a certificate for localhost: Microsoft's client speaks https only."""
 
 from __future__ import annotations
 
