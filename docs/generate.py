@@ -1,5 +1,6 @@
 """Writes docs/mapping.md from the models' YAML, so that the page cannot say anything else than the models do;
-and docs/cli.md from the commands' --help (cli_reference.py).
+docs/cli.md from the commands' --help (cli_reference.py); and the tables of reasons in docs/promises.md
+(reason_tables.py).
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit 1 if they are not up to date
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import cli_reference
+import reason_tables
 import yaml
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -91,11 +93,18 @@ insert, the lines' refresh and sharing with the account's owner.
 
 def main(argv: list[str] | None = None) -> int:
     """Write the pages, or with --check only compare."""
-    parser = argparse.ArgumentParser(description="Write docs/mapping.md and docs/cli.md.")
+    parser = argparse.ArgumentParser(
+        description="Write docs/mapping.md, docs/cli.md and the reasons in docs/promises.md."
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is not up to date")
     options = parser.parse_args(argv)
     stale = False
-    for path, page in {PAGE: mapping(), cli_reference.PAGE: cli_reference.reference()}.items():
+    pages = {
+        PAGE: mapping(),
+        cli_reference.PAGE: cli_reference.reference(),
+        reason_tables.PAGE: reason_tables.promises(model_codes()),
+    }
+    for path, page in pages.items():
         if not options.check:
             path.write_text(page, encoding="utf-8", newline="\n")
         elif not path.exists() or path.read_text(encoding="utf-8") != page:
@@ -116,6 +125,18 @@ def crm_models(project: Path = PROJECT) -> Iterator[Yaml]:
     """The models that the loader pushes, as their YAML describes them."""
     for path in sorted((project / "models" / "crm").glob("*.yml")):
         yield from _read(path).get("models", [])
+
+
+def model_codes(project: Path = PROJECT) -> Iterator[tuple[str, str]]:
+    """The reason codes that the models' look-ups and cross-references make, each with its outcome."""
+    outcome = {"block": "blocked", "leave": "warning"}
+    for model in crm_models(project):
+        for meta in map(crm_meta, model["columns"]):
+            if lookup := meta.get("lookup"):
+                yield f"{lookup['called']}_not_found", outcome[lookup["missing"]]
+                yield f"{lookup['called']}_ambiguous", outcome[lookup["ambiguous"]]
+            if xref := meta.get("xref"):
+                yield f"{xref['called']}_unmapped", outcome[xref["unmapped"]]
 
 
 def crm_meta(node: Yaml) -> Yaml:

@@ -13,7 +13,7 @@ from typing import Any
 from loader.commands.probe import is_whole
 from loader.contract import Model
 from loader.errors import UsageError
-from loader.report.reasons import remedy
+from loader.reasons import remedy
 from loader.run import Run
 from loader.sync.lookups import match_key
 from loader.warehouse.connection import quoted

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from loader.report.html import headline, render
-from loader.report.reasons import remedy
 from tests.conftest import PROJECT, Workbench
 from tests.report.conftest import EVIL, STRANGE, Pushed
 
@@ -200,12 +199,3 @@ def test_a_run_that_has_not_ended_is_not_the_last_one(content: dict[str, Any]) -
     assert "has not ended yet" in page
     first = render({**content, "last": None, "outcomes": [], "later": [], "runs": [running]})
     assert "The first run has not ended yet." in first
-
-
-def test_remedies_are_those_of_the_promises() -> None:
-    text = (PROJECT / "docs" / "promises.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (`.+?) \| (blocked|failed) \| .+ \| (.+) \|$", text, re.MULTILINE)
-    assert len(rows) > 10
-    for codes, _, told in rows:
-        for code in re.findall(r"`(\w+)`", codes):
-            assert remedy(code) == told.replace("`", ""), code

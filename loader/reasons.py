@@ -1,0 +1,135 @@
+"""Every reason why a record did not go, or did not go as staged: one row per reason. docs/promises.md is made from it.
+
+A code with `*` stands for the codes that the models make: `account_not_found` is the look-up that meta.crm calls
+`account`. Whether such a code blocks the record or only warns is said there, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+Outcome = Literal["blocked", "failed", "skipped", "warning", "resolved"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One reason: what it does to the record, why it comes up and what to do about it, in whole sentences."""
+
+    code: str
+    outcomes: tuple[Outcome, ...]
+    cause: str
+    remedy: str
+
+
+REASONS: tuple[Reason, ...] = (
+    # The first row that fits a code is the one that counts: whole codes come before patterns.
+    Reason(
+        "order_ambiguous",
+        ("blocked",),
+        "CRM has several records of this name, or the model stages it more than once.",
+        "Rename or delete all but one of them; `dbt test --select crm` shows rows that are staged twice.",
+    ),
+    Reason(
+        "order_too_large",
+        ("blocked",),
+        "The order needs more than 1,000 operations, and one change set holds no more.",
+        "Split the order in GP, or enter its lines in CRM by hand.",
+    ),
+    Reason(
+        "line_repeated",
+        ("blocked",),
+        "Two staged lines have the same line number.",
+        "`dbt test --select crm_salesorderdetail` shows the lines; correct them in GP.",
+    ),
+    Reason(
+        "value_out_of_range",
+        ("blocked",),
+        "CRM cannot hold a number, a date or an option; the message names the column and the value.",
+        "Correct the value in GP, or widen the column's range in CRM.",
+    ),
+    Reason(
+        "plan_stale",
+        ("blocked",),
+        "The order changed in GP or in CRM after the plan was saved.",
+        "Make the plan again and push that one.",
+    ),
+    Reason(
+        "crm_rejected",
+        ("failed",),
+        "CRM refused the order; the message is CRM's own.",
+        "Correct what the message names; the order is tried again with every push.",
+    ),
+    Reason(
+        "crm_unavailable",
+        ("failed",),
+        "CRM could not be reached, or did not settle the order.",
+        "Run the push again when CRM is back; what arrived is not sent twice.",
+    ),
+    Reason(
+        "interrupted",
+        ("failed",),
+        "The run was stopped before it came to the order.",
+        "Run the push again; it takes the order up.",
+    ),
+    Reason(
+        "closed_in_crm",
+        ("skipped",),
+        "The order is fulfilled, invoiced or cancelled in CRM, so it is left alone.",
+        "Nothing needs to be done.",
+    ),
+    Reason(
+        "held",
+        ("skipped",),
+        "Somebody set the order aside with `loader retry hold`.",
+        "`loader retry release` lets it go again.",
+    ),
+    Reason(
+        "ignored",
+        ("skipped",),
+        "Somebody took the order out of the queue with `loader retry ignore`.",
+        "`loader retry release` lets it go again.",
+    ),
+    Reason(
+        "left_scope",
+        ("resolved",),
+        "A queued order is no longer staged: it was voided, transferred or deleted in GP.",
+        "Nothing needs to be done.",
+    ),
+    Reason(
+        "value_truncated",
+        ("warning",),
+        "The text is longer than CRM's column, and was cut.",
+        "Raise the column's length in CRM, or shorten the text in GP.",
+    ),
+    Reason(
+        "*_not_found",
+        ("blocked", "warning"),
+        "CRM has no row with the key that GP holds, or GP's field is blank where CRM needs a value.",
+        "Create the row in CRM, or correct its key there or in GP; it is found with the next push.",
+    ),
+    Reason(
+        "*_ambiguous",
+        ("blocked", "warning"),
+        "CRM has several rows with the key that GP holds.",
+        "Deactivate, rename or delete all but one of these rows in CRM.",
+    ),
+    Reason(
+        "*_unmapped",
+        ("blocked", "warning"),
+        "GP's code is not in its seed in `seeds/xref`.",
+        "Add the code to the seed and run `dbt seed`.",
+    ),
+)
+
+
+def reason(code: str) -> Reason | None:
+    """The row of a code; None for a code that the loader does not give."""
+    return next((row for row in REASONS if fnmatchcase(code, row.code)), None)
+
+
+def remedy(code: str) -> str:
+    """What to do about it, as plain text; blank for a code that the loader does not give."""
+    found = reason(code)
+    return found.remedy.replace("`", "") if found else ""
