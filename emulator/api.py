@@ -159,7 +159,7 @@ class Api:
             if operation.method == "GET":
                 self.records.allow(caller, "Read", table)
                 prefer = parse_prefer(operation.headers.get("prefer", ""))
-                answer = self.queries.collection(table, parse_options(pairs), prefer, table.entity_set)
+                answer = self.queries.collection(table, self.queries.options(pairs), prefer, table.entity_set)
                 return json_reply(answer, headers=headers_of(prefer))
             if operation.method == "POST":
                 row_id = self.records.create(table, self._body(operation, table), caller, refs)
@@ -167,7 +167,7 @@ class Api:
             raise method_not_allowed(operation.method)
         if len(rest) == 1 and rest[0] == "$count" and operation.method == "GET":
             self.records.allow(caller, "Read", table)
-            return _text(str(self.queries.count(table, parse_options(pairs))))
+            return _text(str(self.queries.count(table, self.queries.options(pairs))))
         name = rest[0].removesuffix("()").removeprefix(NAMESPACE)
         action = self.actions.on_collection.get(name)
         if len(rest) == 1 and rest[0].startswith(NAMESPACE) and action is not None:
@@ -395,7 +395,7 @@ class Api:
         path = f"{table.entity_set}({row_id})/{name}"
         if operation.method == "GET" and rest in ([], ["$count"], ["$ref"]):
             self.records.allow(caller, "Read", target)
-            options = parse_options(pairs)
+            options = self.queries.options(pairs)
             if rest == ["$count"]:
                 return _text(str(self.queries.count(target, options, gather(row))))
             if rest == ["$ref"]:

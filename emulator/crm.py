@@ -16,6 +16,7 @@ from .auth import Tokens
 from .definitions import Definitions
 from .errors import CrmError
 from .faults import Faults
+from .odata_filter import ListLexer
 from .query import Queries
 from .reader import Reader
 from .records import Caller, Records
@@ -48,6 +49,7 @@ class Crm:
         token_lifetime: float = 3599,
         dop_hint: int | None = None,
         keep_parts: bool = False,
+        list_lexer: ListLexer = "any",
     ) -> None:
         self.organisation = snapshot.load(source)
         self.schema = self.organisation.schema
@@ -58,6 +60,7 @@ class Crm:
         self.records = Records(self.reader, Clock())
         book, order_rules = orders.install(self.records)
         self.queries = Queries(self.reader, self.api_url)
+        self.queries.list_lexer = list_lexer
         actions = Actions(self.records, book, order_rules, self.denied)
         self.api = Api(self.records, self.queries, actions, Definitions(self.schema), self.api_url)
         chosen = Limits() if limits is True else limits or None

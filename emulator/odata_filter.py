@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import operator
 import re
+import typing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -93,7 +94,6 @@ _TOKEN = re.compile(
     | (?P<moment>\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?)(?![\w-])
     | (?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w])
     | (?P<string>'(?:[^']|'')*')
-    | (?P<list>\[[^\]]*\])
     | (?P<name>@?[A-Za-z_][\w.]*)
     | (?P<mark>[(),/:=])
     )""",
@@ -118,12 +118,67 @@ _KIND_NAMES = {
     "le": "LessThanOrEqual",
 }
 PREFIX = "Microsoft.Dynamics.CRM."
+_LIST = re.compile(r"\s*\[")
+_BALANCE = re.compile(r"""["'\[\]]""")
+
+ListLexer: TypeAlias = typing.Literal["any", "before 7.7", "7.7", "mended"]
+"""How the end of a list of values is found: by the lexer of one version of OData's library, or only where all agree."""
 
 
-def tokenise(text: str) -> list[tuple[str, str]]:
+def list_end(text: str, start: int, lexer: ListLexer) -> int:
+    """The position behind the list that begins at `start`, as OData's lexer counts its brackets.
+
+    Up to the change that mended issue 2737 of OData/odata.net it counts those in double quotes as well; before version
+    7.7 (issue 1313) an apostrophe in double quotes begins a quotation.
+    """
+    first = text.find("]", start)
+    inner = text[start + 1 : first]
+    if first > 0 and inner.count('"') % 2 == 0 and not any(mark in inner for mark in ("[", "'", '\\"')):
+        return first + 1
+    versions = ("before 7.7", "7.7", "mended") if lexer == "any" else (lexer,)
+    ends = {_balanced(text, start, version) for version in versions}
+    end = ends.pop()
+    if ends or end is None:
+        raise bad_request("Found an unbalanced bracket expression.")
+    return end
+
+
+def _balanced(text: str, start: int, version: str) -> int | None:
+    depth, in_quotes, quotation_end = 0, False, start
+    for match in _BALANCE.finditer(text, start):
+        char, position = match[0], match.start()
+        if position < quotation_end:
+            continue
+        if char == '"' and version != "before 7.7":
+            in_quotes ^= not (in_quotes and _is_escaped(text, position, version))
+        elif char == "'" and not in_quotes:
+            quotation_end = text.find("'", position + 1) + 1
+            if not quotation_end:
+                return None
+        elif char in "[]" and not (in_quotes and version == "mended"):
+            depth += 1 if char == "[" else -1
+            if depth == 0:
+                return position + 1
+    return None
+
+
+def _is_escaped(text: str, position: int, version: str) -> bool:
+    """Whether a backslash makes this quote a part of the text; 7.7 looks at one character alone."""
+    backslashes = 0
+    while text[position - 1 - backslashes] == "\\":
+        backslashes += 1
+    return backslashes % 2 == 1 if version == "mended" else backslashes > 0
+
+
+def tokenise(text: str, lexer: ListLexer = "any") -> list[tuple[str, str]]:
     tokens: list[tuple[str, str]] = []
     position, end = 0, len(text.rstrip())
     while position < end:
+        opening = _LIST.match(text, position)
+        if opening:
+            start, position = opening.end() - 1, list_end(text, opening.end() - 1, lexer)
+            tokens.append(("list", text[start:position]))
+            continue
         match = _TOKEN.match(text, position)
         if not match:
             raise bad_request(f"Syntax error at position {position} in '{text}'.")
@@ -135,10 +190,11 @@ def tokenise(text: str) -> list[tuple[str, str]]:
 
 
 class _Parser:
-    def __init__(self, text: str, aliases: dict[str, str]) -> None:
+    def __init__(self, text: str, aliases: dict[str, str], lexer: ListLexer) -> None:
         self.text = text
         self.aliases = aliases
-        self.tokens = tokenise(text)
+        self.lexer = lexer
+        self.tokens = tokenise(text, lexer)
         self.position = 0
 
     def peek(self) -> tuple[str, str]:
@@ -217,7 +273,7 @@ class _Parser:
         if kind == "name" and text.startswith("@"):
             if text not in self.aliases:
                 raise bad_request(f"The parameter alias '{text}' has no value.")
-            return _Parser(self.aliases[text], {}).operand()
+            return _Parser(self.aliases[text], {}, self.lexer).operand()
         if kind == "name" and text not in ("null", "true", "false"):
             parts = [text]
             while self.peek() == ("mark", "/"):
@@ -259,7 +315,7 @@ class _Parser:
             self.expect("=")
             kind, value = self.take()
             if kind == "name" and value in self.aliases:
-                kind, value = tokenise(self.aliases[value])[0]
+                kind, value = tokenise(self.aliases[value], self.lexer)[0]
             arguments[argument] = (kind, value)
             _, mark = self.take()
             if mark == ")":
@@ -320,18 +376,10 @@ def literal_of(kind: str, text: str) -> Literal | None:
     return None
 
 
-def parse_filter(text: str, aliases: dict[str, str] | None = None) -> Node:
+def parse_filter(text: str, aliases: dict[str, str] | None = None, lexer: ListLexer = "any") -> Node:
     if not text.strip():
         raise bad_request("The $filter expression must evaluate to a single boolean value.")
-    # A list of values may hold brackets and quotes: give the tokeniser whole strings.
-    return _Parser(_protect(text), aliases or {}).parse()
-
-
-def _protect(text: str) -> str:
-    """Values in `[…]` may hold `]`: turn the ones in quotes into JSON escapes."""
-    if "PropertyValues=[" not in text.replace(" ", ""):
-        return text
-    return re.sub(r'"(?:[^"\\]|\\.)*"', lambda match: match.group().replace("]", "\\u005d"), text)
+    return _Parser(text, aliases or {}, lexer).parse()
 
 
 # ---------------------------------------------------------------- meaning

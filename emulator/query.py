@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, unquote_plus
 
 from .errors import CrmError, bad_request, not_implemented
 from .metadata import Column, Relationship, Table
-from .odata_filter import Node, Path, Test, candidates, compile_filter, parse_filter
+from .odata_filter import ListLexer, Node, Path, Test, candidates, compile_filter, parse_filter
 from .reader import Reader
 from .store import SEQUENCE, VERSION, Ref, Row, Value, fold
 from .values import formatted
@@ -84,7 +84,9 @@ _NESTED = {"$select", "$filter", "$orderby", "$top", "$expand"}
 
 
 def parse_options(
-    pairs: Iterable[tuple[str, str]], allowed: set[str] | frozenset[str] = frozenset(_TOP_LEVEL)
+    pairs: Iterable[tuple[str, str]],
+    allowed: set[str] | frozenset[str] = frozenset(_TOP_LEVEL),
+    lexer: ListLexer = "any",
 ) -> Options:
     pairs = list(pairs)
     options = Options(raw=pairs)
@@ -109,7 +111,7 @@ def parse_options(
             if "" in options.select:
                 raise bad_request("Syntax error: an empty name in $select.")
         elif name == "$filter":
-            options.filter = parse_filter(value, aliases)
+            options.filter = parse_filter(value, aliases, lexer)
         elif name == "$orderby":
             options.orderby = [_order(part) for part in value.split(",")]
         elif name == "$top":
@@ -126,7 +128,7 @@ def parse_options(
                 )
             options.count = value == "true"
         elif name == "$expand":
-            options.expand = [_expand(part.strip()) for part in split_outside(value, ",")]
+            options.expand = [_expand(part.strip(), lexer) for part in split_outside(value, ",")]
             if len(options.expand) > 15:
                 raise bad_request("The number of $expand properties is limited to 15.")
         elif name == "$skiptoken":
@@ -143,7 +145,7 @@ def _order(text: str) -> tuple[Path, bool]:
     return Path(tuple(match.group(1).split("/"))), match.group(2) == "desc"
 
 
-def _expand(text: str) -> Expand:
+def _expand(text: str, lexer: ListLexer) -> Expand:
     match = re.fullmatch(r"(\w+)(?:\((.*)\))?", text, re.DOTALL)
     if not match:
         raise bad_request(f"Syntax error in $expand: '{text}'.")
@@ -156,7 +158,7 @@ def _expand(text: str) -> Expand:
         if not found:
             raise bad_request(f"Syntax error in $expand: '{part}'.")
         pairs.append((option, value))
-    return Expand(name, parse_options(pairs, frozenset(_NESTED)))
+    return Expand(name, parse_options(pairs, frozenset(_NESTED), lexer))
 
 
 # ---------------------------------------------------------------- preferences
@@ -232,7 +234,12 @@ class Queries:
         self.schema = reader.schema
         self.store = reader.store
         self.api_url = api_url
+        self.list_lexer: ListLexer = "any"
         self._all: dict[str, list[Column]] = {}
+
+    def options(self, pairs: Iterable[tuple[str, str]]) -> Options:
+        """The options of a read of many rows."""
+        return parse_options(pairs, lexer=self.list_lexer)
 
     def selected(self, table: Table, select: list[str] | None) -> list[Column]:
         if select is None:

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .app import application
 from .crm import Crm
+from .odata_filter import ListLexer
 from .snapshot import Json
 from .throttle import Limits
 
@@ -104,6 +105,8 @@ class Emulator(Crm):
 
     `snapshot`: what is in it (a dict, a JSON file, or nothing but defaults). `limits`: service protection (True: the
     documented ones). `secrets`: client secrets by client id for the token endpoint. `tls`: (certificate, key) files.
+    `list_lexer`: the version of OData's lexer that reads lists of values; by default a list that the versions read
+    differently is refused.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class Emulator(Crm):
         token_lifetime: float = 3599,
         dop_hint: int | None = None,
         keep_parts: bool = False,
+        list_lexer: ListLexer = "any",
     ) -> None:
         super().__init__(
             snapshot,
@@ -126,6 +130,7 @@ class Emulator(Crm):
             token_lifetime=token_lifetime,
             dop_hint=dop_hint,
             keep_parts=keep_parts,
+            list_lexer=list_lexer,
         )
         self._address = (host, port)
         self._tls = tls

@@ -10,6 +10,7 @@ from typing import Literal
 from loader.contract import Column, Model, SeedOptions
 from loader.dataverse.batch import Query
 from loader.dataverse.client import RequestFailed
+from loader.dataverse.query import definition_of
 from loader.run import Run
 from loader.sync.binding import Binding, Bindings, tables_needed
 from loader.sync.canonical import Text
@@ -103,9 +104,7 @@ def _privileges(run: Run, bindings: Bindings) -> Iterator[Finding]:
         verbs[model.children.table] |= {"Create", "Write", "Delete", "Append"}
     try:
         answer = run.client.get(f"systemusers({caller})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()")
-        named = run.client.query(
-            [Query(f"EntityDefinitions(LogicalName='{table}')?$select=LogicalName,Privileges") for table in verbs]
-        )
+        named = run.client.query([Query(f"{definition_of(table)}?$select=LogicalName,Privileges") for table in verbs])
     except RequestFailed:
         yield Finding("warning", "CRM does not tell the caller's privileges; a missing one shows at the first push.")
         return

@@ -9,6 +9,7 @@ from typing import Any
 
 from loader.dataverse.batch import Query
 from loader.dataverse.client import Client, RequestFailed
+from loader.dataverse.query import definition_of
 from loader.errors import UsageError
 
 _CASTS = {
@@ -79,7 +80,7 @@ def read_tables(client: Client, names: Iterable[str]) -> dict[str, Table]:
 
 
 def _paths(name: str) -> list[str]:
-    entity = f"EntityDefinitions(LogicalName='{name}')"
+    entity = definition_of(name)
     base = "LogicalName,AttributeType,IsValidForCreate,IsValidForUpdate,IsValidForRead,AttributeOf"
     return [
         f"{entity}?$select=LogicalName,EntitySetName,PrimaryIdAttribute"

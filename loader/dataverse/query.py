@@ -2,30 +2,61 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from urllib.parse import quote
 
 IN_LIMIT = 500
 """Values in one filter: Dataverse refuses more than 500 conditions in a query."""
+LONGEST_LIST = 55_000
+"""Characters of a list of values in a URL. In a batch CRM takes URLs of 65,536 characters, with path and columns."""
+
+_TELLING = re.compile(r"[^A-Za-z0-9 ._-]")
 
 
 def chunks(values: Iterable[str], size: int = IN_LIMIT) -> Iterator[list[str]]:
-    iterator = iter(values)
-    while chunk := list(islice(iterator, size)):
+    """The values, divided so that each part fits into one filter."""
+    chunk: list[str] = []
+    length = 0
+    for value in values:
+        each = len(quote(quoted(value), safe="")) + len("%2C")
+        if chunk and (len(chunk) == size or length + each > LONGEST_LIST):
+            yield chunk
+            chunk, length = [], 0
+        chunk.append(value)
+        length += each
+    if chunk:
         yield chunk
+
+
+def quoted(value: str) -> str:
+    """One item of a list of values, in double quotes.
+
+    OData's lexer finds the end of a list by counting brackets, and before version 7.7 apostrophes, inside double
+    quotes as well (OData/odata.net, issues 1313 and 2737). So whatever could mean something to it is a JSON escape.
+    """
+    return f'"{_TELLING.sub(_escaped, value)}"'
+
+
+def _escaped(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+
+
+def definition_of(table: str) -> str:
+    """Path of a table's definition."""
+    name = table.replace("'", "''")
+    return f"EntityDefinitions(LogicalName='{quote(name, safe='')}')"
 
 
 def rows_where_in(
     entity_set: str, column: str, values: Sequence[str], select: Sequence[str], expand: str | None = None
 ) -> str:
     """Path of the rows whose `column` is one of `values`. CRM compares without case and trailing blanks."""
-    condition = f"Microsoft.Dynamics.CRM.In(PropertyName='{column}',PropertyValues={json.dumps(list(values))})"
-    parts = [f"$select={','.join(select)}", f"$filter={quote(condition, safe='')}"]
-    if expand:
-        parts.append(f"$expand={expand}")
-    return f"{entity_set}?{'&'.join(parts)}"
+    items = ",".join(map(quoted, values))
+    return rows(
+        entity_set, select, expand, f"Microsoft.Dynamics.CRM.In(PropertyName='{column}',PropertyValues=[{items}])"
+    )
 
 
 def rows(entity_set: str, select: Sequence[str], expand: str | None = None, condition: str | None = None) -> str:
