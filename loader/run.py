@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,9 +18,9 @@ from loader.dataverse.client import Client
 from loader.dataverse.metadata import Table, read_tables
 from loader.dataverse.organization import Organization, read_organization
 from loader.errors import GuardTripped, NotFound, UsageError
+from loader.keys import folded
 from loader.profile import Target, read_target
 from loader.settings import Settings, read_settings
-from loader.sync import staged
 from loader.sync.binding import Bindings, bind, tables_needed
 from loader.sync.gather import lookup_columns, read_lookups
 from loader.sync.lookups import LookupKey, match_key
@@ -28,7 +28,7 @@ from loader.sync.push import Session
 from loader.sync.records import Staged
 from loader.warehouse.connection import Warehouse, connect, quoted
 from loader.warehouse.journal import Journal
-from loader.warehouse.staging import fold, folded, read_rows
+from loader.warehouse.staged import StagedRows
 
 
 @dataclass
@@ -100,32 +100,26 @@ class Run:
     def bindings(self, model: Model) -> Bindings:
         return bind(model, self.tables, self.organization)
 
-    def keys(self, model: Model, only: Sequence[str] = ()) -> list[str]:
-        """Keys of the staged orders as they are sorted; of those named in `only`, where it is given.
-
-        Raises NotFound for a name that is not staged, GuardTripped for rows without a key.
-        """
+    def keys(self, model: Model) -> list[str]:
+        """Keys of the staged orders. A command that needs their rows, too, takes both from `stage`."""
         key = quoted(model.key_column)
         rows = self.warehouse.query(f"select {key} from {model.relation} order by {folded(key)}")
-        nameless = sum(row[0] is None for row in rows)
-        if nameless:
-            raise GuardTripped(
-                f"{nameless} rows of {model.name} have no {model.key_column}. Nothing was written.",
-                "`dbt test --select crm` shows them; correct them in GP.",
-            )
-        keys = [str(row[0]).rstrip(" ") for row in rows]
-        if not only:
-            return keys
-        wanted = {match_key(name): name for name in only}
-        chosen = [key for key in keys if match_key(key) in wanted]
-        unknown = wanted.keys() - {match_key(key) for key in chosen}
-        if unknown:
-            names = ", ".join(sorted(wanted[key] for key in unknown))
-            raise NotFound(
-                f"{model.name} has no order {names}.",
-                "Only open orders are staged; `select * from audit_order_status` says why one is not.",
-            )
-        return chosen
+        return _named(model, [None if row[0] is None else str(row[0]).rstrip(" ") for row in rows])
+
+    def stage(self, model: Model, only: Sequence[str] | None = None) -> StagedOrders:
+        """The staged orders as they are now, or those named. Raises GuardTripped for rows without a key."""
+        children = model.meta.children
+        rows = StagedRows(
+            self.warehouse,
+            model,
+            model.key_column,
+            lines=model.children,
+            via=children.via if children else "",
+            lines_by=children.match_on if children else (),
+            only=only,
+        )
+        self._open.callback(rows.close)
+        return StagedOrders(model, rows, _named(model, rows.keys()))
 
     def column_names(self, relation: str) -> list[str]:
         """Columns of a table or view, in order; none where dbt has not built it yet."""
@@ -137,31 +131,16 @@ class Run:
         )
         return [str(row[0]) for row in rows]
 
-    def staged(self, model: Model, only: Sequence[str] | None, known: Mapping[str, int]) -> Iterator[Staged]:
-        """Staged orders with their lines, sorted by key; those named in `only`, or all. `known`: `places` of them."""
-        headers = read_rows(
-            self.warehouse, model, (model.key_column, only) if only is not None else None, order_by=[model.key_column]
-        )
-        if model.children is None or model.meta.children is None:
-            return staged.orders(model, headers, (), known)
-        via = model.meta.children.via
-        lines = read_rows(
-            self.warehouse,
-            model.children,
-            (via, only) if only is not None else None,
-            order_by=[via, *model.meta.children.match_on],
-        )
-        return staged.orders(model, headers, lines, known)
-
-    def session(self, model: Model, keys: Sequence[str], only: Sequence[str] | None = None) -> Session:
+    def session(self, staged: StagedOrders) -> Session:
         """Reads metadata, look-ups and the journal's memory: what planning needs. Raises ContractMismatch."""
+        model = staged.model
         bindings = self.bindings(model)
         bindings.refuse_problems()
-        counted = Counter(match_key(key) for key in keys)
+        counted = Counter(map(match_key, staged.keys))
         return Session(
             client=self.client,
             bindings=bindings,
-            index=read_lookups(self.client, self.tables, self.lookup_values(model, only)),
+            index=read_lookups(self.client, self.tables, staged.lookup_values()),
             shared={
                 entry.crm_id.lower(): entry.shared_with
                 for entry in self.journal.xref(model.table).values()
@@ -171,32 +150,44 @@ class Run:
             repeated=frozenset(key for key, count in counted.items() if count > 1),
         )
 
-    def lookup_values(self, model: Model, only: Sequence[str] | None = None) -> dict[LookupKey, set[str]]:
-        """The distinct staged values of each look-up."""
-        values: dict[LookupKey, set[str]] = {}
-        for key, places in lookup_columns(model).items():
-            found = values.setdefault(key, set())
-            for each, column in places:
-                is_line = model.meta.children is not None and each is not model
-                key_column = model.meta.children.via if is_line and model.meta.children else model.key_column
-                found |= set(self._distinct(each, column, key_column, only))
-        return values
 
-    def _distinct(self, model: Model, column: str, key_column: str, only: Sequence[str] | None) -> Iterator[str]:
-        sql = f"select distinct {quoted(column)} from {model.relation} where {quoted(column)} is not null"
-        conditions: Iterator[tuple[str, list[object]]] = iter([("", [])])
-        if only is not None:
-            conditions = (
-                (f" and {condition}", params)
-                for condition, params in self.warehouse.matching(
-                    folded(quoted(key_column)), sorted(set(map(fold, only)))
-                )
+@dataclass(frozen=True)
+class StagedOrders:
+    """What dbt staged for one model, read once: whatever a command asks of it, the views are not asked again."""
+
+    model: Model
+    rows: StagedRows
+    keys: list[str]
+    """Sorted; a key that is staged twice is there twice."""
+
+    def require(self, only: Sequence[str]) -> None:
+        """Raises NotFound where one of these orders is not staged."""
+        present = set(map(match_key, self.keys))
+        unknown = sorted({name for name in only if match_key(name) not in present})
+        if unknown:
+            raise NotFound(
+                f"{self.model.name} has no order {', '.join(unknown)}.",
+                "Only open orders are staged; `select * from audit_order_status` says why one is not.",
             )
-        for condition, params in conditions:
-            for row in self.warehouse.query(sql + condition, params):
-                yield str(row[0])
+
+    def orders(self) -> Iterator[Staged]:
+        """The orders with their lines, sorted by key."""
+        for record, lines in self.rows.records():
+            yield Staged(str(record[self.model.key_column]).rstrip(" "), record, lines)
+
+    def lookup_values(self) -> dict[LookupKey, set[str]]:
+        """The distinct staged values of each look-up."""
+        return {
+            key: {str(row[0]) for model, column in places for row in self.rows.distinct(model, [column], column)}
+            for key, places in lookup_columns(self.model).items()
+        }
 
 
-def places(keys: Iterable[str]) -> dict[str, int]:
-    """Match key → place among the staged orders."""
-    return {match_key(key): place for place, key in enumerate(keys)}
+def _named(model: Model, keys: Sequence[str | None]) -> list[str]:
+    nameless = sum(key is None for key in keys)
+    if nameless:
+        raise GuardTripped(
+            f"{nameless} rows of {model.name} have no {model.key_column}. Nothing was written.",
+            "`dbt test --select crm` shows them; correct them in GP.",
+        )
+    return [key for key in keys if key is not None]

@@ -11,7 +11,7 @@ from loader.contract import Column, Model, SeedOptions
 from loader.dataverse.batch import Query
 from loader.dataverse.client import RequestFailed
 from loader.dataverse.query import definition_of
-from loader.run import Run
+from loader.run import Run, StagedOrders
 from loader.sync.binding import Binding, Bindings, tables_needed
 from loader.sync.canonical import Text
 from loader.sync.gather import read_lookups, read_orders
@@ -35,8 +35,9 @@ def check(run: Run) -> list[Finding]:
 
 def _findings(run: Run) -> Iterator[Finding]:
     contract = run.contract
-    keys = {model.name: run.keys(model) for model in contract.models}
-    yield Finding("ok", f"Warehouse {run.target.address}: {sum(map(len, keys.values()))} orders are staged.")
+    staged = {model.name: run.stage(model) for model in contract.models}
+    count = sum(len(each.keys) for each in staged.values())
+    yield Finding("ok", f"Warehouse {run.target.address}: {count} orders are staged.")
     organization = run.organization
     yield Finding("ok", f"CRM {run.settings.crm_url}: signed in as {organization.caller_name}.")
     yield from _sop(run)
@@ -44,10 +45,10 @@ def _findings(run: Run) -> Iterator[Finding]:
         bindings = run.bindings(model)
         yield from _columns(bindings)
         yield from _privileges(run, bindings)
-        yield from _staged_twice(model, keys[model.name])
+        yield from _staged_twice(model, staged[model.name].keys)
         if not any(problem.fatal for problem in bindings.problems):
-            yield from _in_crm_twice(run, bindings.base, keys[model.name])
-            yield from _lookups(run, model)
+            yield from _in_crm_twice(run, bindings.base, staged[model.name].keys)
+            yield from _lookups(run, staged[model.name])
     for options in contract.options:
         yield from options_findings(run, options)
 
@@ -146,20 +147,18 @@ def _in_crm_twice(run: Run, binding: Binding, keys: list[str]) -> Iterator[Findi
         yield Finding("ok", f"Each staged order is at most once in {binding.table.entity_set}.")
 
 
-def _lookups(run: Run, model: Model) -> Iterator[Finding]:
-    index = read_lookups(run.client, run.tables, run.lookup_values(model))
-    for each in filter(None, (model, model.children)):
+def _lookups(run: Run, staged: StagedOrders) -> Iterator[Finding]:
+    index = read_lookups(run.client, run.tables, staged.lookup_values())
+    for each in filter(None, (staged.model, staged.model.children)):
         for column in each.sent:
             if column.meta.lookup:
-                yield from _one_lookup(run, each, column, index)
+                yield from _one_lookup(staged, each, column, index)
 
 
-def _one_lookup(run: Run, model: Model, column: Column, index: Index) -> Iterator[Finding]:
+def _one_lookup(orders: StagedOrders, model: Model, column: Column, index: Index) -> Iterator[Finding]:
     lookup = column.meta.lookup
     assert lookup is not None
-    staged = list(lookup.match.values())
-    names = ", ".join(map(quoted, staged))
-    rows = run.warehouse.query(f"select distinct {names} from {model.relation} where {quoted(column.name)} is not null")
+    rows = orders.rows.distinct(model, list(lookup.match.values()), column.name)
     outcomes = {" / ".join(str(value).rstrip() for value in row): index.find(LookupKey.of(lookup), row) for row in rows}
     missing = sorted(key for key, outcome in outcomes.items() if isinstance(outcome, Missing))
     doubled = sorted(key for key, outcome in outcomes.items() if isinstance(outcome, Ambiguous))

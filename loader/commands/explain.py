@@ -8,17 +8,16 @@ from typing import Any
 
 import click
 
-from loader.contract import Model
 from loader.errors import NotFound
+from loader.keys import fold, folded
 from loader.report.text import order_lines, table
-from loader.run import Run, places
+from loader.run import Run, StagedOrders
 from loader.sync.binding import Binding
 from loader.sync.gather import read_orders
 from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
 from loader.sync.records import Current, Desired, Staged, currency_of, current, desired, line_key
 from loader.warehouse.connection import quoted
-from loader.warehouse.staging import fold, folded
 
 _EVENTS = 5
 _STATUS = "audit_order_status"
@@ -28,7 +27,8 @@ def explain(run: Run, order: str) -> dict[str, Any]:
     """Everything known of an order, staged or not. Raises NotFound where neither GP, CRM nor the journal know it."""
     model = run.contract.models[0]
     status = _status(run, order)
-    keys = [key for key in run.keys(model) if match_key(key) == match_key(order)]
+    staged = run.stage(model, [order])
+    keys = staged.keys
     content: dict[str, Any] = {
         "order": keys[0] if keys else order,
         "status": status,
@@ -40,7 +40,7 @@ def explain(run: Run, order: str) -> dict[str, Any]:
         "events": [asdict(event) for event in run.journal.events(key=order, limit=_EVENTS)],
     }
     if keys:
-        _add_staged(run, model, keys, content)
+        _add_staged(run, staged, content)
     elif status is None and not content["events"]:
         raise NotFound(f"Neither GP nor the journal knows an order {order}.", "Check the number.")
     return content
@@ -104,10 +104,10 @@ def _status(run: Run, order: str) -> dict[str, Any] | None:
     return dict(zip(names, rows[0], strict=True)) if rows else None
 
 
-def _add_staged(run: Run, model: Model, keys: list[str], content: dict[str, Any]) -> None:
-    session = run.session(model, keys, keys[:1])
-    staged = next(run.staged(model, keys[:1], places(keys)))
-    found = read_orders(run.client, session.bindings.base, keys[:1])[match_key(keys[0])]
+def _add_staged(run: Run, orders: StagedOrders, content: dict[str, Any]) -> None:
+    session = run.session(orders)
+    staged = next(orders.orders())
+    found = read_orders(run.client, session.bindings.base, [staged.key])[match_key(staged.key)]
     binding = session.bindings.in_currency(currency_of(found[0]) if found else None)
     want, _, _ = desired(staged, binding, session.index)
     have = current(found[0], binding) if len(found) == 1 else None

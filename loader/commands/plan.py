@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loader.errors import UsageError
-from loader.run import Run, places
+from loader.run import Run
 from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
 from loader.sync.push import plans
@@ -60,15 +60,15 @@ def plan(
 
 def planned(run: Run, only: Sequence[str], progress: Callable[[int, int], None]) -> Iterator[OrderPlan]:
     for model in run.contract.models:
-        keys = run.keys(model, only)
-        session = run.session(model, keys, keys if only else None)
-        staged = run.staged(model, keys if only else None, places(keys))
+        staged = run.stage(model, only or None)
+        staged.require(only)
+        session = run.session(staged)
         done = 0
-        for chunk in plans(session, staged, run.settings.concurrency, run.stop):
+        for chunk in plans(session, staged.orders(), run.settings.concurrency, run.stop):
             for _, each in chunk:
                 yield each
             done += len(chunk)
-            progress(done, len(keys))
+            progress(done, len(staged.keys))
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,18 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from loader import __version__
-from loader.commands.plan import PlanFile, planned
+from loader.commands.plan import PlanFile
 from loader.contract import Model
 from loader.dataverse.client import Interrupted
 from loader.errors import GuardTripped, LoaderError, UsageError
-from loader.run import Run, places
+from loader.run import Run
 from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
-from loader.sync.push import Pusher, Settled, plans
+from loader.sync.push import Pusher, Session, Settled, plans
 from loader.sync.records import Staged
 from loader.warehouse.journal import OrderResult, RunCounts, RunOutcome, RunStart
 
@@ -103,10 +103,11 @@ def push(
         journal.start(start)
         log.info("%s began", command, extra={"run_id": start.run_id})
         try:
+            pushes = [_ModelPush(run, model, only, plan_file, report, progress) for model in run.contract.models]
             if max_changes:
-                _guard(run, only, plan_file, max_changes)
-            for model in run.contract.models:
-                _push_model(run, model, only, plan_file, report, progress)
+                max_changes.check(sum(each.plan_ahead() for each in pushes), sum(len(each.keys) for each in pushes))
+            for each in pushes:
+                each.push()
         except Interrupted:
             pass
         except LoaderError as error:
@@ -134,55 +135,76 @@ def open_in_queue(run: Run) -> list[str]:
     return [key for model in run.contract.models for key in run.keys(model) if match_key(key) in waiting]
 
 
-def _guard(run: Run, only: Sequence[str], plan_file: PlanFile | None, max_changes: MaxChanges) -> None:
-    changes = staged = 0
-    for plan in planned(run, only, lambda done, total: None):
-        staged += 1
-        changes += plan.writes and (plan_file is None or plan_file.is_current(plan))
-    if run.stop.is_set():
-        raise Interrupted
-    max_changes.check(changes, staged)
+class _ModelPush:
+    """One model's part of a run."""
 
+    def __init__(
+        self,
+        run: Run,
+        model: Model,
+        only: Sequence[str],
+        plan_file: PlanFile | None,
+        report: PushReport,
+        progress: Progress,
+    ) -> None:
+        self._run, self._model, self._plan_file, self._report = run, model, plan_file, report
+        chosen = [entry["order"] for entry in plan_file.entries.values()] if plan_file else only
+        self._is_whole = not (only or plan_file)
+        self._staged = run.stage(model, None if self._is_whole else chosen)
+        if only:
+            self._staged.require(only)
+        self.keys = self._staged.keys
+        self._tally = _Tally(run, model, self.keys, report, progress)
+        self._ahead: list[list[tuple[Staged, OrderPlan]]] | None = None
 
-def _push_model(
-    run: Run, model: Model, only: Sequence[str], plan_file: PlanFile | None, report: PushReport, progress: Progress
-) -> None:
-    keys = run.keys(model, only)
-    if plan_file:
-        _refuse_gone(run, model, plan_file, keys, report)
-        keys = [key for key in keys if match_key(key) in plan_file.entries]
-    selected = keys if only or plan_file else None
-    tally = _Tally(run, model, keys, report, progress)
-    try:
-        session = run.session(model, keys, selected)
-    except Interrupted:
-        tally.settle_rest(None)
-        raise
-    pusher = Pusher(
-        session,
-        tally.settle,
-        concurrency=run.settings.concurrency,
-        batch_size=run.settings.batch_size,
-        before_write=run.journal.ensure_held,
-        stop=run.stop,
-        still_wanted=partial(_unless_stale, plan_file) if plan_file else lambda plan: plan,
-    )
-    staged = run.staged(model, selected, places(keys))
-    chunks = plans(session, staged, run.settings.concurrency, run.stop)
-    try:
-        pusher.run(_only_current(chunks, plan_file) if plan_file else chunks)
-    except Interrupted:
-        pass
-    except LoaderError as error:
-        if error.code == "warehouse_unavailable":
+    def plan_ahead(self) -> int:
+        """Plans everything now, to be pushed by `push`; gives the number of orders that would be written."""
+        self._ahead = list(self._chunks())
+        if self._run.stop.is_set():
+            self._tally.settle_rest(None)
+            raise Interrupted
+        return sum(plan.writes for chunk in self._ahead for _, plan in chunk)
+
+    def push(self) -> None:
+        """Sends what is planned and settles every order. Raises what ends the run early."""
+        run, plan_file = self._run, self._plan_file
+        if plan_file:
+            _refuse_gone(run, self._model, plan_file, self.keys, self._report)
+        pusher = Pusher(
+            self._session,
+            self._tally.settle,
+            concurrency=run.settings.concurrency,
+            batch_size=run.settings.batch_size,
+            before_write=run.journal.ensure_held,
+            stop=run.stop,
+            still_wanted=partial(_unless_stale, plan_file) if plan_file else lambda plan: plan,
+        )
+        try:
+            pusher.run(self._chunks() if self._ahead is None else self._ahead)
+        except Interrupted:
+            pass
+        except LoaderError as error:
+            if error.code == "warehouse_unavailable":
+                raise
+            pusher.failure = pusher.failure or error
+        if pusher.failure or run.stop.is_set():
+            self._tally.settle_rest(pusher.failure)
+        elif self._is_whole:
+            run.journal.resolve_left_scope(self._model.table, self.keys)
+        if pusher.failure:
+            raise pusher.failure
+
+    @cached_property
+    def _session(self) -> Session:
+        try:
+            return self._run.session(self._staged)
+        except Interrupted:
+            self._tally.settle_rest(None)
             raise
-        pusher.failure = pusher.failure or error
-    if pusher.failure or run.stop.is_set():
-        tally.settle_rest(pusher.failure)
-    elif selected is None:
-        run.journal.resolve_left_scope(model.table, keys)
-    if pusher.failure:
-        raise pusher.failure
+
+    def _chunks(self) -> Iterator[list[tuple[Staged, OrderPlan]]]:
+        chunks = plans(self._session, self._staged.orders(), self._run.settings.concurrency, self._run.stop)
+        return _only_current(chunks, self._plan_file) if self._plan_file else chunks
 
 
 def _only_current(

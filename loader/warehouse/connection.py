@@ -25,8 +25,15 @@ class Warehouse(Protocol):
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]: ...
 
-    def stream(self, sql: str, params: Sequence[object] = (), size: int = 10_000) -> Iterator[list[Row]]:
-        """Rows in lists of `size`, on a connection of its own: other statements can run between them."""
+    def side(self) -> Warehouse:
+        """A second connection to the same database, for temporary tables. The caller closes it."""
+        ...
+
+    def keep(self, name: str, select: str, sorted_by: str | None = None) -> str:
+        """Keeps the rows of a select in a temporary table that lives as long as the connection; gives its name.
+
+        Rows are found fast by the column `sorted_by`.
+        """
         ...
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> int:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from loader.errors import AccessRefused, AnotherRunActive, LoaderError, Warehous
 from loader.profile import Target
 from loader.warehouse.connection import (
     Row,
+    Warehouse,
     WarehouseBusy,
     exact_rows,
     first_line,
@@ -67,21 +69,17 @@ class DuckDBWarehouse:
             cursor = self._connection.execute(sql, list(params))
             return exact_rows(cursor.fetchall(), _doubtful(cursor.description))
 
-    def stream(self, sql: str, params: Sequence[object] = (), size: int = 10_000) -> Iterator[list[Row]]:
-        with self._lock:
-            cursor = self._connection.cursor()
-        try:
-            with _errors(self._path):
-                cursor.execute(sql, list(params))
-                doubtful = _doubtful(cursor.description)
-            while True:
-                with _errors(self._path):
-                    rows = cursor.fetchmany(size)
-                if not rows:
-                    return
-                yield exact_rows(rows, doubtful)
-        finally:
-            cursor.close()
+    def side(self) -> Warehouse:
+        other = copy(self)
+        other._lock, other._depth = threading.RLock(), 0
+        with self._lock, _errors(self._path):
+            other._connection = self._connection.cursor()
+        return other
+
+    def keep(self, name: str, select: str, sorted_by: str | None = None) -> str:
+        order = f" order by {sorted_by}" if sorted_by else ""
+        self.execute(f"create temporary table {name} as {select}{order}")
+        return f"temp.{name}"
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> int:
         with self._lock, _errors(self._path):

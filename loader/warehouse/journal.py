@@ -21,8 +21,8 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 import simplejson
 
 from loader.errors import AnotherRunActive, GuardTripped, LoaderError, NotFound, UsageError, WarehouseUnavailable
+from loader.keys import fold, folded
 from loader.warehouse.connection import Row, Warehouse, quoted
-from loader.warehouse.staging import fold, folded
 
 SCHEMA_VERSION = 1
 LOCK_NAME = "push"

@@ -21,6 +21,7 @@ from loader.errors import AccessRefused, LoaderError, UsageError, WarehouseUnava
 from loader.profile import Target
 from loader.warehouse.connection import (
     Row,
+    Warehouse,
     WarehouseBusy,
     exact_rows,
     first_line,
@@ -59,23 +60,14 @@ class SqlServerWarehouse:
             doubtful = self._doubtful(cursor.description)
             return exact_rows([tuple(row) for row in cursor.fetchall()], doubtful)
 
-    def stream(self, sql: str, params: Sequence[object] = (), size: int = 10_000) -> Iterator[list[Row]]:
-        # A connection has one open result at a time: a stream gets its own.
-        connection = self._open()
-        try:
-            with self._errors():
-                cursor = connection.cursor()
-                _run(cursor, sql, params)
-                doubtful = self._doubtful(cursor.description)
-            while True:
-                with self._errors():
-                    rows = cursor.fetchmany(size)
-                if not rows:
-                    return
-                yield exact_rows([tuple(row) for row in rows], doubtful)
-        finally:
-            with suppress(Exception):
-                connection.close()
+    def side(self) -> Warehouse:
+        return SqlServerWarehouse(self._target)
+
+    def keep(self, name: str, select: str, sorted_by: str | None = None) -> str:
+        self.execute(f"select * into #{name} from ({select}) as kept")
+        if sorted_by:
+            self.execute(f"create clustered index by_{sorted_by} on #{name} ({sorted_by})")
+        return f"#{name}"
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> int:
         with self._cursor() as cursor:

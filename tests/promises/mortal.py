@@ -65,9 +65,13 @@ class MortalWarehouse:
         self._fate.check()
         return self._inner.query(sql, params)
 
-    def stream(self, sql: str, params: Sequence[object] = (), size: int = 10_000) -> Iterator[Any]:
+    def side(self) -> Warehouse:
         self._fate.check()
-        return self._inner.stream(sql, params, size)
+        return self._inner.side()
+
+    def keep(self, name: str, select: str, sorted_by: str | None = None) -> str:
+        self._fate.check()
+        return self._inner.keep(name, select, sorted_by)
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> int:
         self._fate.step()

@@ -2,67 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from loader import run as running
-from loader.contract import Model
-from loader.sync.staged import LinesOutOfOrder, orders
-from tests.conftest import Built
-from tests.promises.conftest import IN_CRM, NEW, Handful, contract_of
+from loader.warehouse.duckdb import DuckDBWarehouse
+from tests.promises.conftest import IN_CRM, NEW, Handful
 
 HEADERS, LINES = "crm_salesorder", "crm_salesorderdetail"
 
 
-@pytest.fixture(scope="module")
-def model(built: Built) -> Model:
-    return contract_of(built.target_path).models[0]
+@pytest.fixture
+def selects(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that read a staged view, by the view's name."""
+    seen: list[str] = []
+    for name in ("keep", "query"):
+        monkeypatch.setattr(DuckDBWarehouse, name, _watched(getattr(DuckDBWarehouse, name), seen.append))
+    return seen
 
 
-NAMES = st.lists(st.sampled_from("abcdefghijkl"), unique=True).map(sorted)
+def _watched(read: Callable[..., Any], tell: Callable[[str], None]) -> Callable[..., Any]:
+    def reading(warehouse: Any, *arguments: Any, **options: Any) -> Any:
+        sql = next(text for text in arguments if " " in str(text))
+        for table in (HEADERS, LINES):
+            if f' from "sample"."main"."{table}"' in sql:
+                tell(table)
+        return read(warehouse, *arguments, **options)
 
-
-@given(known=NAMES, headers=NAMES, lines=NAMES)
-def test_lines_come_to_their_order_whatever_came_and_went(
-    model: Model, known: list[str], headers: list[str], lines: list[str]
-) -> None:
-    """`known` was in scope first, then `lines`, then `headers`."""
-    staged = orders(
-        model,
-        [{"name": name} for name in headers],
-        [{"salesorderid": name, "lineitemnumber": number} for name in lines for number in (1, 2)],
-        {name: place for place, name in enumerate(known)},
-    )
-    found = {order.key: len(order.lines) for order in staged}
-    assert found == {name: 2 if name in lines else 0 for name in headers if name in known}
-
-
-def test_lines_in_another_order_than_their_headers_are_refused(model: Model) -> None:
-    staged = orders(
-        model,
-        [{"name": name} for name in "abc"],
-        [{"salesorderid": name, "lineitemnumber": 1} for name in "cab"],
-        {"a": 0, "b": 1, "c": 2},
-    )
-    with pytest.raises(LinesOutOfOrder):
-        list(staged)
+    return reading
 
 
 def between_reads(handful: Handful, monkeypatch: pytest.MonkeyPatch, table: str, change: Callable[[Any], None]) -> None:
-    """Just before the rows of `table` are read, GP changes."""
-    read, done = running.read_rows, []
+    """Just before the rows of `table` are read for the first time, GP changes."""
+    keep, done = DuckDBWarehouse.keep, []
 
-    def reading(warehouse: Any, model: Model, *arguments: Any, **options: Any) -> Iterator[Any]:
-        if model.name == table and not done:
+    def keeping(warehouse: Any, name: str, select: str, sorted_by: str | None = None) -> str:
+        if f'."{table}"' in select and not done:
             done.append(table)
             change(warehouse)
-        yield from read(warehouse, model, *arguments, **options)
+        return keep(warehouse, name, select, sorted_by)
 
-    monkeypatch.setattr(running, "read_rows", reading)
+    monkeypatch.setattr(DuckDBWarehouse, "keep", keeping)
 
 
 def leave(order: str) -> Callable[[Any], None]:
@@ -89,9 +70,8 @@ def test_an_order_that_leaves_between_two_reads_keeps_its_lines_in_crm(
     assert handful.push().data["requests"]["write"] == 0
 
 
-@pytest.mark.parametrize("table", [HEADERS, LINES])
 def test_an_order_that_comes_between_two_reads_is_the_next_runs(
-    handful: Handful, monkeypatch: pytest.MonkeyPatch, table: str
+    handful: Handful, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def come(warehouse: Any) -> None:
         for model, key in ((HEADERS, "name"), (LINES, "salesorderid")):
@@ -99,7 +79,7 @@ def test_an_order_that_comes_between_two_reads_is_the_next_runs(
                 f"insert into {model} select * replace ('LATE' as {key}) from {model} where {key} = ?", [NEW[0]]
             )
 
-    between_reads(handful, monkeypatch, table, come)
+    between_reads(handful, monkeypatch, HEADERS, come)
     ended = handful.push()
     assert sum(ended.orders.values()) == 10
     assert ended.orders["failed"] == 0
@@ -108,14 +88,10 @@ def test_an_order_that_comes_between_two_reads_is_the_next_runs(
     handful.assert_in_sync()
 
 
-def test_lines_are_read_before_headers(handful: Handful, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "command", [["plan"], ["push"], ["push", "--max-changes", "50"], ["check"], ["explain", NEW[0]]]
+)
+def test_each_view_is_read_once_lines_before_headers(handful: Handful, selects: list[str], command: list[str]) -> None:
     """An order that leaves after its header was read and before its lines were would seem to have lost them all."""
-    read, asked = running.read_rows, []
-
-    def reading(warehouse: Any, model: Model, *arguments: Any, **options: Any) -> Iterator[Any]:
-        asked.append(model.name)
-        yield from read(warehouse, model, *arguments, **options)
-
-    monkeypatch.setattr(running, "read_rows", reading)
-    handful.loader("plan")
-    assert asked == [LINES, HEADERS]
+    handful.loader(*command)
+    assert selects == [LINES, HEADERS]

@@ -78,14 +78,18 @@ def test_a_column_without_values_can_be_inserted(place: Place, warehouse: Wareho
     assert warehouse.query(f"select name, n from {table}") == [(None, None)] * 2
 
 
-def test_statements_run_while_rows_stream(place: Place, warehouse: Warehouse) -> None:
+def test_kept_rows_stay_as_they_were_and_are_of_one_connection(place: Place, warehouse: Warehouse) -> None:
     table = new_table(place, warehouse)
     warehouse.insert(table, [("name", "varchar(300)"), ("n", "int")], [(f"k{n}", n) for n in range(2500)])
-    seen = 0
-    for rows in warehouse.stream(f"select name, n from {table} order by n", size=1000):
-        seen += len(rows)
-        assert warehouse.query(f"select count(*) from {table}") == [(2500,)]
-    assert seen == 2500
+    side = warehouse.side()
+    kept = side.keep("numbers", f"select name, n from {table}", sorted_by="n")
+    assert warehouse.execute(f"delete from {table} where n >= 1000") == 1500
+    assert side.query(f"select count(*), max(n) from {kept} where n between ? and ?", [500, 2000]) == [(1501, 2000)]
+    assert side.query(f"select count(*) from {table}") == [(1000,)]
+    with pytest.raises(LoaderError):
+        warehouse.query(f"select count(*) from {kept}")
+    side.close()
+    assert warehouse.query(f"select count(*) from {table}") == [(1000,)]
 
 
 def test_more_values_than_parameters_are_matched(place: Place, warehouse: Warehouse) -> None:

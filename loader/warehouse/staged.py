@@ -1,0 +1,200 @@
+"""What dbt staged for one CRM table: its `crm_*` views, read once into temporary tables and from there by parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import Protocol
+
+from loader.keys import fold, folded
+from loader.warehouse.connection import Row, Warehouse, WarehouseBusy, quoted
+
+StagedRow = dict[str, object]
+"""Column → str, int, Decimal, datetime (naive, UTC), date, bool or None."""
+
+AT_A_TIME = 2_000
+"""Records that are fetched together, with their lines."""
+_PLACE = "place__"
+"""Records in the order of their keys: 1, 2, 3 …; repeated keys share a place, and lines have their record's."""
+_ATTEMPTS = 3
+
+
+class StagedColumn(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def data_type(self) -> str: ...
+
+
+class StagedModel(Protocol):
+    """What is read of a model of the contract."""
+
+    @property
+    def relation(self) -> str: ...
+    @property
+    def columns(self) -> Sequence[StagedColumn]: ...
+
+
+class StagedRows:
+    """The records of one model with their lines, as they were when this was made.
+
+    GP goes on while the two views are read. Lines are read first, so a record that leaves scope in between has no row
+    any more and is passed over, and never seems to have lost its lines. A record that has no lines is looked at once
+    more: one that has lines by now came in between and is the next run's.
+    """
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        model: StagedModel,
+        key: str,
+        lines: StagedModel | None = None,
+        via: str = "",
+        lines_by: Sequence[str] = (),
+        only: Iterable[str] | None = None,
+    ) -> None:
+        """`key` is the record's column, `via` the line's column that holds it; lines are sorted by `lines_by`.
+
+        With `only`, nothing but the records of these keys is read; those that are not staged are not missed.
+        """
+        self._model, self._key, self._lines, self._via, self._lines_by = model, key, lines, via, lines_by
+        self._side = warehouse.side()
+        try:
+            self._copy(None if only is None else dict.fromkeys(map(fold, only)))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._side.close()
+
+    def keys(self) -> list[str | None]:
+        """The key of each record, without trailing blanks, in order; None for a record without one."""
+        rows = self._side.query(f"select {quoted(self._key)} from {self._records} order by {_PLACE}")
+        return [None if row[0] is None else str(row[0]).rstrip(" ") for row in rows]
+
+    def distinct(self, model: StagedModel, columns: Sequence[str], where_not_null: str) -> list[Row]:
+        """The different values that these columns of the records, or of the lines, have together."""
+        table = self._line_rows if model is self._lines else self._records
+        names = ", ".join(map(quoted, columns))
+        return self._side.query(f"select distinct {names} from {table} where {quoted(where_not_null)} is not null")
+
+    def records(self) -> Iterator[tuple[StagedRow, list[StagedRow]]]:
+        """Each record with its lines, sorted by key."""
+        last = int(str(self._side.query(f"select coalesce(max({_PLACE}), 0) from {self._records}")[0][0]))
+        for start in range(1, last + 1, AT_A_TIME):
+            lines: dict[object, list[StagedRow]] = {}
+            if self._lines:
+                for place, line in self._rows(self._lines, self._line_rows, start, self._lines_by):
+                    lines.setdefault(place, []).append(line)
+            for place, record in self._rows(self._model, self._records, start):
+                yield record, lines.get(place, [])
+
+    # -------------------------------------------------------------------------------------------- copying
+
+    def _copy(self, only: Iterable[str] | None) -> None:
+        side, key = self._side, quoted(self._key)
+        condition = ""
+        if only is not None:
+            wanted = self._wanted("wanted", only)
+            condition = f" where {self._folded('{}')} in (select {quoted('wanted')} from {wanted})"
+        lines = ""
+        if self._lines:
+            lines = self._patiently("lines_as_read", _select(self._lines) + condition.format(quoted(self._via)))
+        place = f"dense_rank() over (order by {self._folded(key)}) as {_PLACE}"
+        self._records = self._patiently("records", _select(self._model, place) + condition.format(key), _PLACE)
+        if self._lines:
+            self._leave_out_what_moved(lines)
+            columns = ", ".join(f"line.{quoted(column.name)}" for column in self._lines.columns)
+            self._line_rows = side.keep(
+                "lines",
+                f"select record.{_PLACE}, {columns} from {lines} as line inner join"
+                f" (select distinct {_PLACE}, {self._folded(key)} as record_key from {self._records}) as record"
+                f" on {self._folded(f'line.{quoted(self._via)}')} = record.record_key",
+                sorted_by=_PLACE,
+            )
+            side.execute(f"drop table {lines}")
+
+    def _patiently(self, name: str, select: str, sorted_by: str | None = None) -> str:
+        """Keeps the rows of a view; one that another session was in the way of is read again."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._side.keep(name, select, sorted_by)
+            except WarehouseBusy:
+                continue
+        return self._side.keep(name, select, sorted_by)
+
+    def _leave_out_what_moved(self, lines: str) -> None:
+        """Takes out records that came or went between the reading of their lines and of their own row."""
+        assert self._lines is not None
+        key, via = quoted(self._key), quoted(self._via)
+        bare = self._side.query(
+            f"select distinct {self._folded(key)} from {self._records} where {key} is not null"
+            f" and {self._folded(key)} not in (select {self._folded(via)} from {lines} where {via} is not null)"
+        )
+        if not bare:
+            return
+        names = self._wanted("bare", [str(row[0]) for row in bare])
+        among = f"in (select {quoted('wanted')} from {names})"
+        came = f"select distinct {self._folded(via)} from {self._lines.relation} where {self._folded(via)} {among}"
+        stays = f"select distinct {self._folded(key)} from {self._model.relation} where {self._folded(key)} {among}"
+        moved = {str(row[0]) for row in self._side.query(came)}
+        moved |= {str(row[0]) for row in bare} - {str(row[0]) for row in self._side.query(stays)}
+        if moved:
+            gone = self._wanted("moved", moved)
+            self._side.execute(
+                f"delete from {self._records} where {self._folded(key)} in (select {quoted('wanted')} from {gone})"
+            )
+
+    def _folded(self, expression: str) -> str:
+        """Keys of different collations, compared letter by letter."""
+        if self._side.dialect == "duckdb":
+            return folded(expression)
+        return f"{folded(f'cast({expression} as nvarchar(400))')} collate Latin1_General_BIN2"
+
+    def _wanted(self, name: str, keys: Iterable[str]) -> str:
+        """A temporary table of folded keys: any number of them fits, and no statement is repeated for parts."""
+        kind = "varchar" if self._side.dialect == "duckdb" else "nvarchar(400)"
+        none = self._folded(f"cast('' as {kind})")
+        table = self._side.keep(name, f"select {none} as {quoted('wanted')} where 1 = 0")
+        self._side.insert(table, [("wanted", kind)], [(key,) for key in keys])
+        return table
+
+    # -------------------------------------------------------------------------------------------- reading
+
+    def _rows(
+        self, model: StagedModel, table: str, start: int, order_by: Sequence[str] = ()
+    ) -> Iterator[tuple[object, StagedRow]]:
+        """(place, row) of the records from place `start` on, or of their lines."""
+        names = [column.name for column in model.columns]
+        decimals = [number for number, column in enumerate(model.columns, 1) if self._comes_as_text(column)]
+        expressions = [_PLACE, *map(quoted, names)]
+        for position in decimals:
+            expressions[position] = f"cast({expressions[position]} as varchar)"
+        order = ", ".join([_PLACE, *map(quoted, order_by)])
+        rows = self._side.query(
+            f"select {', '.join(expressions)} from {table} where {_PLACE} between ? and ? order by {order}",
+            [start, start + AT_A_TIME - 1],
+        )
+        columns: list[Sequence[object]] = list(zip(*rows, strict=True))
+        for position in decimals if columns else ():
+            columns[position] = [None if text is None else _decimal(str(text)) for text in columns[position]]
+        for place, *values in zip(*columns, strict=True):
+            yield place, dict(zip(names, values, strict=True))
+
+    def _comes_as_text(self, column: StagedColumn) -> bool:
+        """DuckDB hands out decimals as text four times faster than as Decimal."""
+        is_decimal = re.match(r"\s*(decimal|numeric)\b", column.data_type, re.IGNORECASE) is not None
+        return is_decimal and self._side.dialect == "duckdb"
+
+
+def _select(model: StagedModel, *more: str) -> str:
+    return f"select {', '.join([*more, *(quoted(column.name) for column in model.columns)])} from {model.relation}"
+
+
+@lru_cache(maxsize=100_000)
+def _decimal(text: str) -> Decimal:
+    """Prices and quantities repeat; making a Decimal takes longer than finding one."""
+    return Decimal(text)

@@ -1,0 +1,214 @@
+"""Staged rows come exact, in order, with their lines, and only those asked for."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from warehouse_places import Column, Model, Place, duckdb_target
+
+from loader.warehouse import staged
+from loader.warehouse.connection import Warehouse, connect
+from loader.warehouse.staged import StagedRows
+
+HEADER = (
+    ("name", "varchar(300)"),
+    ("totalamount", "decimal(19,5)"),
+    ("requestdeliveryby", "instant"),
+    ("statecode", "int"),
+    ("ratio", "double precision"),
+    ("description", "varchar(2000)"),
+)
+LINE = (("salesorderid", "varchar(300)"), ("lineitemnumber", "int"), ("quantity", "decimal(19,5)"))
+ORDERS = 4500
+
+
+def orders(warehouse: Warehouse, models: tuple[Model, Model], only: list[str] | None = None) -> StagedRows:
+    header, line = models
+    return StagedRows(warehouse, header, "name", lines=line, via="salesorderid", lines_by=["lineitemnumber"], only=only)
+
+
+def stage(warehouse: Warehouse, database: str, schema: str) -> tuple[Model, Model]:
+    instant = "timestamp" if warehouse.dialect == "duckdb" else "datetime2(3)"
+    warehouse.execute(f'create schema "{schema}"')
+    models = []
+    for table, columns in (("crm_salesorder", HEADER), ("crm_salesorderdetail", LINE)):
+        model = Model(
+            f'"{database}"."{schema}"."{table}"',
+            tuple(Column(name, instant if kind == "instant" else kind) for name, kind in columns),
+        )
+        warehouse.execute(
+            f"create table {model.relation} ({', '.join(f'{c.name} {c.data_type}' for c in model.columns)})"
+        )
+        models.append(model)
+    return models[0], models[1]
+
+
+def fill(warehouse: Warehouse, model: Model, rows: list[tuple[object, ...]]) -> None:
+    warehouse.insert(model.relation, [(column.name, column.data_type) for column in model.columns], rows)
+
+
+@pytest.fixture
+def models(place: Place, warehouse: Warehouse) -> tuple[Model, Model]:
+    header, line = stage(warehouse, place.target.database, place.schema)
+    rows: list[tuple[object, ...]] = [
+        (
+            f"ORD{n:05}",
+            Decimal(n) + Decimal("0.10000"),
+            dt.datetime(2024, 11, 3, 4) if n % 2 else None,
+            n % 5,
+            0.1,
+            f"text {n} ",
+        )
+        for n in range(ORDERS)
+    ]
+    fill(warehouse, header, list(reversed(rows)))
+    fill(warehouse, line, [(f"ord{n:05}  ", number, Decimal(n)) for number in (2, 1) for n in range(0, ORDERS, 3)])
+    return header, line
+
+
+def test_records_are_exact_in_order_and_have_their_lines(warehouse: Warehouse, models: tuple[Model, Model]) -> None:
+    read = orders(warehouse, models)
+    records = list(read.records())
+    assert [record["name"] for record, _ in records] == [f"ORD{n:05}" for n in range(ORDERS)] == read.keys()
+    assert records[1] == (
+        {
+            "name": "ORD00001",
+            "totalamount": Decimal("1.10000"),
+            "requestdeliveryby": dt.datetime(2024, 11, 3, 4),
+            "statecode": 1,
+            "ratio": Decimal("0.1"),
+            "description": "text 1 ",
+        },
+        [],
+    )
+    assert str(records[1][0]["totalamount"]) == "1.10000"
+    assert records[0][0]["requestdeliveryby"] is None
+    assert [len(lines) for _, lines in records[:6]] == [2, 0, 0, 2, 0, 0]
+    assert [(line["lineitemnumber"], line["quantity"]) for line in records[4497][1]] == [(1, 4497), (2, 4497)]
+    read.close()
+
+
+def test_keys_match_in_any_case_and_with_trailing_blanks(warehouse: Warehouse, models: tuple[Model, Model]) -> None:
+    read = orders(warehouse, models, ["ord00007 ", "ORD00007", "ORD00003", "NOWHERE"])
+    assert read.keys() == ["ORD00003", "ORD00007"]
+    assert [len(lines) for _, lines in read.records()] == [2, 0]
+    assert orders(warehouse, models, []).keys() == []
+
+
+def test_any_number_of_records_can_be_asked_for(warehouse: Warehouse, models: tuple[Model, Model]) -> None:
+    read = orders(warehouse, models, [f"ORD{n:05}" for n in range(0, 2 * ORDERS, 2)])
+    assert len(read.keys()) == ORDERS / 2
+    assert sum(len(lines) for _, lines in read.records()) == ORDERS / 3
+
+
+def test_what_was_staged_stays_as_it_was_read(warehouse: Warehouse, models: tuple[Model, Model]) -> None:
+    read = orders(warehouse, models)
+    warehouse.execute(f"delete from {models[0].relation}")
+    assert len(list(read.records())) == ORDERS
+    assert orders(warehouse, models).keys() == []
+
+
+def test_different_values_are_read_together(warehouse: Warehouse, models: tuple[Model, Model]) -> None:
+    read = orders(warehouse, models, ["ORD00003", "ORD00005", "ORD00008"])
+    header, line = models
+    assert sorted(read.distinct(header, ["statecode", "requestdeliveryby"], "requestdeliveryby"), key=str) == [
+        (0, dt.datetime(2024, 11, 3, 4)),
+        (3, dt.datetime(2024, 11, 3, 4)),
+    ]
+    assert sorted(read.distinct(line, ["lineitemnumber"], "salesorderid")) == [(1,), (2,)]
+
+
+def test_a_record_without_a_key_and_a_repeated_one_are_there(warehouse: Warehouse, models: tuple[Model, Model]) -> None:
+    header, _ = models
+    warehouse.execute(f"delete from {header.relation} where name > 'ORD00003'")
+    fill(warehouse, header, [(None, None, None, 1, None, None), ("ord00003", None, None, 1, None, None)])
+    read = orders(warehouse, models)
+    assert read.keys().count(None) == 1
+    assert list(map(str.lower, filter(None, read.keys()))).count("ord00003") == 2
+    assert [len(lines) for record, lines in read.records() if record["name"] == "ORD00003"] == [2]
+
+
+NAMES = st.lists(st.sampled_from("abcdefgh"), unique=True)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Warehouse, tuple[Model, Model]]]:
+    warehouse = connect(duckdb_target(tmp_path_factory.mktemp("tiny")), create=True)
+    yield warehouse, stage(warehouse, "warehouse", "tiny")
+    warehouse.close()
+
+
+@settings(deadline=None)
+@given(lines=NAMES, headers=NAMES, lines_later=NAMES, headers_later=NAMES)
+def test_no_record_seems_to_have_lost_its_lines_whatever_came_and_went(
+    tiny: tuple[Warehouse, tuple[Model, Model]],
+    lines: list[str],
+    headers: list[str],
+    lines_later: list[str],
+    headers_later: list[str],
+) -> None:
+    """GP is read four times at most: lines, headers, and the lines and headers of records without lines."""
+    warehouse, models = tiny
+    read = orders(_Moving(warehouse, models, [lines, headers, lines_later, headers_later]), models)
+    found = {str(record["name"]): len(own) for record, own in read.records()}
+    read.close()
+    bare = {name for name in headers if name not in lines}
+    moved = {name for name in bare if name in lines_later or name not in headers_later}
+    assert found == {name: 1 if name in lines else 0 for name in headers if name not in moved}
+
+
+class _Moving:
+    """A warehouse whose tables hold other rows each time one of them is read."""
+
+    def __init__(self, inner: Warehouse, models: tuple[Model, Model], states: list[list[str]]) -> None:
+        self._inner, self._models, self._states = inner, models, list(states)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def side(self) -> _Moving:
+        return _Moving(self._inner.side(), self._models, self._states)
+
+    def query(self, sql: str, params: tuple[object, ...] = ()) -> object:
+        self._move(sql)
+        return self._inner.query(sql, params)
+
+    def keep(self, name: str, select: str, sorted_by: str | None = None) -> str:
+        self._move(select)
+        return self._inner.keep(name, select, sorted_by)
+
+    def _move(self, sql: str) -> None:
+        for model in self._models:
+            if self._states and f" from {model.relation}" in sql:
+                self._inner.execute(f"delete from {model.relation}")
+                columns = [(column.name, column.data_type) for column in model.columns]
+                self._inner.insert(model.relation, columns[:1], [(name,) for name in self._states.pop(0)])
+
+
+def test_a_view_that_another_session_is_in_the_way_of_is_read_again(
+    tiny: tuple[Warehouse, tuple[Model, Model]],
+) -> None:
+    warehouse, models = tiny
+
+    class Contended(_Moving):
+        refusals = 2
+
+        def side(self) -> Contended:
+            return self
+
+        def keep(self, name: str, select: str, sorted_by: str | None = None) -> str:
+            if models[1].relation in select and Contended.refusals:
+                Contended.refusals -= 1
+                raise staged.WarehouseBusy("chosen as the deadlock victim")
+            return self._inner.keep(name, select, sorted_by)
+
+    warehouse.execute(f"delete from {models[0].relation}")
+    fill(warehouse, models[0], [("a", None, None, None, None, None)])
+    inner = warehouse.side()
+    assert orders(Contended(inner, models, []), models).keys() == ["a"]
+    inner.close()
