@@ -22,7 +22,7 @@ Answer = tuple[Sequence[str], Sequence[Sequence[Any]]]
 """Column names and rows."""
 
 _QUESTION = re.compile(r"```sql\n(?P<sql>.*?)\n```\n```text\n(?P<answer>.*?)```\n", re.DOTALL)
-_UNSTABLE = {"since"}
+_UNSTABLE = {"since", "changed_at"}
 """Columns whose values are another every time: instants."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -35,6 +35,8 @@ class Target:
     profile: str
     schema: str
     database: str
+    profiles_dir: Path = Path(".")
+    """The directory of the profiles.yml that says all this: dbt is given the same."""
     # DuckDB
     path: Path | None = None
     attach: tuple[Attachment, ...] = ()
@@ -97,7 +99,8 @@ def read_target(
     output = {
         str(key): render(value, f"{path}: {profile_name}.outputs.{name}.{key}") for key, value in outputs[name].items()
     }
-    return _Output(output, f"{path}: target {name!r}", profile_name, name).target(project_dir)
+    found = _Output(output, f"{path}: target {name!r}", profile_name, name).target(project_dir)
+    return replace(found, profiles_dir=path.parent.absolute())
 
 
 # ------------------------------------------------------------------------------------------------------ finding it
@@ -218,7 +221,7 @@ class _Renderer:
         import jinja2
 
         try:
-            return self._jinja().from_string(text).render(env_var=self._env_var)
+            return self._jinja().from_string(text).render(env_var=self._env_var, var=_var)
         except _MissingVariable as error:
             raise UsageError(
                 f"{where} needs the environment variable {error}, which is not set.",
@@ -226,9 +229,10 @@ class _Renderer:
             ) from None
         except jinja2.TemplateError as error:
             raise UsageError(
-                f"{where}: {error.message or error}.", "A profile knows env_var('NAME', 'default') only."
+                f"{where}: {error.message or error}.",
+                "A profile knows env_var('NAME', 'default'), var('NAME', 'default') and Jinja's filters.",
             ) from None
-        except ValueError as error:
+        except (ValueError, TypeError, ArithmeticError, LookupError) as error:
             raise UsageError(f"{where}: {error}.", "Correct the value or the filter.") from None
 
     def _env_var(self, name: str, default: object = None) -> object:
@@ -242,8 +246,11 @@ class _Renderer:
         if self._environment is None:
             import jinja2
             from jinja2.nativetypes import NativeEnvironment, NativeTemplate
+            from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-            class Environment(NativeEnvironment):
+            class Environment(ImmutableSandboxedEnvironment, NativeEnvironment):
+                """Whoever can write the file gets nothing run by it: no attributes of Python's own, no globals."""
+
                 concat = staticmethod(_joined)
 
             class Template(NativeTemplate):
@@ -251,6 +258,7 @@ class _Renderer:
 
             Environment.template_class = Template
             self._environment = Environment(undefined=jinja2.StrictUndefined)
+            self._environment.globals.clear()
             self._environment.filters.update(
                 as_text=str,
                 as_bool=lambda value: _Marked(value, "as_bool"),
@@ -258,6 +266,13 @@ class _Renderer:
                 as_native=lambda value: _Marked(value, "as_native"),
             )
         return self._environment
+
+
+def _var(name: str, default: object = None) -> object:
+    """dbt's `var` in a profile knows what stands on dbt's command line alone; the loader gives it nothing there."""
+    if default is None:
+        raise ValueError(f"var {name!r} is not set")
+    return default
 
 
 def _joined(values: Iterable[object]) -> object:

@@ -175,6 +175,14 @@ def bench(built: Built, tmp_path: Path) -> Iterator[Workbench]:
         yield open_bench(stack, built, tmp_path)
 
 
+@pytest.fixture
+def own_project(bench: Workbench, built: Built, tmp_path: Path) -> Workbench:
+    """A workbench whose dbt artifacts may be written."""
+    bench.target_path = tmp_path / "target"
+    shutil.copytree(built.target_path, bench.target_path)
+    return bench
+
+
 def open_bench(stack: ExitStack, built: Built, folder: Path, **emulator: Any) -> Workbench:
     """A workbench with a CRM of one's own making."""
     path = folder / "sample.duckdb"

@@ -25,18 +25,10 @@ class BuildFailed(LoaderError):
 def build(run: Run, talk: Callable[[str], None]) -> None:
     """Runs `dbt build`. Raises GuardTripped when an error-severity test of a `crm_*` model failed, BuildFailed when
     a model did. Unit tests are left out: they test the mapping, not today's rows."""
-    arguments = [
-        "build",
-        "--exclude-resource-type",
-        "unit_test",
-        "--project-dir",
-        str(run.project_dir),
-        "--target",
-        run.target.name,
-    ]
-    arguments += ["--profiles-dir", str(run.profiles_dir)] if run.profiles_dir else []
     results_path(run).unlink(missing_ok=True)
-    exit_code, output = run_dbt(arguments, dbt_environ(run))
+    exit_code, output = run_dbt(
+        ["build", "--exclude-resource-type", "unit_test", *same_warehouse(run)], dbt_environ(run)
+    )
     results = _results(results_path(run))
     failed = [result for result in results if result["status"] in ("fail", "error")]
     warned = [result for result in results if result["status"] == "warn"]
@@ -50,7 +42,32 @@ def build(run: Run, talk: Callable[[str], None]) -> None:
         )
     if exit_code and (broken or not failed):
         first = next((result["message"] for result in failed if result.get("message")), output.strip()[-500:])
-        raise BuildFailed(f"dbt build failed: {first}")
+        raise BuildFailed(f"dbt build failed: {first}", _driver_remedy(run, first))
+
+
+def _driver_remedy(run: Run, message: str) -> str | None:
+    """Where a profile names a driver that is not installed, dbt gets no further; the loader itself found another."""
+    if "Can't open lib" not in message and "IM002" not in message:
+        return None
+    profiles = run.target.profiles_dir / "profiles.yml"
+    return (
+        f"dbt does not find the ODBC driver. Write `driver: {{{{ env_var('GP_CRM_SQLSERVER_DRIVER') }}}}` in"
+        f" {profiles}, or the path that `loader driver --target {run.target.name}` prints."
+    )
+
+
+def same_warehouse(run: Run) -> list[str]:
+    """dbt's flags for the project, profiles file, profile and target that this run read.
+
+    dbt alone would look for profiles.yml in the directory it is started in, not in the project's.
+    """
+    target = run.target
+    return [
+        "--project-dir", str(run.project_dir.absolute()),
+        "--profiles-dir", str(target.profiles_dir),
+        "--profile", target.profile,
+        "--target", target.name,
+    ]  # fmt: skip
 
 
 def dbt_environ(run: Run) -> dict[str, str]:

@@ -166,7 +166,8 @@ class _Demo:
         for sql in (
             f"select name, customerid, totalamount, statuscode from {run.contract.models[0].relation}",
             f"select record_key, reason, message from {journal['retry_queue'].relation} where state = 'open'",
-            f"select record_key, outcome, changes from {journal['sync_event'].relation} where outcome = 'updated'",
+            f"select happened_at, record_key, changes from {journal['sync_event'].relation}"
+            " where outcome = 'updated' order by happened_at",
         ):
             self._say(f"  {sql}")
 
@@ -214,16 +215,20 @@ class _Demo:
 
 def _refuse_real_data(warehouse: Warehouse, kind: str) -> None:
     """The demo makes GP's tables anew: never where somebody's data may be."""
+    from sample import company
+
     schema = "gp" if kind == "duckdb" else "dbo"
     found = warehouse.query(
-        "select table_name from information_schema.tables where table_schema = ? and table_name = 'RM00101'", [schema]
+        "select TABLE_NAME from INFORMATION_SCHEMA.TABLES where TABLE_SCHEMA = ? and TABLE_NAME = 'RM00101'", [schema]
     )
     if not found:
         return
-    names = warehouse.query(f"select count(*) from {schema}.RM00101 where CUSTNMBR = 'AARONFIT0001'")
-    if not names[0][0]:
+    theirs = {str(number).rstrip(" ") for (number,) in warehouse.query(f"select CUSTNMBR from {schema}.RM00101")}
+    strangers = sorted(theirs - {str(customer["CUSTNMBR"]).rstrip(" ") for customer in company.read()["RM00101"]})
+    if strangers:
         raise UsageError(
-            f"{schema}.RM00101 holds customers that are not the sample's; the demo would replace them.",
+            f"{schema}.RM00101 holds customers that are not the sample's, such as {', '.join(strangers[:3])}; the demo"
+            " would replace them.",
             "Give the demo an empty database of its own.",
         )
 
@@ -232,7 +237,7 @@ def _gp_row(warehouse: Warehouse, schema: str) -> dict[str, object]:
     names = [
         str(row[0])
         for row in warehouse.query(
-            "select column_name from information_schema.columns where table_schema = ? and table_name = 'SOP10100'",
+            "select COLUMN_NAME from INFORMATION_SCHEMA.COLUMNS where TABLE_SCHEMA = ? and TABLE_NAME = 'SOP10100'",
             [schema],
         )
     ]

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
 
-from tests.conftest import Built, Workbench
-
-
-@pytest.fixture
-def own_project(bench: Workbench, built: Built, tmp_path: Path) -> Workbench:
-    """A workbench whose dbt artifacts may be written."""
-    bench.target_path = tmp_path / "target"
-    shutil.copytree(built.target_path, bench.target_path)
-    return bench
+from tests.conftest import Workbench
 
 
 def texts(findings: list[dict[str, str]], state: str) -> str:
@@ -153,21 +142,6 @@ def test_status_lists_runs_and_one_run_with_its_events(bench: Workbench) -> None
         "ORDST2270": "blocked",
     }
     assert bench.loader("status", "--run", "zzz").exit_code == 1
-
-
-def test_push_build_stages_and_pushes(own_project: Workbench) -> None:
-    ended = own_project.loader("push", "--build", "--order", "ORDST2225")
-    assert (ended.exit_code, ended.orders["updated"]) == (0, 1)
-    assert "dbt build:" in ended.stderr
-
-
-def test_push_build_stops_when_a_contract_test_fails(own_project: Workbench) -> None:
-    two_of_one_number(own_project)
-    before = own_project.crm.rows("salesorder")
-    ended = own_project.loader("push", "--build")
-    assert ended.exit_code == 7
-    assert "unique_code_crm_salesorder_name" in ended.error["message"]
-    assert own_project.crm.rows("salesorder") == before
 
 
 def test_orders_whose_numbers_differ_in_case_alone_are_blocked_and_the_others_go(bench: Workbench) -> None:

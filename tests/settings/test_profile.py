@@ -107,6 +107,18 @@ def test_profiles_are_looked_for_where_dbt_looks(project: Path, tmp_path: Path) 
     assert "profiles.example.yml" in error.remedy
 
 
+def test_the_example_works_as_its_head_and_the_readme_say(project: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    example = Path(__file__).resolve().parents[2] / "profiles.example.yml"
+    (own / "profiles.yml").write_text(example.read_text(encoding="utf-8"), encoding="utf-8")
+    environ = {"DBT_PROFILES_DIR": str(own), "GP_CRM_SQLSERVER_DRIVER": "/opt/driver.so"}
+    for name in ("sqlserver_windows_login", "azure_sql", "sqlserver"):
+        target = read_target(project, None, name, environ)
+        assert (target.profiles_dir, target.driver) == (own, "/opt/driver.so")
+    assert read_target(project, None, "sqlserver_mssql_python", environ).backend == "mssql-python"
+
+
 def test_a_directory_without_profiles_is_not_skipped(project: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--profiles-dir"):
         read_target(project, tmp_path, None, {})
@@ -165,6 +177,31 @@ def test_bad_yaml_says_where(project: Path, text: str) -> None:
 def test_a_bad_expression_says_where(project: Path, text: str) -> None:
     write_target(project, "type: duckdb", f'path: "{text}"')
     assert "outputs.dev.path" in refused(project).message
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "{{ cycler.__init__.__globals__.os.system('touch PWNED') }}",
+        "{{ env_var.__func__.__globals__['os'].system('touch PWNED') }}",
+        "{{ self.__init__.__globals__ }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ '{0.__class__}'.format(1) }}",
+        "{{ 1 / 0 }}",
+    ],
+)
+def test_a_profile_is_only_read_and_runs_nothing(
+    project: Path, expression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    write_target(project, "type: duckdb", f'path: "{expression}"')
+    assert "outputs.dev.path" in refused(project).message
+    assert not (project / "PWNED").exists()
+
+
+def test_a_var_has_its_default(project: Path) -> None:
+    write_target(project, "type: duckdb", "path: \"{{ var('file', 'x.duckdb') }}\"")
+    assert read_target(project, None, None, {}).path == project / "x.duckdb"
 
 
 def test_a_filter_keeps_or_changes_the_kind_as_in_dbt(project: Path) -> None:
