@@ -56,10 +56,11 @@ RULES = """\
 ## Rules
 
 - **Text**: GP's blank padding goes; blank is null. SQL never cuts a text: what is too long for CRM is the loader's to
-  cut, with a warning.
+  cut, and what CRM refuses (control characters) it replaces by a blank, each with a warning.
 - **Dates**: a date of the year 1900 is none. Others are midnight in GP's time zone, as UTC. Requested delivery is the
   day after: the day is added before the conversion, so that a clock change does not move it. There is no day after
-  9999-12-31: null, and a dbt test warns.
+  9999-12-31: null, and a dbt test warns. CRM holds 1753-01-01 to 9999-12-30: the loader leaves any other date
+  empty, with a warning.
 - **Phones**: GP's 14 digits are area code, number and extension. `60355512340567` is `603-555-1234 x567`; extension
   0000 goes, so do an extension's leading zeros; area code 000 is none; all zeros are null. What was typed in is read
   likewise: `(603) 555-1234 Ext. 567`. What is not a US number stays as it is, a number that a spreadsheet has eaten

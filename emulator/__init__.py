@@ -8,5 +8,6 @@ from .crm import Crm
 from .server import Emulator, serve
 from .snapshot import SnapshotError
 from .throttle import Limits
+from .values import Readings
 
-__all__ = ["Crm", "Emulator", "Limits", "SnapshotError", "serve"]
+__all__ = ["Crm", "Emulator", "Limits", "Readings", "SnapshotError", "serve"]

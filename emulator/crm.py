@@ -22,7 +22,7 @@ from .reader import Reader
 from .records import Caller, Records
 from .store import Ref, Row
 from .throttle import Limits, Throttle
-from .values import Clock
+from .values import Clock, Readings
 
 
 class PublicRow(dict[str, Any]):
@@ -50,6 +50,7 @@ class Crm:
         dop_hint: int | None = None,
         keep_parts: bool = False,
         list_lexer: ListLexer = "any",
+        readings: Readings | None = None,
     ) -> None:
         self.organisation = snapshot.load(source)
         self.schema = self.organisation.schema
@@ -57,7 +58,8 @@ class Crm:
         self.lock = RLock()
         self.url = "http://127.0.0.1"
         self.reader = Reader(self.schema, self.store)
-        self.records = Records(self.reader, Clock())
+        self.readings = readings or Readings()
+        self.records = Records(self.reader, Clock(), self.readings)
         book, order_rules = orders.install(self.records)
         self.queries = Queries(self.reader, self.api_url)
         self.queries.list_lexer = list_lexer

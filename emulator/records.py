@@ -14,7 +14,7 @@ from .metadata import Column, Relationship, Table
 from .reader import Reader
 from .states import settle
 from .store import Ref, Row, Value, fold
-from .values import GUID, Coercer, Scales, coercer
+from .values import GUID, Coercer, Readings, Scales, coercer
 
 Json = Mapping[str, object]
 
@@ -86,8 +86,9 @@ def _address(text: str) -> tuple[str, str]:
 class Records:
     """Creates, updates and deletes rows as CRM would."""
 
-    def __init__(self, reader: Reader, now: Callable[[], str]) -> None:
+    def __init__(self, reader: Reader, now: Callable[[], str], readings: Readings) -> None:
         self.reader = reader
+        self.readings = readings
         self.schema = reader.schema
         self.store = reader.store
         self.now = now
@@ -193,7 +194,7 @@ class Records:
         found = self._coercers.get(key)
         if found is None:
             entity_set = self.schema.tables[column.table].entity_set
-            found = self._coercers[key] = coercer(column, entity_set)
+            found = self._coercers[key] = coercer(column, entity_set, self.readings)
         return found
 
     def scales(self, row: Row) -> Scales:

@@ -22,6 +22,7 @@ from .crm import Crm
 from .odata_filter import ListLexer
 from .snapshot import Json
 from .throttle import Limits
+from .values import Readings
 
 logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 LOOPBACK = "127.0.0.1"
@@ -107,6 +108,7 @@ class Emulator(Crm):
     documented ones). `secrets`: client secrets by client id for the token endpoint. `tls`: (certificate, key) files.
     `list_lexer`: the version of OData's lexer that reads lists of values; by default a list that the versions read
     differently is refused.
+    `readings`: how it has the other points on which sources disagree.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class Emulator(Crm):
         dop_hint: int | None = None,
         keep_parts: bool = False,
         list_lexer: ListLexer = "any",
+        readings: Readings | None = None,
     ) -> None:
         super().__init__(
             snapshot,
@@ -131,6 +134,7 @@ class Emulator(Crm):
             dop_hint=dop_hint,
             keep_parts=keep_parts,
             list_lexer=list_lexer,
+            readings=readings,
         )
         self._address = (host, port)
         self._tls = tls

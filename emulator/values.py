@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
@@ -22,6 +23,7 @@ INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d(?::\d\d)?)(?:\.\d{1,7})?(Z|[
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 FIRST_INSTANT = "1753-01-01T00:00:00Z"
 LAST_INSTANT = "9999-12-30T23:59:59Z"
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 DEFAULT_RANGE = {
     "Integer": (Decimal(-2147483648), Decimal(2147483647)),
     "BigInt": (Decimal(-9223372036854775808), Decimal(9223372036854775807)),
@@ -29,6 +31,14 @@ DEFAULT_RANGE = {
     "Double": (Decimal(-100000000000), Decimal(100000000000)),
     "Money": (Decimal(-922337203685477), Decimal(922337203685477)),
 }
+
+
+@dataclass
+class Readings:
+    """How this organisation has it where sources disagree about the service; by default as strict as any of them."""
+
+    refuses_control_characters: bool = True
+    """Text with a character that XML does not have is refused, not stored."""
 
 
 class Scales:
@@ -117,7 +127,7 @@ def _literal(value: object) -> str:
 Coercer = Callable[[object, Scales], Value]
 
 
-def coercer(column: Column, entity_set: str) -> Coercer:
+def coercer(column: Column, entity_set: str, readings: Readings) -> Coercer:
     """The function that turns a JSON value for `column` into what is stored, or refuses it."""
 
     def wrong_kind(value: object) -> CrmError:
@@ -147,6 +157,15 @@ def coercer(column: Column, entity_set: str) -> Coercer:
                     f"A validation error occurred.  The length of the '{column.name}' attribute of the "
                     f"'{column.table}' entity exceeded the maximum allowed length of '{limit}'.",
                 )
+            if not value.isprintable() and readings.refuses_control_characters:
+                refused = NOT_XML.search(value)
+                if refused:
+                    raise CrmError(
+                        400,
+                        "0x80040278",
+                        f"Invalid character in field '{column.name}': '{refused[0]}', hexadecimal value "
+                        f"0x{ord(refused[0]):02X}, is an invalid character.",
+                    )
             return value or None
 
         return text

@@ -46,7 +46,7 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "value_out_of_range",
         ("blocked",),
-        "CRM cannot hold a number, a date or an option; the message names the column and the value.",
+        "CRM cannot hold a number or an option; the message names the column and the value.",
         "Correct the value in GP, or widen the column's range in CRM.",
     ),
     Reason(
@@ -102,6 +102,18 @@ REASONS: tuple[Reason, ...] = (
         ("warning",),
         "The text is longer than CRM's column, and was cut.",
         "Raise the column's length in CRM, or shorten the text in GP.",
+    ),
+    Reason(
+        "value_cleaned",
+        ("warning",),
+        "The text holds characters that CRM refuses, such as control characters; each became a blank.",
+        "Correct the text in GP.",
+    ),
+    Reason(
+        "date_out_of_range",
+        ("warning",),
+        "The date is before 1753-01-01 or after 9999-12-30, in UTC; CRM cannot hold it, so the column is left empty.",
+        "Correct the date in GP.",
     ),
     Reason(
         "*_not_found",

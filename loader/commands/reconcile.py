@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,7 +17,7 @@ from loader.run import Run
 from loader.sync.binding import Binding, Bindings, Field
 from loader.sync.canonical import Number, Text, Value
 from loader.sync.gather import read_looked_up, read_orders
-from loader.sync.lookups import Index, LookupKey, match_key
+from loader.sync.lookups import Index, LookupKey, match_key, sent_key
 from loader.sync.push import CHUNK
 from loader.sync.records import Current, Row, currency_of, current
 from loader.warehouse.connection import quoted
@@ -99,7 +99,7 @@ def _reconcile_model(run: Run, model: Model, report: Reconciled, progress: Progr
     tables = _SnapshotTables(run, model)
     keys = {match_key(key): key for key in [*run.journal.xref(model.table), *run.keys(model)]}
     report.asked += len(keys)
-    reader = _Reader(run, bindings, report.snapshot_at)
+    reader = _Reader(run, bindings, keys, report.snapshot_at)
     with run.warehouse.exclusive("crm_snapshot"):
         tables.clear()
         tables.insert({COLUMNS: list(_held_columns(bindings.base, report.snapshot_at))})
@@ -165,8 +165,8 @@ def snapshot_name(model: Model) -> str:
 class _Reader:
     """Reads orders from CRM in the columns and types in which they are staged."""
 
-    def __init__(self, run: Run, bindings: Bindings, snapshot_at: dt.datetime) -> None:
-        self._run, self._bindings, self._at = run, bindings, snapshot_at
+    def __init__(self, run: Run, bindings: Bindings, keys: Mapping[str, str], snapshot_at: dt.datetime) -> None:
+        self._run, self._bindings, self._keys, self._at = run, bindings, keys, snapshot_at
         self._index = Index()
         self._known: dict[LookupKey, set[str]] = {}
 
@@ -193,13 +193,19 @@ class _Reader:
         model = self._bindings.model
         snapshot: Snapshot = {snapshot_name(each): [] for each in (model, model.children) if each}
         for binding, order in held:
-            snapshot[snapshot_name(model)].append(self._row(order, binding))
+            key = self._key(str(order.values[model.key_column]))
+            snapshot[snapshot_name(model)].append({**self._row(order, binding), model.key_column: key})
             for line in order.lines:
                 assert binding.lines is not None
                 assert model.meta.children is not None
-                parent = {"parent_crm_id": order.id, model.meta.children.via: order.values.get(model.key_column)}
+                parent = {"parent_crm_id": order.id, model.meta.children.via: key}
                 snapshot[snapshot_name(binding.lines.model)].append({**self._row(line, binding.lines), **parent})
         return count, snapshot
+
+    def _key(self, name: str) -> str:
+        """The staged key of CRM's record, which may hold characters that CRM refuses."""
+        staged = self._keys.get(match_key(name), name)
+        return staged if sent_key(staged) == name else name
 
     def _look_up(self, orders: Sequence[tuple[Binding, Current]]) -> None:
         """Reads the rows that the orders point to and that are not known yet."""

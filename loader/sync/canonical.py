@@ -5,6 +5,7 @@ Comparing canonical values is what makes a second push write nothing (dataverse 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,13 +21,24 @@ from loader.dataverse.organization import Organization
 Value: TypeAlias = "str | int | Decimal | bool | None"
 """What JSON can carry; dates are ISO text."""
 
-_EARLIEST, _TOO_LATE = datetime(1753, 1, 1), datetime(9999, 12, 31)
-"""What CRM can hold, UTC, and the first moment past it (dataverse facts 3.14)."""
+_FIRST, _LAST = date(1753, 1, 1), date(9999, 12, 30)
+"""The first and the last day that CRM can hold."""
 _EXACT = Context(prec=60)
+_REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What is not a character of XML 1.0: CRM refuses it in any text (0x80040278)."""
 
 
 class ValueOutOfRange(ValueError):
     """CRM cannot hold this value; the order is blocked as `value_out_of_range`."""
+
+
+class DateOutOfRange(ValueOutOfRange):
+    """CRM cannot hold this date; the column is left empty, with the warning `date_out_of_range`."""
+
+
+def cleaned(text: str) -> str:
+    """The text with a blank in the place of each character that CRM refuses."""
+    return text if text.isprintable() else _REFUSED.sub(" ", text)
 
 
 class Type(ABC):
@@ -36,26 +48,36 @@ class Type(ABC):
 
     @abstractmethod
     def canonical(self, value: object) -> Value:
-        """The value CRM would give back after storing `value`, never None. Raises ValueOutOfRange."""
+        """The value CRM would give back after storing `value`, None for one that it takes for none.
+
+        Raises ValueOutOfRange.
+        """
 
     def read(self, value: object) -> Value:
         """CRM's own JSON value in canonical form."""
         return None if value is None else self.canonical(value)
 
+    def replaced(self, value: object) -> str | None:
+        """Which characters are replaced because CRM refuses them, in words; None where there are none."""
+        return None
+
     def shortened(self, value: object) -> str | None:
-        """A warning where storing the value loses a part of it."""
+        """From which length to which the value is cut, in words; None where it is not."""
         return None
 
 
 @dataclass(frozen=True)
 class Text(Type):
-    """Text of at most `max_length` UTF-16 units; trailing blanks do not count and an empty text is none."""
+    """Text of at most `max_length` UTF-16 units; trailing blanks do not count and an empty text is none.
+
+    Characters that CRM refuses become blanks.
+    """
 
     max_length: int | None
     name: str = "text"
 
     def canonical(self, value: object) -> Value:
-        text = str(value).rstrip(" ")
+        text = cleaned(str(value)).rstrip(" ")
         if self.max_length is not None and len(text) * 2 > self.max_length and _units(text) > self.max_length:
             text = _cut(text, self.max_length).rstrip(" ")
         return text or None
@@ -63,8 +85,16 @@ class Text(Type):
     def read(self, value: object) -> Value:
         return (str(value).rstrip(" ") or None) if value is not None else None
 
+    def replaced(self, value: object) -> str | None:
+        refused = _REFUSED.findall(str(value))
+        if not refused:
+            return None
+        names = ", ".join(dict.fromkeys(f"U+{ord(character):04X}" for character in refused))
+        what = "a character" if len(refused) == 1 else f"{len(refused)} characters"
+        return f"{what} that CRM refuses replaced by blanks: {names}"
+
     def shortened(self, value: object) -> str | None:
-        length = _units(str(value).rstrip(" "))
+        length = _units(cleaned(str(value)).rstrip(" "))
         if self.max_length is None or length <= self.max_length:
             return None
         return f"cut from {length} to {self.max_length} characters"
@@ -152,13 +182,11 @@ class Instant(Type):
     name: str = "date and time"
 
     def canonical(self, value: object) -> Value:
-        moment = _moment(value)
-        _check_range(moment)
-        return moment.isoformat(timespec="seconds") + "Z"
+        return _written(_moment(value))
 
     def read(self, value: object) -> Value:
         is_canonical = isinstance(value, str) and len(value) == len("2024-11-03T04:00:00Z") and value.endswith("Z")
-        return str(value) if is_canonical else super().read(value)
+        return None if value is None else str(value) if is_canonical else _iso(_moment(value))
 
 
 @dataclass(frozen=True)
@@ -169,13 +197,16 @@ class Day(Type):
     name: str = "date"
 
     def canonical(self, value: object) -> Value:
-        if isinstance(value, str) and len(value) == len("2024-11-03"):
-            return value
-        if isinstance(value, date) and not isinstance(value, datetime):
-            return value.isoformat()
-        moment = _moment(value)
-        _check_range(moment)
-        return moment.replace(tzinfo=timezone.utc).astimezone(ZoneInfo(self.time_zone)).date().isoformat()
+        is_day = isinstance(value, date) and not isinstance(value, datetime)
+        if is_day or (isinstance(value, str) and len(value) == len("2024-11-03")):
+            day = date.fromisoformat(str(value))
+        else:
+            day = _local(_moment(value), self.time_zone).date()
+        _check_range(day, value)
+        return day.isoformat()
+
+    def read(self, value: object) -> Value:
+        return None if value is None else str(value)[: len("2024-11-03")]
 
 
 @dataclass(frozen=True)
@@ -231,9 +262,27 @@ def _int(value: Decimal | None) -> int | None:
     return None if value is None else int(value)
 
 
-def _check_range(moment: datetime) -> None:
-    if not _EARLIEST <= moment < _TOO_LATE:
-        raise ValueOutOfRange(f"{moment} is not between 1753-01-01 and 9999-12-30")
+def _check_range(day: date, value: object) -> None:
+    if not _FIRST <= day <= _LAST:
+        raise DateOutOfRange(f"{value} is not between {_FIRST} and {_LAST}, the dates that CRM holds")
+
+
+def _written(moment: datetime) -> str:
+    """As CRM writes an instant. Raises DateOutOfRange."""
+    _check_range(moment.date(), moment)
+    return _iso(moment)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds") + "Z"
+
+
+def _local(moment: datetime, time_zone: str) -> datetime:
+    """The clock in `time_zone` at an instant of UTC. Raises DateOutOfRange where it shows no date that there is."""
+    try:
+        return moment.replace(tzinfo=timezone.utc).astimezone(ZoneInfo(time_zone)).replace(tzinfo=None)
+    except OverflowError:
+        raise DateOutOfRange(f"{moment} is not between {_FIRST} and {_LAST}, the dates that CRM holds") from None
 
 
 def _moment(value: object) -> datetime:

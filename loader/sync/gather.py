@@ -11,7 +11,7 @@ from loader.dataverse.client import Client
 from loader.dataverse.metadata import Table
 from loader.dataverse.query import chunks, rows_where_in
 from loader.sync.binding import Binding
-from loader.sync.lookups import Index, LookupKey, match_key, parent_table
+from loader.sync.lookups import Index, LookupKey, match_key, parent_table, sent_key
 from loader.sync.records import Row
 
 
@@ -21,7 +21,7 @@ def read_lookups(client: Client, tables: Mapping[str, Table], wanted: Mapping[Lo
     reads = [
         (key, Query(_lookup_path(key, tables, chunk)))
         for key, values in wanted.items()
-        for chunk in chunks(sorted({match_key(value): str(value).rstrip() for value in values}.values()))
+        for chunk in chunks(sorted({match_key(value): sent_key(value) for value in values}.values()))
     ]
     answers = client.query([query for _, query in reads]) if reads else []
     for (key, _), answer in zip(reads, answers, strict=True):
@@ -61,7 +61,7 @@ def read_orders(client: Client, binding: Binding, keys: Sequence[str]) -> dict[s
     if binding.lines:
         expand = f"{binding.lines_navigation}($select={','.join(binding.lines.select)})"
     found: dict[str, list[Row]] = {match_key(key): [] for key in keys}
-    for chunk in chunks(keys):
+    for chunk in chunks([sent_key(key) for key in keys]):
         path = rows_where_in(binding.table.entity_set, binding.key.name, chunk, binding.select, expand)
         for page in client.pages(path):
             for row in page:

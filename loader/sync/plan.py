@@ -160,7 +160,7 @@ def plan_order(
         message = "closed in CRM; left alone"
         return OrderPlan(staged.key, model.table, "skip", have.id, reason="closed_in_crm", message=message)
 
-    obstacles = wanted.obstacles + tuple(_repeated_lines(staged, model))
+    obstacles = wanted.obstacles + tuple(_nameless(staged, binding)) + tuple(_repeated_lines(staged, model))
     if obstacles:
         return OrderPlan(
             staged.key,
@@ -192,6 +192,14 @@ def order_id(table: str, key: str, attempt: int = 0) -> str:
 def is_closed(have: Current, model: Model) -> bool:
     states = model.meta.state
     return states is not None and have.state.get("statecode") in states.closed
+
+
+def _nameless(staged: Staged, binding: Binding) -> list[Obstacle]:
+    """CRM would hold no name to find the order by."""
+    if match_key(staged.key):
+        return []
+    message = f"{binding.key.name}: {staged.key!r} has no character that CRM would keep, and is the order's name"
+    return [Obstacle("value_out_of_range", message)]
 
 
 def _repeated_lines(staged: Staged, model: Model) -> list[Obstacle]:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from loader.contract import Lookup, Model, Xref
 from loader.sync.binding import CURRENCY, Binding, Field
-from loader.sync.canonical import Value, ValueOutOfRange
+from loader.sync.canonical import DateOutOfRange, Value, ValueOutOfRange
 from loader.sync.lookups import Found, Index, LookupKey, Missing
 
 Row = Mapping[str, Any]
@@ -168,7 +168,7 @@ def _about_line(note: Note, line: Row, model: Model) -> Note:
 class _Trouble:
     """A staged value that CRM will not hold as it is: what it gets instead, if anything, and what to say about it."""
 
-    note: Note
+    notes: tuple[Note, ...]
     stored: Value = None
     is_left: bool = True
     """The column stays as it is in CRM."""
@@ -184,9 +184,9 @@ class Columns:
         for field_ in fields:
             staged, stored = _column(field_, rows, index)
             self._columns.append((field_.name, staged, stored))
-            troubled = {each: answer.note for each, answer in stored.items() if isinstance(answer, _Trouble)}
+            troubled = {each: answer.notes for each, answer in stored.items() if isinstance(answer, _Trouble)}
             if troubled:
-                notes += [(number, troubled[each]) for number, each in enumerate(staged) if each in troubled]
+                notes += [(number, note) for number, each in enumerate(staged) for note in troubled.get(each, ())]
         self.notes = sorted(notes, key=itemgetter(0))
         """What is wrong, by row number, in the order of the rows."""
 
@@ -219,10 +219,18 @@ def _column(field_: Field, rows: Sequence[Row], index: Index) -> tuple[Sequence[
 def _stored(field_: Field, staged: object) -> Value | _Trouble:
     try:
         stored = field_.type.canonical(staged)
+    except DateOutOfRange as error:
+        return _Trouble((Warning("date_out_of_range", field_.name, f"{error}; left empty"),), None, is_left=False)
     except ValueOutOfRange as error:
-        return _Trouble(Obstacle("value_out_of_range", f"{field_.name}: {error}"))
-    if stored != staged and (shortened := field_.type.shortened(staged)):
-        return _Trouble(Warning("value_truncated", field_.name, shortened), stored, is_left=False)
+        return _Trouble((Obstacle("value_out_of_range", f"{field_.name}: {error}"),))
+    if stored != staged:
+        notes: list[Note] = []
+        if replaced := field_.type.replaced(staged):
+            notes.append(Warning("value_cleaned", field_.name, replaced))
+        if shortened := field_.type.shortened(staged):
+            notes.append(Warning("value_truncated", field_.name, shortened))
+        if notes:
+            return _Trouble(tuple(notes), stored, is_left=False)
     return stored
 
 
@@ -233,8 +241,8 @@ def _translated(field_: Field, xref: Xref, staged: object, code: object) -> Valu
         return None
     message = f"{field_.name}: GP's code {str(code).rstrip()!r} has no translation in the seed"
     if xref.unmapped == "block":
-        return _Trouble(Obstacle(f"{xref.called}_unmapped", message))
-    return _Trouble(Warning(f"{xref.called}_unmapped", field_.name, message))
+        return _Trouble((Obstacle(f"{xref.called}_unmapped", message),))
+    return _Trouble((Warning(f"{xref.called}_unmapped", field_.name, message),))
 
 
 def _looked_up(field_: Field, lookup: Lookup, staged: Sequence[object], index: Index) -> Value | _Trouble:
@@ -256,8 +264,8 @@ def _looked_up(field_: Field, lookup: Lookup, staged: Sequence[object], index: I
         code, policy = f"{lookup.called}_ambiguous", lookup.ambiguous
         text = f"CRM has {outcome.count} rows of {lookup.table} with {words}"
     if policy == "block":
-        return _Trouble(Obstacle(code, text, lookup.table, match))
-    return _Trouble(Warning(code, field_.name, f"{text}; left as it is"))
+        return _Trouble((Obstacle(code, text, lookup.table, match),))
+    return _Trouble((Warning(code, field_.name, f"{text}; left as it is"),))
 
 
 def _owner(row: Row, field_: Field | None, index: Index) -> tuple[str, str] | None:

@@ -71,6 +71,17 @@ def test_before_the_first_push_what_a_push_would_do_differs(bench: Workbench) ->
     }
 
 
+def test_a_number_that_crm_holds_without_a_character_is_the_same_order(bench: Workbench) -> None:
+    for table in ("gp.SOP10100", "gp.SOP10200"):
+        bench.execute(f"update {table} set SOPNUMBE = 'ORD' || chr(11) || '2226' where rtrim(SOPNUMBE) = ?", ORDER)
+    bench.loader("push", "--order", "ORD\x0b2226")
+    ended = bench.loader("reconcile")
+    assert ended.exit_code == 0, ended.stderr
+    found = differences(bench, "ORD\x0b2226")
+    assert {(column, reason) for _, _, column, _, _, reason in found} <= {("name", "value_cleaned")}
+    assert differences(bench, "ORD 2226") == set()
+
+
 def test_the_snapshot_is_an_order_in_the_columns_and_keys_it_is_staged_in(bench: Workbench) -> None:
     bench.loader("push", "--order", ORDER)
     bench.loader("reconcile")

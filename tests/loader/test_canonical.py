@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -9,7 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loader.sync.canonical import Day, Identifier, Instant, Number, Option, Text, ValueOutOfRange, Whole, YesNo
+from loader.sync.canonical import (
+    DateOutOfRange,
+    Day,
+    Identifier,
+    Instant,
+    Number,
+    Option,
+    Text,
+    ValueOutOfRange,
+    Whole,
+    YesNo,
+    cleaned,
+)
+from loader.sync.lookups import match_key
 
 MONEY = Number(2, Decimal("-922337203685477"), Decimal("922337203685477"))
 
@@ -54,8 +68,20 @@ def test_dates_are_instants_or_days() -> None:
     assert Day("America/New_York").canonical(moment) == "2024-11-03"
     assert Day("America/New_York").canonical(datetime(2024, 11, 3, 3)) == "2024-11-02"
     assert Day("UTC").canonical(date(2024, 2, 29)) == "2024-02-29"
-    with pytest.raises(ValueOutOfRange, match="1753"):
+    with pytest.raises(DateOutOfRange, match="1753"):
         Instant().canonical(datetime(1752, 12, 31))
+
+
+def test_a_day_is_in_range_where_it_is_meant_not_in_utc() -> None:
+    first, last = "1753-01-01", "9999-12-30"
+    assert Day("Europe/Berlin").canonical(datetime(1752, 12, 31, 23, 30)) == first
+    assert Day("Pacific/Auckland").canonical(datetime(9999, 12, 29, 12)) == last
+    assert Day("America/New_York").canonical(datetime(9999, 12, 31, 4)) == last
+    for impossible in (datetime(9999, 12, 31, 5), datetime(9999, 12, 31, 23), date(9999, 12, 31), date(1, 1, 1)):
+        with pytest.raises(DateOutOfRange):
+            Day("America/New_York").canonical(impossible)
+    with pytest.raises(DateOutOfRange):
+        Day("Pacific/Auckland").canonical(datetime(9999, 12, 31, 23))
 
 
 def test_ids_and_flags() -> None:
@@ -81,7 +107,22 @@ def test_storing_a_stored_text_changes_nothing(value: str, length: int) -> None:
     stored = kind.canonical(value)
     if stored is not None:
         assert kind.read(stored) == stored == kind.canonical(stored)
-        assert kind.shortened(stored) is None
+        assert kind.replaced(stored) is kind.shortened(stored) is None
+
+
+XML = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+"""https://www.w3.org/TR/xml/#charsets"""
+
+
+@given(st.text(st.characters(exclude_categories=[]) | st.sampled_from("\0\x0b\x1f\ud800\ufffe\uffff\t\r\n")))
+def test_a_stored_text_holds_no_character_that_crm_refuses(value: str) -> None:
+    kind = Text(20)
+    stored = kind.canonical(value)
+    assert stored is None or XML.fullmatch(str(stored))
+    assert len(cleaned(value)) == len(value)
+    assert match_key(value) == match_key(cleaned(value))
+    assert (kind.replaced(value) is None) == bool(XML.fullmatch(value))
+    assert stored is None or kind.canonical(kind.read(stored)) == stored
 
 
 @given(st.datetimes(min_value=datetime(1753, 1, 1), max_value=datetime(9998, 12, 31)))

@@ -151,7 +151,9 @@ BROKEN_RULES = [
     # orders
     ("crm_salesorder", r"where scope_reason = 'open'", ""),
     ("crm_salesorder", r"to_days\(1\)", "to_days(0)"),
-    ("crm_salesorder", r"when orders.requested_ship_date < cast\('9999-12-31' as date\) then", "when 1 = 1 then"),
+    ("crm_salesorder", r"and orders.requested_ship_date < cast\('9999-12-31' as date\)", ""),
+    ("crm_salesorder", r"and orders.document_date <= cast\('9999-12-31' as date\)", "and 1 = 0"),
+    ("crm_salesorder", r"orders.invoice_date >= cast\('1753-01-01' as date\)", "1 = 1"),
     ("crm_salesorder", r"timezone\('America/New_York', ", "("),
     ("crm_salesorder", r"Europe/Berlin", "America/New_York"),
     ("crm_salesorder", r"orders.customer_number\)\) = upper", "orders.customer_number)) >= upper"),
@@ -196,11 +198,7 @@ BROKEN_RULES = [
     ("crm_salesorderdetail", r"when numbered.is_write_in = 0 then nullif", "when 1 = 1 then nullif"),
     ("crm_salesorderdetail", r"when numbered.is_write_in = 1", "when 1 = 1"),
     ("crm_salesorderdetail", r"to_days\(1\)", "to_days(0)"),
-    (
-        "crm_salesorderdetail",
-        r"when numbered.requested_ship_date < cast\('9999-12-31' as date\) then",
-        "when 1 = 1 then",
-    ),
+    ("crm_salesorderdetail", r"and numbered.requested_ship_date < cast\('9999-12-31' as date\)", ""),
     ("crm_salesorderdetail", r"numbered.extended_price \+ numbered.tax_amount", "numbered.extended_price"),
     ("crm_salesorderdetail", r"decimal\(38, 5\)", "decimal(19, 5)"),
     # staging
