@@ -373,6 +373,9 @@ class Records:
         """Insert a record and the ones inside its body; gives its id."""
         self.allow(caller, "Create", table)
         understood = self.read_body(table, body, "create", {}, refs)
+        related, most = sum(len(children) for _, children in understood.children), self.readings.most_related
+        if most is not None and related > most:
+            raise bad_request(f"The deep insert holds {related} related records; at most {most} are allowed.")
         row_id = understood.record_id or record_id or str(uuid4())
         if self.store.get(table.name, row_id) is not None:
             raise duplicate_record()

@@ -39,6 +39,8 @@ class Readings:
 
     refuses_control_characters: bool = True
     """Text with a character that XML does not have is refused, not stored."""
+    most_related: int | None = 50
+    """A record comes with at most so many related ones in one insert; None: with any number."""
 
 
 class Scales:

@@ -1,7 +1,8 @@
 """The writes that turn one order in CRM into the desired one, in the order in which CRM accepts them. Pure.
 
-Dataverse facts 2.2, 2.3 and 3.5; design section 7: a new order and its lines go in one deep insert; totals are
-update-only; a locked order is reopened by a PATCH of its state alone; the state comes last, sharing after it.
+Dataverse facts 2.2, 2.3 and 3.5; design section 7: a new order and its first lines go in one deep insert, its other lines
+as rows of their own; totals are update-only; a locked order is reopened by a PATCH of its state alone; the state comes
+last, sharing after it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from loader.dataverse.batch import ChangeSet, Operation
+from loader.dataverse.batch import MAX_OPERATIONS, ChangeSet, Operation
 from loader.sync.binding import Binding, Field
 from loader.sync.canonical import Value
 from loader.sync.diff import Change, Difference, LineChange
@@ -20,26 +21,44 @@ from loader.sync.records import Current, Desired
 
 Share = tuple[str, str]
 
+LINES_INSIDE = 50
+"""Lines that are inserted together with their new order; CRM may refuse more related records in one insert."""
+
 _NAMESPACE = uuid.UUID("2f6c1a3e-9a55-5d6e-8a36-6b2f6f0f7d11")
 
 
 def for_create(id_: str, want: Desired, share: Share | None, binding: Binding) -> ChangeSet:
-    """A new order: deep insert, then what can only be updated, then its state and its share."""
+    """A new order: deep insert, the lines that it has no room for, what can only be updated, state and share.
+
+    Where that is more than a change set holds, the deep insert takes as many lines more as it must.
+    """
+    made = _for_create(id_, want, share, binding, LINES_INSIDE)
+    excess = len(made) - MAX_OPERATIONS
+    return made if excess <= 0 else _for_create(id_, want, share, binding, LINES_INSIDE + excess)
+
+
+def _for_create(id_: str, want: Desired, share: Share | None, binding: Binding, inside: int) -> ChangeSet:
     path = _path(binding, id_)
     body = {binding.table.id_column: id_, **_creation(want.values, binding)}
+    outside: list[Operation] = []
     late: list[Operation] = []
     if binding.lines and want.lines:
-        lines = []
+        deep = []
         for number, line in enumerate(want.lines):
             line_id = derived_id(_NAMESPACE, f"{id_}/{number}")
-            lines.append({binding.lines.table.id_column: line_id, **_creation(line.values, binding.lines)})
+            if number < inside:
+                deep.append({binding.lines.table.id_column: line_id, **_creation(line.values, binding.lines)})
+            else:
+                outside.append(_insert_line(line_id, line.values, path, binding, binding.lines))
             late += _completion(_path(binding.lines, line_id), line.values, binding.lines)
-        body[binding.lines_navigation] = lines
+        if deep:
+            body[binding.lines_navigation] = deep
     late += _completion(path, want.values, binding)
     return ChangeSet(
         (
             Operation("POST", binding.table.entity_set, body),
             *([_set_state(path, binding.editable_state)] if binding.is_created_locked else []),
+            *outside,
             *late,
             *([_set_state(path, want.state)] if want.state and want.state != binding.editable_state else []),
             *_grant(id_, share, binding),
@@ -86,13 +105,18 @@ def _lines(changes: Iterable[LineChange], have: Current, binding: Binding) -> It
         else:
             line_id = derived_id(_NAMESPACE, f"{have.id}/{have.etag}/{number}")
             values = _after(line.changes)
-            body = {
-                lines.table.id_column: line_id,
-                f"{binding.parent_navigation}@odata.bind": f"/{_path(binding, have.id)}",
-                **_creation(values, lines),
-            }
-            yield Operation("POST", lines.table.entity_set, body)
+            yield _insert_line(line_id, values, _path(binding, have.id), binding, lines)
             yield from _completion(_path(lines, line_id), values, lines)
+
+
+def _insert_line(line_id: str, values: Mapping[str, Value], parent: str, binding: Binding, lines: Binding) -> Operation:
+    """A line as a row of its own, bound to its order."""
+    body = {
+        lines.table.id_column: line_id,
+        f"{binding.parent_navigation}@odata.bind": f"/{parent}",
+        **_creation(values, lines),
+    }
+    return Operation("POST", lines.table.entity_set, body)
 
 
 def _path(binding: Binding, id_: str) -> str:

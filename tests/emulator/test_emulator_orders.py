@@ -392,3 +392,13 @@ def test_sop_mode_and_integration_user_are_switched_by_the_web_api(client: Clien
     assert client.patch(f"systemusers({INTEGRATION})", {"isintegrationuser": False}).status_code == 204
     assert state(client, client.order()) == (1, 3)
     assert AARON in str(crm.rows("salesorder"))
+
+
+@pytest.mark.parametrize(("lines", "most", "status"), [(50, 50, 204), (51, 50, 400), (51, None, 204)])
+def test_a_deep_insert_holds_as_many_records_as_the_organisation_takes(
+    client: Client, crm: Emulator, lines: int, most: int | None, status: int
+) -> None:
+    crm.readings.most_related = most
+    body = order(order_details=[product_line(number) for number in range(1, lines + 1)])
+    assert client.post("salesorders", body).status_code == status
+    assert len(crm.rows("salesorderdetail")) == (lines if status == 204 else 0)

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -134,7 +135,10 @@ def test_replacing_all_lines_ends_the_same(binding: Binding, data: st.DataObject
 def test_a_creation_makes_the_desired_order(binding: Binding, data: st.DataObject, share: Any) -> None:
     want, _ = data.draw(orders(binding))
     id_ = order_id("salesorder", "ORDER 1")
-    change_set = changeset.for_create(id_, want, share, binding)
+    inside = data.draw(st.integers(0, 4))
+    with mock.patch.object(changeset, "LINES_INSIDE", inside):
+        change_set = changeset.for_create(id_, want, share, binding)
+    assert len((change_set.operations[0].body or {}).get("order_details", ())) == min(inside, len(want.lines))
     crm = PaperCrm(binding).apply(change_set)
     assert crm.id == id_
     assert crm.values == _expected_header(want, dict.fromkeys(crm.values), binding, "create")
@@ -256,5 +260,8 @@ def test_no_change_set_is_larger_than_crm_takes(binding: Binding, lines: int) ->
     )
     change_set = changeset.for_create(order_id("salesorder", "ORDER 1"), want, SHARE, binding)
     late = lines if binding.lines.update_only else 0
-    assert len(change_set) == 1 + late + bool(binding.is_created_locked) + 2
+    fewest = 1 + late + bool(binding.is_created_locked) + 2
+    assert len(change_set) == min(fewest + max(0, lines - 50), max(fewest, MAX_OPERATIONS))
+    inside = len((change_set.operations[0].body or {}).get("order_details", ()))
+    assert inside <= 50 or len(change_set) >= MAX_OPERATIONS, "more lines are inside only where there is no other room"
     assert (len(change_set) > MAX_OPERATIONS) == (late + 4 > MAX_OPERATIONS)
