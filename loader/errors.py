@@ -65,6 +65,12 @@ class AnotherRunActive(GuardTripped):
     remedy = "Wait for that run to end. A run that died gives the lock back when its lease ends."
 
 
+class LockLost(GuardTripped):
+    """The run's lease ended while it could not renew it, and another run may have begun."""
+
+    remedy = "Run it again when no other run is active; nothing is sent twice."
+
+
 class NotFound(LoaderError):
     """An order, a run or a file named by the user does not exist."""
 

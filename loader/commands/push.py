@@ -18,7 +18,7 @@ from loader.errors import GuardTripped, LoaderError, UsageError
 from loader.run import Run
 from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
-from loader.sync.push import Pusher, Session, Settled, plans
+from loader.sync.push import Pusher, Session, Settled, plans, reason_of, set_aside, settled_unsent
 from loader.sync.records import Staged
 from loader.warehouse.journal import OrderResult, RunCounts, RunOutcome, RunStart
 
@@ -95,38 +95,47 @@ def push(
 
     Raises GuardTripped before the first write; once writing began, trouble is in the report.
     """
-    start = RunStart.now(command, run.settings.crm_url, __version__)
-    report = PushReport(start.run_id, tell)
     journal = run.journal
+    start = RunStart.now(command, run.settings.crm_url, __version__, journal.now)
+    report = PushReport(start.run_id, tell)
     journal.prepare()
     with journal.holding(start):
         journal.start(start)
+        pushes: list[_ModelPush] = []
         log.info("%s began", command, extra={"run_id": start.run_id})
         try:
-            pushes = [_ModelPush(run, model, only, plan_file, report, progress) for model in run.contract.models]
+            for model in run.contract.models:
+                pushes.append(_ModelPush(run, model, only, plan_file, report, progress))
+            _make_ready(run, start.run_id)
             if max_changes:
                 max_changes.check(sum(each.plan_ahead() for each in pushes), sum(len(each.keys) for each in pushes))
             for each in pushes:
                 each.push()
         except Interrupted:
-            pass
+            for each in pushes:
+                each.settle_rest(None)
         except LoaderError as error:
             report.failure = error
         except BaseException:
-            journal.finish(start.run_id, _counts(report), "error", "ended by an unexpected error")
+            journal.finish(start.run_id, _counts(report, run), "error", "ended by an unexpected error")
             raise
-        report.requests = (
-            {"read": run.client.reads, "write": run.client.writes} if "client" in vars(run) else report.requests
-        )
+        counts = _counts(report, run)
         report.interrupted = run.stop.is_set() and report.failure is None
-        journal.finish(start.run_id, _counts(report), _outcome(report), str(report.failure or "") or None)
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in report.orders.items())
-        log.info("%s ended as %s: %s staged, %s", command, _outcome(report), report.staged, counts)
+        journal.finish(start.run_id, counts, _outcome(report), str(report.failure or "") or None)
+        told = ", ".join(f"{count} {outcome}" for outcome, count in report.orders.items())
+        log.info("%s ended as %s: %s staged, %s", command, _outcome(report), report.staged, told)
         if not report.failure:
             journal.purge(run.settings.retention_days)
     if report.failure and not report.staged:
         raise report.failure
     return report
+
+
+def _make_ready(run: Run, run_id: str) -> None:
+    """Every write looks at the lock first, and goes to the organisation that the journal belongs to."""
+    run.client.before_write = run.journal.ensure_held
+    run.journal.refuse_other_crm(run.organization.id, run.settings.crm_url)
+    run.journal.enter_crm(run_id, run.organization.id)
 
 
 def open_in_queue(run: Run) -> list[str]:
@@ -161,7 +170,6 @@ class _ModelPush:
         """Plans everything now, to be pushed by `push`; gives the number of orders that would be written."""
         self._ahead = list(self._chunks())
         if self._run.stop.is_set():
-            self._tally.settle_rest(None)
             raise Interrupted
         return sum(plan.writes for chunk in self._ahead for _, plan in chunk)
 
@@ -175,7 +183,6 @@ class _ModelPush:
             self._tally.settle,
             concurrency=run.settings.concurrency,
             batch_size=run.settings.batch_size,
-            before_write=run.journal.ensure_held,
             stop=run.stop,
             still_wanted=partial(_unless_stale, plan_file) if plan_file else lambda plan: plan,
         )
@@ -194,13 +201,13 @@ class _ModelPush:
         if pusher.failure:
             raise pusher.failure
 
+    def settle_rest(self, failure: LoaderError | None) -> None:
+        """Settles the orders that the run did not come to."""
+        self._tally.settle_rest(failure)
+
     @cached_property
     def _session(self) -> Session:
-        try:
-            return self._run.session(self._staged)
-        except Interrupted:
-            self._tally.settle_rest(None)
-            raise
+        return self._run.session(self._staged)
 
     def _chunks(self) -> Iterator[list[tuple[Staged, OrderPlan]]]:
         chunks = plans(self._session, self._staged.orders(), self._run.settings.concurrency, self._run.stop)
@@ -266,7 +273,7 @@ class _Tally:
                 self._report.tell(each)
         news = [_result(each) for each in orders if self._is_news(each)]
         if news:
-            self._run.journal.record(news, self._report.run_id)
+            self._run.journal.record(news, self._report.run_id, _counts(self._report, self._run))
         for each in orders:
             if each.outcome in ("blocked", "failed"):
                 level = logging.WARNING if each.outcome == "blocked" else logging.ERROR
@@ -279,10 +286,17 @@ class _Tally:
         left = list(self._open.elements())
         if not left:
             return
-        reason = "crm_unavailable" if failure else "interrupted"
+        reason = reason_of(failure) if failure else "interrupted"
         message = str(failure) if failure else "the run was stopped before it came to this order"
-        plans_left = [OrderPlan(key, self._model.table, "block", reason=reason, message=message) for key in left]
-        self.settle([Settled(plan, "failed", reason, message) for plan in plans_left])
+        aside = self._run.journal.held_or_ignored(self._model.table)
+        settled: list[Settled] = []
+        for key in left:
+            if key in aside:
+                settled.append(settled_unsent(set_aside(key, self._model.table, aside[key])))
+            else:
+                plan = OrderPlan(key, self._model.table, "block", reason=reason, message=message)
+                settled.append(Settled(plan, "failed", reason, message, reached=False))
+        self.settle(settled)
 
     def _is_news(self, settled: Settled) -> bool:
         """Unchanged orders concern the journal only where it did not know them, or believed them in trouble."""
@@ -317,10 +331,13 @@ def _result(settled: Settled) -> OrderResult:
         request_id=settled.request_id or None,
         shared_with=":".join(plan.share) if plan.share and settled.pushed else None,
         pushed=settled.pushed,
+        reached=settled.reached,
     )
 
 
-def _counts(report: PushReport) -> RunCounts:
+def _counts(report: PushReport, run: Run) -> RunCounts:
+    if "client" in vars(run):
+        report.requests = {"read": run.client.reads, "write": run.client.writes}
     return RunCounts(
         staged=report.staged,
         **report.orders,

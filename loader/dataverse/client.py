@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -90,6 +90,8 @@ class Client:
         self.pace = Pace(concurrency)
         self.reads = 0
         self.writes = 0
+        self.before_write: Callable[[], None] = lambda: None
+        """Called right before a write request is sent, each time that it is sent; what it raises stops the write."""
         self._auth = auth
         self._timeout = timeout
         self._attempts = attempts
@@ -183,6 +185,8 @@ class Client:
             generation = self._generation
             try:
                 with self.pace.slot():
+                    if not is_read:
+                        self.before_write()
                     self._tally(is_read)
                     response = self._session().request(
                         method,

@@ -17,7 +17,7 @@ from typing import Literal
 from loader.dataverse.batch import MAX_OPERATIONS, Reply
 from loader.dataverse.client import LONGEST_WAIT, Client, Interrupted, LostReply, RequestFailed, backoff
 from loader.dataverse.errors import DUPLICATE_ID, CrmError
-from loader.errors import CrmUnavailable, LoaderError
+from loader.errors import CrmUnavailable, LoaderError, LockLost, WarehouseUnavailable
 from loader.sync.binding import Bindings
 from loader.sync.gather import read_orders
 from loader.sync.lookups import Index, match_key
@@ -46,6 +46,8 @@ class Settled:
     reason: str = ""
     message: str = ""
     request_id: str = ""
+    reached: bool = True
+    """False where the run ended before it did anything about the order."""
 
     @property
     def pushed(self) -> bool:
@@ -102,12 +104,16 @@ class Session:
         """The plan of an order that is not even compared."""
         table, key = self.bindings.model.table, match_key(order.key)
         if key in self.withheld:
-            state = self.withheld[key]
-            return OrderPlan(order.key, table, "skip", reason=state, message=f"{state} in the retry queue")
+            return set_aside(order.key, table, self.withheld[key])
         if key in self.repeated:
             message = f"{self.bindings.model.name} has more than one row of this key"
             return OrderPlan(order.key, table, "block", reason="order_ambiguous", message=message)
         return None
+
+
+def set_aside(key: str, table: str, state: str) -> OrderPlan:
+    """The plan of an order that someone holds back or ignores."""
+    return OrderPlan(key, table, "skip", reason=state, message=f"{state} in the retry queue")
 
 
 def plans(
@@ -143,11 +149,9 @@ class Pusher:
     settle: Callable[[list[Settled]], None]
     concurrency: int = 4
     batch_size: int = MAX_OPERATIONS
-    before_write: Callable[[], None] = lambda: None
-    """Called before each write request; raises where the run must not write any more."""
     stop: threading.Event = field(default_factory=threading.Event)
     failure: LoaderError | None = None
-    """What ended the run early: CRM out of reach, credentials refused."""
+    """What ended the run early: CRM out of reach, credentials refused, the lock lost."""
     still_wanted: Callable[[OrderPlan], OrderPlan] = lambda plan: plan
     """Has the last word on an order that is planned anew because it moved, or because its reply was lost."""
     _given_up: int = 0
@@ -159,7 +163,7 @@ class Pusher:
         with ThreadPoolExecutor(self.concurrency, thread_name_prefix="send") as senders:
             try:
                 for chunk in chunks:
-                    self._settle([_settled_unsent(plan) for _, plan in chunk if not plan.writes])
+                    self._settle([settled_unsent(plan) for _, plan in chunk if not plan.writes])
                     waiting.add((staged, plan) for staged, plan in chunk if plan.writes)
                     while waiting.operations > self.batch_size * (self._workers + 1) and not self.stop.is_set():
                         self._submit(senders, waiting.take(self.batch_size))
@@ -176,7 +180,6 @@ class Pusher:
         return min(self.concurrency, self.session.client.pace.allowed)
 
     def _submit(self, senders: ThreadPoolExecutor, orders: list[tuple[Staged, OrderPlan]]) -> None:
-        self.before_write()
         self._sent.add(senders.submit(self._send, orders))
         self._collect(at_most=2 * self.concurrency)
 
@@ -220,13 +223,19 @@ class Pusher:
         except Interrupted:
             reason, text = "interrupted", "the run was stopped before this order was settled; the next one takes it up"
             if self.failure:
-                reason, text = "crm_unavailable", str(self.failure)
+                reason, text = reason_of(self.failure), str(self.failure)
         except LoaderError as error:
             self.failure = self.failure or error
             self.stop.set()
-            reason, text = "crm_unavailable", str(error)
+            reason, text = reason_of(error), str(error)
         return settled + [
-            Settled(attempt.plan, "failed", _last_reason(attempt, reason), str(attempt.last_error or text))
+            Settled(
+                attempt.plan,
+                "failed",
+                _last_reason(attempt, reason),
+                str(attempt.last_error or text),
+                reached=attempt.last_error is not None or reason != "interrupted",
+            )
             for attempt in pending
             if not attempt.is_settled
         ]
@@ -332,7 +341,7 @@ class _Attempt:
         if plan.action == "unchanged" and self.was_lost:
             return [self._settle("created" if self._intended.action == "create" else "updated")]
         self.is_settled = True
-        return [_settled_unsent(plan)]
+        return [settled_unsent(plan)]
 
     @property
     def _intended(self) -> OrderPlan:
@@ -344,11 +353,16 @@ class _Attempt:
         return Settled(plan if plan is self.plan else replace(plan, crm_id=self.plan.crm_id), outcome)
 
 
+def reason_of(failure: LoaderError) -> str:
+    """The reason of orders that a run did not get to the end with because of `failure`."""
+    return "interrupted" if isinstance(failure, (LockLost, WarehouseUnavailable)) else "crm_unavailable"
+
+
 def _last_reason(attempt: _Attempt, reason: str) -> str:
     return "crm_unavailable" if reason == "crm_rejected" and attempt.was_lost else reason
 
 
-def _settled_unsent(plan: OrderPlan) -> Settled:
+def settled_unsent(plan: OrderPlan) -> Settled:
     return Settled(plan, _UNSENT[plan.action], plan.reason, plan.message)
 
 

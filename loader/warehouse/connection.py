@@ -50,6 +50,10 @@ class Warehouse(Protocol):
         """`expression in (values)` as (condition, parameters), in as many parts as the database needs."""
         ...
 
+    def now(self) -> dt.datetime:
+        """The database's clock: UTC, naive. Every machine that shares the database goes by it."""
+        ...
+
     def transaction(self) -> AbstractContextManager[None]:
         """Commits at the end, rolls back on any exception. One inside another belongs to the outer one."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import threading
@@ -109,6 +110,9 @@ class DuckDBWarehouse:
         given = list(values)
         if given:
             yield f"""{expression} in (select unnest(from_json(?, '["varchar"]')))""", [json.dumps(given)]
+
+    def now(self) -> dt.datetime:
+        return dt.datetime.now(dt.timezone.utc).replace(tzinfo=None)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

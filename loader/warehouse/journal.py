@@ -15,17 +15,29 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import simplejson
 
-from loader.errors import AnotherRunActive, GuardTripped, LoaderError, NotFound, UsageError, WarehouseUnavailable
+from loader.errors import (
+    AnotherRunActive,
+    GuardTripped,
+    LoaderError,
+    LockLost,
+    NotFound,
+    UsageError,
+    WarehouseUnavailable,
+)
 from loader.keys import fold, folded
 from loader.warehouse.connection import Row, Warehouse, quoted
 
 SCHEMA_VERSION = 1
 LOCK_NAME = "push"
+WHOLE = ("push", "push FILE")
+"""The commands that are about every order: a plain push, and one of a plan that was made of every order."""
+FROM_NOW_ON = dt.timedelta(minutes=5)
+"""By how much the clocks of two machines may differ before an instant is taken to lie in the future."""
 
 QueueState = Literal["open", "held", "ignored", "resolved"]
 WAITING: tuple[QueueState, ...] = ("open", "held", "ignored")
@@ -117,6 +129,12 @@ class RunRecord:
     host: str
     pid: int
     version: str
+    crm_organization_id: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Over all orders: a run over some of them says nothing about the others."""
+        return self.command in WHOLE
 
 
 @dataclass(frozen=True)
@@ -137,6 +155,8 @@ class OrderResult:
     request_id: str | None = None
     shared_with: str | None = None
     pushed: bool = False
+    reached: bool = True
+    """False where the run ended before it looked at the record."""
 
 
 @dataclass(frozen=True)
@@ -219,15 +239,21 @@ class Journal:
     Reading a table that does not exist yet finds nothing in it.
     """
 
-    def __init__(self, warehouse: Warehouse, tables: Mapping[str, TableDefinition], clock: Clock = utc_now) -> None:
+    def __init__(self, warehouse: Warehouse, tables: Mapping[str, TableDefinition], clock: Clock | None = None) -> None:
         self._warehouse = warehouse
         self._given_clock = clock
+        self._lost: str | None = None
         self._tables = {name: _Table(name, table) for name, table in tables.items()}
         self._existing: set[str] | None = None
         self._lease: _Lease | None = None
 
-    def _clock(self) -> dt.datetime:
-        return _milliseconds(self._given_clock())
+    def now(self) -> dt.datetime:
+        """The database's clock: runs on several machines go by the same one. UTC, in milliseconds."""
+        return _milliseconds((self._given_clock or self._warehouse.now)())
+
+    def _here(self) -> dt.datetime:
+        """This machine's clock: good for how long ago something was, and needs no statement."""
+        return (self._given_clock or utc_now)()
 
     # -------------------------------------------------------------------------------------------- schema
 
@@ -284,8 +310,10 @@ class Journal:
         A lock whose lease is over, or whose process on this machine is gone, is taken over; its run is marked died.
         """
 
+        begun = _Lease(run.run_id, dt.timedelta(seconds=lease_seconds), self._here())
+
         def take() -> None:
-            now = self._clock()
+            now = self.now()
             held = self._query(
                 "sync_lock",
                 "select run_id, host, pid, acquired_at, expires_at from {sync_lock} where lock_name = ?",
@@ -298,10 +326,11 @@ class Journal:
                     raise AnotherRunActive(
                         f"Run {run_id} holds the lock: process {pid} on {host}, since {_second(since)} UTC."
                     )
+                message = f"Stopped without reporting a result; run {run.run_id} took over its lock."
                 self._execute(
                     "update {sync_run} set outcome = 'died', finished_at = ?, message = ?"
                     " where run_id = ? and outcome = 'running'",
-                    [now, f"Ended without a word; run {run.run_id} took over its lock.", run_id],
+                    [now, message, run_id],
                 )
             self._execute("delete from {sync_lock} where lock_name = ?", [LOCK_NAME])
             self._insert(
@@ -317,28 +346,30 @@ class Journal:
             )
 
         self._atomically("sync_lock", take)
-        self._lease = _Lease(run.run_id, dt.timedelta(seconds=lease_seconds), self._clock())
+        self._lease, self._lost = begun, None
 
     def renew(self) -> None:
-        """Extends the lease. Raises GuardTripped when the lock was lost: another run may be pushing."""
+        """Extends the lease. Raises LockLost when another run took the lock over: it may be pushing."""
         lease = self._held_lease()
-        now = self._clock()
+        renewed = replace(lease, renewed_at=self._here(), tick=time.monotonic())
         changed = self._atomically(
             "sync_lock",
             lambda: self._execute(
                 "update {sync_lock} set expires_at = ? where lock_name = ? and run_id = ?",
-                [now + lease.duration, LOCK_NAME, lease.run_id],
+                [self.now() + lease.duration, LOCK_NAME, lease.run_id],
             ),
         )
         if not changed:
-            self._lease = None
+            self._lease, self._lost = None, lease.run_id
             raise _lock_lost(lease.run_id)
-        lease.renewed_at = now
+        self._lease = renewed
 
     def ensure_held(self) -> None:
-        """Called before each write to CRM: renews a lease that is half over, so that no two runs ever write."""
-        lease = self._held_lease()
-        if self._clock() >= lease.renewed_at + lease.duration / 2:
+        """Called before each write to CRM, by whichever thread sends it: a lease that may be over is renewed first.
+
+        Raises LockLost where that is no longer possible, so that no two runs ever write.
+        """
+        if self._held_lease().is_half_over(self._here()):
             self.renew()
 
     def release(self) -> None:
@@ -374,19 +405,22 @@ class Journal:
                 self.release()
 
     def _held_lease(self) -> _Lease:
-        if self._lease is None:
-            raise _lock_lost("this run")
-        return self._lease
+        lease = self._lease
+        if lease is None:
+            raise _lock_lost(self._lost or "this run")
+        return lease
 
     # ---------------------------------------------------------------------------------------------- runs
 
     def start(self, run: RunStart) -> None:
         """Enters the run as running."""
-        self._atomically(
-            "sync_run",
-            lambda: self._insert(
+
+        def enter() -> None:
+            ((last,),) = self._query("sync_run", "select coalesce(max(run_no), 0) from {sync_run}") or [(0,)]
+            self._insert(
                 "sync_run",
                 {
+                    "run_no": int(str(last)) + 1,
                     "run_id": run.run_id,
                     "command": run.command,
                     "crm_url": run.crm_url,
@@ -398,20 +432,69 @@ class Journal:
                     "version": run.version,
                     "schema_version": SCHEMA_VERSION,
                 },
+            )
+
+        self._atomically("sync_run", enter)
+
+    def refuse_other_crm(self, organization_id: str, crm_url: str) -> None:
+        """Raises GuardTripped where the journal belongs to another CRM organisation: its ids, shares and queue do.
+
+        A journal that was written before organisations were entered is known by the address of its last run.
+        """
+        known = self._owner()
+        if known is None:
+            return
+        id_, url = known
+        if id_ is None:
+            if _address(url) == _address(crm_url):
+                return
+            theirs = url
+        elif id_.lower() == organization_id.lower():
+            return
+        else:
+            theirs = f"{url} (organisation {id_})"
+        raise GuardTripped(
+            f"The journal belongs to {theirs}; CRM_URL is {crm_url} (organisation {organization_id})."
+            " Nothing was written.",
+            "Correct CRM_URL, or give each organisation a schema or file of its own (docs/operating.md, Two targets).",
+        )
+
+    def _owner(self) -> tuple[str | None, str] | None:
+        """The organisation's id, where it was entered, and address."""
+        last = " order by started_at desc, run_id"
+        for condition in ("crm_organization_id is not null", "outcome in ('ok', 'blocked', 'interrupted')"):
+            if "crm_organization_id" in condition and not self._has("sync_run", "crm_organization_id"):
+                continue
+            column = "crm_organization_id" if "crm_organization_id" in condition else "null"
+            rows = self._query(
+                "sync_run",
+                self._limited(f"select {column}, crm_url from {{sync_run}} where {condition}{last}", 1),
+            )
+            for id_, url in rows:
+                return str(id_) if id_ else None, str(url or "")
+        return None
+
+    def enter_crm(self, run_id: str, organization_id: str) -> None:
+        """Enters the organisation that a run writes to: from then on the journal belongs to it."""
+        self._atomically(
+            "sync_run",
+            lambda: self._execute(
+                "update {sync_run} set crm_organization_id = ? where run_id = ?", [organization_id, run_id]
             ),
         )
 
     def finish(self, run_id: str, counts: RunCounts, outcome: RunOutcome, message: str | None = None) -> None:
         """Enters how the run ended."""
-        numbers = asdict(counts)
-        assignments = ", ".join(f"{quoted(name)} = ?" for name in numbers)
         self._atomically(
             "sync_run",
-            lambda: self._execute(
-                f"update {{sync_run}} set finished_at = ?, outcome = ?, message = ?, {assignments} where run_id = ?",
-                [self._clock(), outcome, message, *numbers.values(), run_id],
+            lambda: self._set_run(
+                run_id, {"finished_at": self.now(), "outcome": outcome, "message": message, **asdict(counts)}
             ),
         )
+
+    def _set_run(self, run_id: str, values: Mapping[str, object]) -> None:
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        self._execute(f"update {{sync_run}} set {assignments} where run_id = ?", [*values.values(), run_id])
 
     def runs(self, limit: int = 20) -> list[RunRecord]:
         """The latest runs, newest first."""
@@ -428,55 +511,98 @@ class Journal:
         return found[0]
 
     def _runs(self, where: str, params: Sequence[object], limit: int) -> list[RunRecord]:
-        names = [field.name for field in fields(RunRecord) if field.name != "counts"]
-        numbers = [field.name for field in fields(RunCounts)]
+        names = [each.name for each in fields(RunRecord) if each.name != "counts"]
+        numbers = [each.name for each in fields(RunCounts)]
+        selected = [quoted(name) if self._has("sync_run", name) else "null" for name in names + numbers]
+        number = "coalesce(run_no, 0) desc, " if self._has("sync_run", "run_no") else ""
         rows = self._query(
             "sync_run",
             self._limited(
-                f"select {', '.join(map(quoted, names + numbers))} from {{sync_run}} {where}"
-                " order by started_at desc, run_id",
+                f"select {', '.join(selected)} from {{sync_run}} {where} order by {number}started_at desc, run_id",
                 limit,
             ),
             params,
         )
-        return [_run_record(dict(zip(names + numbers, row, strict=True)), numbers) for row in rows]
+        found = [_run_record(dict(zip(names + numbers, row, strict=True)), numbers) for row in rows]
+        if any(run.outcome == "running" for run in found):
+            live = self._live_runs()
+            found = [self._died(run) if run.outcome == "running" and run.run_id not in live else run for run in found]
+        return found
+
+    def _live_runs(self) -> set[str]:
+        now = self.now()
+        held = self._query("sync_lock", "select run_id, host, pid, expires_at from {sync_lock}")
+        return {str(run_id) for run_id, host, pid, until in held if _is_live(host, pid, until, now)}
+
+    def _died(self, run: RunRecord) -> RunRecord:
+        """A run that nobody has entered as dead yet: it ended no sooner than its last event."""
+        rows = self._query("sync_event", "select max(happened_at) from {sync_event} where run_id = ?", [run.run_id])
+        last = rows[0][0] if rows else None
+        ended = last if isinstance(last, dt.datetime) else run.started_at
+        return replace(run, outcome="died", finished_at=ended, message="Stopped without reporting a result.")
 
     # -------------------------------------------------------------------------------------------- events
 
-    def record(self, results: Sequence[OrderResult], run_id: str) -> None:
+    def record(self, results: Sequence[OrderResult], run_id: str, counts: RunCounts | None = None) -> None:
         """Enters how orders ended: events, the retry queue and the CRM ids, all in one short transaction.
 
-        An order without news gets no event: unchanged, without warnings, and not in the queue before.
+        `counts` are the run's so far: should it die, they are what it did. An order without news gets no event:
+        unchanged, without warnings, and not in the queue before. A run that lost its lock leaves to the run that took
+        it over what that one has looked at.
         """
         for table in dict.fromkeys(result.table for result in results):
             # The last word on a key counts, should it come twice.
             latest = {fold(result.key): result for result in results if result.table == table}
-            self._atomically("retry_queue", self._recording(table, latest, run_id))
+            self._atomically("retry_queue", self._recording(table, latest, run_id, counts))
 
-    def _recording(self, table: str, results: Mapping[str, OrderResult], run_id: str) -> Callable[[], None]:
+    def _recording(
+        self, table: str, results: Mapping[str, OrderResult], run_id: str, counts: RunCounts | None
+    ) -> Callable[[], None]:
         def write() -> None:
-            now = self._clock()
-            keys = [result.key for result in results.values()]
+            now = self.now()
+            left = self._taken_over(table, results, run_id) if self._lost == run_id else set()
+            keys = [result.key for key, result in results.items() if key not in left]
             queue = ByKey((entry.key, entry) for entry in self._queue_of(table, keys))
             queued = [
                 (result, entry)
-                for result in results.values()
-                if (entry := _queued(result, queue.get(result.key), run_id, now)) is not None
+                for key, result in results.items()
+                if key not in left and (entry := _queued(result, queue.get(result.key), run_id, now)) is not None
             ]
             resolved = {fold(result.key) for result, entry in queued if entry.state == "resolved"}
             self._add_events(
                 [
                     result
                     for key, result in results.items()
-                    if result.outcome != "unchanged" or result.warnings or key in resolved
+                    if (result.outcome != "unchanged" or result.warnings or key in resolved)
+                    and (result.pushed or key not in left)
                 ],
                 run_id,
                 now,
             )
+            if counts is not None:
+                self._set_run(run_id, asdict(counts))
             self._put_queue([entry for _, entry in queued], [queue[e.key].key for _, e in queued if e.key in queue])
             self._put_xref(table, results, run_id, now)
 
         return write
+
+    def _taken_over(self, table: str, results: Mapping[str, OrderResult], run_id: str) -> set[str]:
+        """The keys that runs which began after this one have looked at, or are to look at."""
+        later = self._query(
+            "sync_run",
+            "select run_id, command from {sync_run}"
+            " where run_no > (select coalesce(max(run_no), 0) from {sync_run} where run_id = ?)",
+            [run_id],
+        )
+        if any(command in WHOLE for _, command in later):
+            return set(results)
+        found: set[str] = set()
+        for run, _ in later:
+            rows = self._query(
+                "sync_event", "select record_key from {sync_event} where run_id = ? and crm_table = ?", [run, table]
+            )
+            found |= {fold(str(key)) for (key,) in rows}
+        return found & results.keys()
 
     def _add_events(self, results: Sequence[OrderResult], run_id: str, now: dt.datetime) -> None:
         if not results:
@@ -658,7 +784,7 @@ class Journal:
 
         What is open, held or ignored stays however old it is, and so do the CRM ids.
         """
-        before = (now or self._clock()) - dt.timedelta(days=retention_days)
+        before = (now or self.now()) - dt.timedelta(days=retention_days)
 
         def delete() -> Purged:
             events = self._execute("delete from {sync_event} where happened_at < ?", [before])
@@ -692,6 +818,10 @@ class Journal:
 
     def _execute(self, statement: str, params: Sequence[object] = ()) -> int:
         return self._warehouse.execute(self._sql(statement), params)
+
+    def _has(self, table: str, column: str) -> bool:
+        """A journal that an older loader wrote may lack columns until the next run that writes."""
+        return column in self._columns(self._tables[table])
 
     def _query(self, table: str, statement: str, params: Sequence[object] = ()) -> list[Row]:
         if self._existing is None:
@@ -746,18 +876,28 @@ class _Table:
         }
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Lease:
+    """Since when it holds, by two clocks of this machine: one stands while the machine sleeps, one can be set."""
+
     run_id: str
     duration: dt.timedelta
     renewed_at: dt.datetime
+    tick: float = field(default_factory=time.monotonic)
+
+    def is_half_over(self, now: dt.datetime) -> bool:
+        elapsed = max((now - self.renewed_at).total_seconds(), time.monotonic() - self.tick)
+        return elapsed >= self.duration.total_seconds() / 2
 
 
-def _lock_lost(run_id: str) -> GuardTripped:
-    return GuardTripped(
-        f"The lock of {run_id} was lost: its lease ended, and another run may have begun.",
-        "Run it again when no other run is active; nothing is sent twice.",
+def _lock_lost(run_id: str) -> LockLost:
+    return LockLost(
+        f"The lock of run {run_id} was lost: its lease ended, and another run may have begun. Nothing more was written."
     )
+
+
+def _address(url: str) -> str:
+    return url.strip().rstrip("/").lower()
 
 
 def _second(instant: object) -> str:
@@ -813,7 +953,11 @@ _XREF_COLUMNS = "record_key, crm_id, first_pushed_at, last_pushed_at, shared_wit
 
 def _queued(result: OrderResult, entry: QueueEntry | None, run_id: str, now: dt.datetime) -> QueueEntry | None:
     """The queue entry that `result` leads to; None leaves the queue as it is."""
+    if result.reason == "plan_stale":
+        return None  # refused for the plan's sake: what the queue says of the order is as true as before
     if result.outcome in ("blocked", "failed"):
+        if entry is not None and entry.state != "resolved" and not result.reached:
+            return None
         again = entry is not None and entry.state != "resolved"
         return QueueEntry(
             table=result.table,

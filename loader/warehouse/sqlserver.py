@@ -94,6 +94,11 @@ class SqlServerWarehouse:
             part = given[start : start + MAX_PARAMETERS]
             yield f"{expression} in ({', '.join('?' for _ in part)})", part
 
+    def now(self) -> dt.datetime:
+        ((now,),) = self.query("select sysutcdatetime()")
+        assert isinstance(now, dt.datetime)
+        return now
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         with self._lock:

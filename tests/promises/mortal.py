@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -83,6 +84,9 @@ class MortalWarehouse:
 
     def matching(self, expression: str, values: Iterable[str]) -> Iterator[tuple[str, list[object]]]:
         return self._inner.matching(expression, values)
+
+    def now(self) -> dt.datetime:
+        return self._inner.now()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -267,3 +267,52 @@ def test_a_run_whose_process_is_gone_is_marked_as_died(handful: Handful) -> None
     handful.push("--order", NEW[0])
     status = json.loads(handful.loader("status").stdout)["data"]
     assert [run["outcome"] for run in status["runs"]] == ["ok", "died"]
+
+
+def test_a_run_that_is_stopped_keeps_what_the_queue_says_of_orders_that_it_did_not_reach(handful: Handful) -> None:
+    handful.push()
+    assert handful.loader("retry", "hold", NEW[0]).exit_code == 0
+    before = {row[0]: row for row in handful.query(QUEUE)}
+    assert before[WITHOUT_PRODUCT][1:4] == ("product_not_found", "open", 1)
+    assert before[NEW[0]][1:3] == ("held", "held")
+
+    handful.crm.faults.latency(0.4)
+    seen = len(handful.crm.requests)
+    process = handful.start("push")
+    until(lambda: len(handful.crm.requests) > seen)
+    process.send_signal(signal.SIGTERM)
+    result = ended(process)
+    assert result.exit_code == 143, result.stdout + result.stderr
+    staged = len(handful.staged()[0])
+    assert (result.orders["skipped"], result.orders["failed"]) == (1, staged - 1)
+    assert sum(result.orders.values()) == staged
+    after = {row[0]: row for row in handful.query(QUEUE)}
+    assert {key: after[key] for key in before} == before
+    others = after.keys() - before.keys()
+    assert len(others) == staged - 2
+    assert {after[key][1:3] for key in others} == {("interrupted", "open")}
+
+
+QUEUE = "select record_key, reason, state, attempts, message, first_failed_at from main_journal.retry_queue"
+
+
+def test_a_run_that_died_is_known_at_once_by_what_it_had_done(handful: Handful) -> None:
+    one_by_one(handful, 0.3)
+    process = handful.start("push")
+    until(lambda: writes(handful) >= 5)
+    process.kill()
+    process.communicate()
+    (told,) = json.loads(handful.loader("status").stdout)["data"]["runs"]
+    events = handful.query("select outcome, count(*) from main_journal.sync_event group by outcome")
+    assert told["outcome"] == "died"
+    assert told["counts"]["created"] + told["counts"]["updated"] >= 2
+    assert dict(events) == {name: told["counts"][name] for name, _ in events}
+    assert told["counts"]["lines_created"] > 0
+    assert told["finished_at"]
+    probed = handful.loader("status", "--max-age", "2h")
+    assert (probed.exit_code, probed.data["problems"]) == (1, ["ended_badly"])
+
+    handful.crm.faults.clear()
+    handful.push("--order", NEW[0])
+    (_, later) = json.loads(handful.loader("status").stdout)["data"]["runs"]
+    assert (later["outcome"], later["counts"]) == ("died", told["counts"])

@@ -59,6 +59,7 @@ def test_a_plan_applied_twice_writes_once(handful: Handful, plan: Path) -> None:
     assert wrote(handful) == 0
     assert set(outcomes(again).values()) == {("blocked", "plan_stale")}
     handful.assert_adds_up(again)
+    assert handful.query("select count(*) from main_journal.retry_queue") == [(0,)], "a stale entry waits for nothing"
     assert handful.push().orders["unchanged"] == CHANGES
     assert handful.query("select count(*) from main_journal.retry_queue where state = 'open'") == [(1,)]
 
@@ -162,8 +163,9 @@ def test_an_order_that_moves_between_reading_and_writing_is_refused_too(handful:
     handful.push(str(plan))
     assert trouble.fired == 0
     assert handful.in_crm(IN_CRM[0])[0]["description"] == "by hand"
-    (queued,) = handful.query("select reason from main_journal.retry_queue where record_key = ?", IN_CRM[0])
-    assert queued == ("plan_stale",)
+    (refused,) = handful.query("select reason from main_journal.sync_event where record_key = ?", IN_CRM[0])
+    assert refused == ("plan_stale",)
+    assert handful.query("select count(*) from main_journal.retry_queue") == [(0,)]
     handful.assert_crm_holds_what_is_staged(IN_CRM[0])
 
 

@@ -102,6 +102,7 @@ def test_reading_a_journal_that_was_never_prepared_finds_nothing(place: Place, w
 
 
 def test_a_run_is_running_until_it_is_finished(journal: Journal, begin: Begin, clock: StoppedClock) -> None:
+    journal.acquire(begin())
     journal.start(begin())
     assert journal.run("run-1").outcome == "running"
     clock.forward(seconds=90)

@@ -46,7 +46,8 @@ class StoppedClock:
 
 
 _JOURNAL = {
-    "sync_run": "run_id varchar(36), command varchar(20), crm_url varchar(300), started_at instant,"
+    "sync_run": "run_id varchar(36), run_no int, command varchar(20), crm_url varchar(300),"
+    " crm_organization_id varchar(36), started_at instant,"
     " finished_at instant, outcome varchar(20), staged int, created int, updated int, unchanged int,"
     " skipped int, blocked int, failed int,"
     " lines_created int, lines_updated int, lines_deleted int, requests_read int, requests_write int, message long,"
