@@ -121,16 +121,6 @@ class Run:
         self._open.callback(rows.close)
         return StagedOrders(model, rows, _named(model, rows.keys()))
 
-    def column_names(self, relation: str) -> list[str]:
-        """Columns of a table or view, in order; none where dbt has not built it yet."""
-        parts = [part.strip('"[]') for part in relation.split(".")]
-        rows = self.warehouse.query(
-            "select column_name from information_schema.columns where table_schema = ? and table_name = ?"
-            " order by ordinal_position",
-            parts[-2:],
-        )
-        return [str(row[0]) for row in rows]
-
     def session(self, staged: StagedOrders) -> Session:
         """Reads metadata, look-ups and the journal's memory: what planning needs. Raises ContractMismatch."""
         model = staged.model

@@ -18,7 +18,7 @@ from loader.errors import LoaderError, UsageError
 from loader.report.text import table
 from loader.run import Run
 from loader.sync.push import Settled
-from loader.warehouse.connection import Warehouse, connect
+from loader.warehouse.connection import Warehouse, columns_of, connect
 
 if TYPE_CHECKING:
     from emulator import Emulator
@@ -218,10 +218,7 @@ def _refuse_real_data(warehouse: Warehouse, kind: str) -> None:
     from sample import company
 
     schema = "gp" if kind == "duckdb" else "dbo"
-    found = warehouse.query(
-        "select TABLE_NAME from INFORMATION_SCHEMA.TABLES where TABLE_SCHEMA = ? and TABLE_NAME = 'RM00101'", [schema]
-    )
-    if not found:
+    if not columns_of(warehouse, f"{schema}.RM00101"):
         return
     theirs = {str(number).rstrip(" ") for (number,) in warehouse.query(f"select CUSTNMBR from {schema}.RM00101")}
     strangers = sorted(theirs - {str(customer["CUSTNMBR"]).rstrip(" ") for customer in company.read()["RM00101"]})
@@ -234,13 +231,7 @@ def _refuse_real_data(warehouse: Warehouse, kind: str) -> None:
 
 
 def _gp_row(warehouse: Warehouse, schema: str) -> dict[str, object]:
-    names = [
-        str(row[0])
-        for row in warehouse.query(
-            "select COLUMN_NAME from INFORMATION_SCHEMA.COLUMNS where TABLE_SCHEMA = ? and TABLE_NAME = 'SOP10100'",
-            [schema],
-        )
-    ]
+    names = columns_of(warehouse, f"{schema}.SOP10100")
     quoted_names = ", ".join(f'"{name}"' for name in names)
     row = warehouse.query(
         f"select {quoted_names} from {schema}.SOP10100 where SOPTYPE = 2 and rtrim(SOPNUMBE) = ?", [EXPLAINED]

@@ -17,7 +17,7 @@ from loader.sync.gather import read_orders
 from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
 from loader.sync.records import Current, Desired, Staged, currency_of, current, desired, line_key
-from loader.warehouse.connection import quoted
+from loader.warehouse.connection import columns_of, quoted
 
 _EVENTS = 5
 _STATUS = "audit_order_status"
@@ -94,7 +94,7 @@ def _status(run: Run, order: str) -> dict[str, Any] | None:
     relation = run.contract.relations.get(_STATUS)
     if relation is None:
         return None
-    names = run.column_names(relation)
+    names = columns_of(run.warehouse, relation)
     if not names:
         return None
     columns = ", ".join(map(quoted, names))

@@ -20,7 +20,7 @@ from loader.sync.gather import read_looked_up, read_orders
 from loader.sync.lookups import Index, LookupKey, match_key, sent_key
 from loader.sync.push import CHUNK
 from loader.sync.records import Current, Row, currency_of, current
-from loader.warehouse.connection import quoted
+from loader.warehouse.connection import columns_of, quoted
 from loader.warehouse.journal import utc_now
 
 Progress = Callable[[int, int], None]
@@ -129,7 +129,7 @@ class _SnapshotTables:
         self._present: dict[str, list[tuple[str, str]]] = {}
         for name, types in self._columns.items():
             relation = run.contract.relations.get(name)
-            present = run.column_names(relation) if relation else []
+            present = columns_of(run.warehouse, relation) if relation else []
             if not present:
                 raise SnapshotMissing(f"The warehouse has no table {relation or name}.")
             self._present[name] = [(column, types[column]) for column in present if column in types]
@@ -286,7 +286,7 @@ def _rounding(precision: int) -> Decimal:
 
 def _count_differences(run: Run, report: Reconciled) -> None:
     relation = run.contract.relations.get(DIFFERENCES)
-    if relation is None or not run.column_names(relation):
+    if relation is None or not columns_of(run.warehouse, relation):
         return
     rows = run.warehouse.query(f"select difference, count(*) from {relation} group by difference")
     report.differences = {str(kind): int(str(count)) for kind, count in sorted(rows, key=str)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
@@ -62,13 +63,17 @@ class Warehouse(Protocol):
         """A transaction that no other one of this name runs beside, in this or any other process."""
         ...
 
+    def shortcomings(self) -> list[tuple[str, str]]:
+        """What is wrong with how the database is set up or named, each with its remedy."""
+        ...
+
     def close(self) -> None: ...
 
 
 class WarehouseBusy(WarehouseUnavailable):
     """Another session was in the way (deadlock, lock timeout, conflicting write); the same work may succeed again."""
 
-    remedy = "Run it again; if it stays so, look for a session that holds locks on the journal."
+    remedy = "Run it again. If it stays so, docs/sqlserver.md tells how to find the session that is in the way."
 
 
 def connect(profile: Target, *, read_only: bool = False, for_run: bool = False, create: bool = False) -> Warehouse:
@@ -101,6 +106,23 @@ def statement_failed(message: str) -> LoaderError:
 def quoted(name: str) -> str:
     """A column or table name for both databases."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def parts_of(relation: str) -> list[str]:
+    """Database (where there is one), schema and name of a relation that dbt quoted."""
+    return [a or b or c for a, b, c in re.findall(r'"([^"]+)"|\[([^\]]+)\]|([^."\[\]]+)', relation)]
+
+
+def columns_of(warehouse: Warehouse, relation: str) -> list[str]:
+    """Columns of a table or view, in order; none where it does not exist."""
+    *database, schema, name = parts_of(relation)
+    # Upper case: in a database whose collation minds case, nothing else is found.
+    where = "TABLE_SCHEMA = ? and TABLE_NAME = ?" + (" and TABLE_CATALOG = ?" if database else "")
+    rows = warehouse.query(
+        f"select COLUMN_NAME from INFORMATION_SCHEMA.COLUMNS where {where} order by ORDINAL_POSITION",
+        [schema, name, *database],
+    )
+    return [str(row[0]) for row in rows]
 
 
 def exact(value: object) -> object:

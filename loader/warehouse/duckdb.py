@@ -137,6 +137,9 @@ class DuckDBWarehouse:
         with self._lock, _exclusive, self.transaction():
             yield
 
+    def shortcomings(self) -> list[tuple[str, str]]:
+        return []
+
     def close(self) -> None:
         with self._lock:
             self._connection.close()

@@ -30,7 +30,7 @@ from loader.errors import (
     WarehouseUnavailable,
 )
 from loader.keys import fold, folded
-from loader.warehouse.connection import Row, Warehouse, quoted
+from loader.warehouse.connection import Row, Warehouse, columns_of, parts_of, quoted
 
 SCHEMA_VERSION = 1
 LOCK_NAME = "push"
@@ -284,13 +284,7 @@ class Journal:
         return any(name.lower() not in present for name, _ in table.columns)
 
     def _columns(self, table: _Table) -> set[str]:
-        database, schema, name = table.parts
-        where = "table_schema = ? and table_name = ?" + (" and table_catalog = ?" if database else "")
-        found = self._warehouse.query(
-            f"select column_name from information_schema.columns where {where}",
-            [schema, name, *([database] if database else [])],
-        )
-        return {str(row[0]).lower() for row in found}
+        return {name.lower() for name in columns_of(self._warehouse, table.relation)}
 
     def _create(self, table: _Table) -> None:
         database, schema, _ = table.parts
@@ -858,7 +852,7 @@ class _Table:
     def __init__(self, name: str, definition: TableDefinition) -> None:
         self.relation = definition.relation
         self.columns = tuple((column, kind) for column, kind in definition.columns)
-        names = [a or b or c for a, b, c in re.findall(r'"([^"]+)"|\[([^\]]+)\]|([^."\[\]]+)', self.relation)]
+        names = parts_of(self.relation)
         if not 2 <= len(names) <= 3:
             raise UsageError(
                 f"Journal table {name}: {self.relation!r} is not a name with a schema.",

@@ -11,11 +11,11 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from loader.errors import AccessRefused, LoaderError, UsageError, WarehouseUnavailable
 from loader.profile import Target
@@ -29,12 +29,27 @@ from loader.warehouse.connection import (
     statement_failed,
 )
 
+T = TypeVar("T")
+
 MAX_PARAMETERS = 2_000
 """SQL Server takes 2,100 a statement, and drivers use some themselves."""
 
 LOCK_TIMEOUT = 60_000
 """Milliseconds to wait for another session's lock before giving up."""
 
+LEAST_LEVEL = 130
+"""Compatibility level that has OPENJSON: SQL Server 2016's."""
+
+READ_PAUSES = (0.5, 2.0)
+"""Seconds to wait before a read is tried once more."""
+
+_OPEN_TRANSACTIONS = (
+    "select top 3 s.session_id, s.login_name, s.host_name, s.program_name, a.transaction_begin_time"
+    " from sys.dm_tran_session_transactions as t"
+    " inner join sys.dm_tran_active_transactions as a on a.transaction_id = t.transaction_id"
+    " inner join sys.dm_exec_sessions as s on s.session_id = t.session_id"
+    " where t.session_id <> @@spid order by a.transaction_begin_time"
+)
 _ACCESS_TOKEN = 1256  # SQL_COPT_SS_ACCESS_TOKEN
 _EXACT = (str, int, bool, Decimal, dt.datetime, dt.date)
 
@@ -50,24 +65,60 @@ class SqlServerWarehouse:
         self._string = _connection_string(target, self._driver)
         self._lock = threading.RLock()
         self._depth = 0
+        self._keeps = False
         self._connection: Any = self._open()
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
-        with self._cursor() as cursor:
-            _run(cursor, sql, params)
-            while cursor.description is None and cursor.nextset():
-                pass
-            doubtful = self._doubtful(cursor.description)
-            return exact_rows([tuple(row) for row in cursor.fetchall()], doubtful)
+        def rows() -> list[Row]:
+            with self._cursor() as cursor:
+                _run(cursor, sql, params)
+                while cursor.description is None and cursor.nextset():
+                    pass
+                doubtful = self._doubtful(cursor.description)
+                return exact_rows([tuple(row) for row in cursor.fetchall()], doubtful)
+
+        return self._read(rows)
 
     def side(self) -> Warehouse:
         return SqlServerWarehouse(self._target)
 
     def keep(self, name: str, select: str, sorted_by: str | None = None) -> str:
-        self.execute(f"select * into #{name} from ({select}) as kept")
+        def copy() -> None:
+            # A `select into` that fails leaves its empty table behind.
+            self.execute(f"if object_id('tempdb..#{name}') is not null drop table #{name}")
+            self.execute(f"select * into #{name} from ({select}) as kept")
+
+        self._read(copy)
+        self._keeps = True
         if sorted_by:
             self.execute(f"create clustered index by_{sorted_by} on #{name} ({sorted_by})")
         return f"#{name}"
+
+    def _read(self, work: Callable[[], T]) -> T:
+        """Reads, and reads again what another session or a broken connection was in the way of."""
+        for pause in READ_PAUSES:
+            try:
+                return work()
+            except (WarehouseBusy, _Lost) as error:
+                # A transaction is repeated as a whole, and temporary tables went with their connection.
+                if self._depth or (self._keeps and isinstance(error, _Lost)):
+                    raise
+                time.sleep(pause)
+        try:
+            return work()
+        except WarehouseBusy as error:
+            raise WarehouseBusy(f"{error.message}{self._open_transactions()}", error.remedy) from error
+
+    def _open_transactions(self) -> str:
+        """Whose transactions are open, longest first, where the login may see that."""
+        try:
+            with self._cursor() as cursor:
+                cursor.execute(_OPEN_TRANSACTIONS)
+                rows = cursor.fetchall()
+        except (LoaderError, self._driver.Error):
+            return ""
+        who = [f"session {row[0]}, {row[1]} on {row[2]}, {row[3]}, since {row[4]:%H:%M:%S}" for row in rows]
+        return f" Open transactions there: {'; '.join(who)}." if who else ""
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> int:
         with self._cursor() as cursor:
@@ -133,6 +184,28 @@ class SqlServerWarehouse:
                     f"Another session has held {name} for {LOCK_TIMEOUT // 1000} s on {self._target.address}."
                 )
             yield
+
+    def shortcomings(self) -> list[tuple[str, str]]:
+        found = []
+        name, level = self.query(
+            "select db_name(), (select compatibility_level from sys.databases where database_id = db_id())"
+        )[0]
+        if name != self._target.database:
+            found.append(
+                (
+                    f"The server calls the database {name}; the profile calls it {self._target.database}, and dbt minds"
+                    " the difference once its views exist.",
+                    f"Set GP_CRM_SQLSERVER_DATABASE={name}.",
+                )
+            )
+        if isinstance(level, int) and level < LEAST_LEVEL:
+            found.append(
+                (
+                    f"Database {name} has compatibility level {level}; the audit models need {LEAST_LEVEL} (OPENJSON).",
+                    f"alter database [{name}] set compatibility_level = {LEAST_LEVEL};",
+                )
+            )
+        return found
 
     def close(self) -> None:
         with self._lock, suppress(Exception):
@@ -256,7 +329,7 @@ def _translated(error: Exception, target: Target) -> LoaderError:
             f"{target.address} refused: {message}",
             "Grant the login that right (docs/security.md lists what it needs).",
         )
-    if codes & _BUSY or state == "40001" or "deadlock" in lowered:
+    if codes & _BUSY or state == "40001" or "deadlock" in lowered or "did not supply an error" in lowered:
         return WarehouseBusy(f"{target.address}: {message}")
     if codes & _FULL:
         return LoaderError(

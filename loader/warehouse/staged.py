@@ -18,7 +18,6 @@ AT_A_TIME = 2_000
 """Records that are fetched together, with their lines."""
 _PLACE = "place__"
 """Records in the order of their keys: 1, 2, 3 …; repeated keys share a place, and lines have their record's."""
-_ATTEMPTS = 3
 
 
 class StagedColumn(Protocol):
@@ -102,9 +101,9 @@ class StagedRows:
             condition = f" where {self._folded('{}')} in (select {quoted('wanted')} from {wanted})"
         lines = ""
         if self._lines:
-            lines = self._patiently("lines_as_read", _select(self._lines) + condition.format(quoted(self._via)))
+            lines = self._read("lines_as_read", self._lines, _select(self._lines) + condition.format(quoted(self._via)))
         place = f"dense_rank() over (order by {self._folded(key)}) as {_PLACE}"
-        self._records = self._patiently("records", _select(self._model, place) + condition.format(key), _PLACE)
+        self._records = self._read("records", self._model, _select(self._model, place) + condition.format(key), _PLACE)
         if self._lines:
             self._leave_out_what_moved(lines)
             columns = ", ".join(f"line.{quoted(column.name)}" for column in self._lines.columns)
@@ -117,14 +116,11 @@ class StagedRows:
             )
             side.execute(f"drop table {lines}")
 
-    def _patiently(self, name: str, select: str, sorted_by: str | None = None) -> str:
-        """Keeps the rows of a view; one that another session was in the way of is read again."""
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                return self._side.keep(name, select, sorted_by)
-            except WarehouseBusy:
-                continue
-        return self._side.keep(name, select, sorted_by)
+    def _read(self, name: str, model: StagedModel, select: str, sorted_by: str | None = None) -> str:
+        try:
+            return self._side.keep(name, select, sorted_by)
+        except WarehouseBusy as error:
+            raise WarehouseBusy(f"{model.relation} could not be read: {error.message}", error.remedy) from error
 
     def _leave_out_what_moved(self, lines: str) -> None:
         """Takes out records that came or went between the reading of their lines and of their own row."""

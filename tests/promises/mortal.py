@@ -103,6 +103,9 @@ class MortalWarehouse:
             self._fate.step()
         self._fate.step()
 
+    def shortcomings(self) -> list[tuple[str, str]]:
+        return self._inner.shortcomings()
+
     def close(self) -> None:
         """The connection is the test's."""
 

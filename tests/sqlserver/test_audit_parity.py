@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from loader.warehouse.connection import quoted
+from loader.warehouse.connection import columns_of, quoted
 from tests.conftest import Workbench
 
 pytestmark = pytest.mark.sqlserver
@@ -34,7 +34,7 @@ def rows(bench: Workbench, name: str) -> Counter[tuple[object, ...]]:
         relation = run.contract.relations[name]
         columns = [
             column
-            for column in run.column_names(relation)
+            for column in columns_of(run.warehouse, relation)
             if column not in UNLIKE and not column.endswith(("_at", "since"))
         ]
         found = run.warehouse.query(f"select {', '.join(map(quoted, columns))} from {relation}")

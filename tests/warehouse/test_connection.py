@@ -293,6 +293,106 @@ def test_the_servers_errors_say_what_to_do(state: str, text: str, expected: type
     assert "p;w}d" not in translated.message + translated.remedy
 
 
+class Refusing:
+    """A driver whose statements fail as often as told."""
+
+    class Error(Exception):
+        pass
+
+    def __init__(self, *failures: str) -> None:
+        self.failures = list(failures)
+        self.statements: list[str] = []
+        self.connections = 0
+
+    def connect(self, *arguments: object, **options: object) -> Refusing:
+        self.connections += 1
+        return self
+
+    def drivers(self) -> list[str]:
+        return [SERVER.driver]
+
+    def cursor(self) -> Refusing:
+        return self
+
+    def execute(self, sql: str, *params: object) -> None:
+        if not sql.startswith("set "):
+            self.statements.append(sql)
+            if self.failures and "dm_tran" not in sql:
+                state, _, text = self.failures.pop(0).partition(" ")
+                raise self.Error(state, f"[{state}] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]{text}")
+
+    def fetchall(self) -> list[tuple[object, ...]]:
+        if "dm_tran" in self.statements[-1]:
+            return [(57, "SA", "FIN-07", "Microsoft Dynamics GP", dt.datetime(2026, 3, 1, 6, 12))]
+        return [(1,)]
+
+    def close(self) -> None: ...
+
+    rowcount = 0
+    description = (("n", int),)
+
+
+DEADLOCK = "40001 Transaction was deadlocked. (1205) (SQLExecDirectW)"
+LOCKED = "42000 Lock request time out period exceeded. (1222) (SQLExecDirectW)"
+LOST = "08S01 Communication link failure (0) (SQLExecDirectW)"
+NO_TEXT = "HY000 The driver did not supply an error! (0) (SQLExecDirectW)"
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, *failures: str) -> tuple[Refusing, sqlserver.SqlServerWarehouse]:
+    driver = Refusing(*failures)
+    monkeypatch.setattr(sqlserver, "_import_driver", lambda target: driver)
+    monkeypatch.setattr(sqlserver, "READ_PAUSES", (0.0, 0.0))
+    return driver, sqlserver.SqlServerWarehouse(replace(SERVER, retries=0))
+
+
+@pytest.mark.parametrize("failure", [DEADLOCK, LOCKED, LOST, NO_TEXT])
+def test_a_read_that_something_was_in_the_way_of_is_tried_again(monkeypatch: pytest.MonkeyPatch, failure: str) -> None:
+    driver, warehouse = refusing(monkeypatch, failure, failure)
+    assert warehouse.query("select 1") == [(1,)]
+    assert driver.statements == ["select 1"] * 3
+    assert driver.connections == (3 if failure == LOST else 1)
+
+
+def test_a_read_that_stays_blocked_says_by_whom(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, warehouse = refusing(monkeypatch, *[LOCKED] * 3)
+    with pytest.raises(WarehouseBusy) as refused:
+        warehouse.query("select 1")
+    assert "session 57, SA on FIN-07, Microsoft Dynamics GP, since 06:12:00" in refused.value.message
+    assert "docs/sqlserver.md" in refused.value.remedy
+
+
+def test_what_is_kept_is_copied_again_but_never_looked_for_on_another_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver, warehouse = refusing(monkeypatch)
+    driver.failures = [DEADLOCK]
+    assert warehouse.keep("rows", "select 1 as n") == "#rows"
+    driver.failures = [LOST]
+    with pytest.raises(WarehouseUnavailable):
+        warehouse.query("select n from #rows")
+    assert driver.connections == 1
+
+
+def test_a_statement_within_a_transaction_is_not_repeated_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver, warehouse = refusing(monkeypatch, DEADLOCK)
+    driver.commit = driver.rollback = lambda: None  # type: ignore[attr-defined]
+    with pytest.raises(WarehouseBusy), warehouse.transaction():
+        warehouse.query("select 1")
+    assert driver.statements == ["select 1"]
+
+
+def test_a_database_in_another_case_or_of_an_old_level_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver, warehouse = refusing(monkeypatch)
+    monkeypatch.setattr(driver, "fetchall", lambda: [("crm;BRIDGE", 120)])
+    (name, name_remedy), (level, level_remedy) = warehouse.shortcomings()
+    assert "crm;BRIDGE" in name
+    assert name_remedy == "Set GP_CRM_SQLSERVER_DATABASE=crm;BRIDGE."
+    assert "120" in level
+    assert "compatibility_level = 130" in level_remedy
+    monkeypatch.setattr(driver, "fetchall", lambda: [(SERVER.database, 140)])
+    assert warehouse.shortcomings() == []
+
+
 def test_errors_of_mssql_python_are_understood_too() -> None:
     text = "Driver Error: Client unable to establish connection; DDBC Error: [Microsoft]TCP Provider: Error code 0x2749"
     translated = sqlserver._translated(Exception(text), SERVER)
