@@ -1,6 +1,6 @@
 """The writes that turn one order in CRM into the desired one, in the order in which CRM accepts them. Pure.
 
-Dataverse facts 2.2, 2.3 and 3.5; design section 7: a new order and its first lines go in one deep insert, its other lines
+Dataverse facts 2.2, 2.3 and 3.5; design section 7: a new order and its first lines go in one deep insert, its others
 as rows of their own; totals are update-only; a locked order is reopened by a PATCH of its state alone; the state comes
 last, sharing after it.
 """

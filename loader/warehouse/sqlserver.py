@@ -187,9 +187,7 @@ class SqlServerWarehouse:
 
     def shortcomings(self) -> list[tuple[str, str]]:
         found = []
-        name, level = self.query(
-            "select db_name(), (select compatibility_level from sys.databases where database_id = db_id())"
-        )[0]
+        name = str(self.query("select db_name()")[0][0])
         if name != self._target.database:
             found.append(
                 (
@@ -198,10 +196,15 @@ class SqlServerWarehouse:
                     f"Set GP_CRM_SQLSERVER_DATABASE={name}.",
                 )
             )
-        if isinstance(level, int) and level < LEAST_LEVEL:
+        try:
+            self.query("select count(*) from openjson(N'[1]')")
+        except WarehouseUnavailable:
+            raise
+        except LoaderError:
             found.append(
                 (
-                    f"Database {name} has compatibility level {level}; the audit models need {LEAST_LEVEL} (OPENJSON).",
+                    f"Database {name} does not know OPENJSON, which the audit models need: its compatibility level is"
+                    f" below {LEAST_LEVEL}.",
                     f"alter database [{name}] set compatibility_level = {LEAST_LEVEL};",
                 )
             )

@@ -383,14 +383,22 @@ def test_a_statement_within_a_transaction_is_not_repeated_alone(monkeypatch: pyt
 
 def test_a_database_in_another_case_or_of_an_old_level_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     driver, warehouse = refusing(monkeypatch)
-    monkeypatch.setattr(driver, "fetchall", lambda: [("crm;BRIDGE", 120)])
-    (name, name_remedy), (level, level_remedy) = warehouse.shortcomings()
+    monkeypatch.setattr(driver, "fetchall", lambda: [("crm;BRIDGE",)])
+    (name, name_remedy), *rest = warehouse.shortcomings()
     assert "crm;BRIDGE" in name
     assert name_remedy == "Set GP_CRM_SQLSERVER_DATABASE=crm;BRIDGE."
-    assert "120" in level
-    assert "compatibility_level = 130" in level_remedy
-    monkeypatch.setattr(driver, "fetchall", lambda: [(SERVER.database, 140)])
+    assert rest == []
+    monkeypatch.setattr(driver, "fetchall", lambda: [(SERVER.database,)])
     assert warehouse.shortcomings() == []
+    monkeypatch.setattr(driver, "execute", _without_openjson)
+    ((level, level_remedy),) = warehouse.shortcomings()
+    assert "OPENJSON" in level
+    assert "compatibility_level = 130" in level_remedy
+
+
+def _without_openjson(sql: str, *params: object) -> None:
+    if "openjson" in sql:
+        raise Refusing.Error("42S02", "[42S02] Invalid object name 'openjson'. (208) (SQLExecDirectW)")
 
 
 def test_errors_of_mssql_python_are_understood_too() -> None:
