@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from loader.secrets import redact
+
 
 class LoaderError(Exception):
     """Stops the command. `code` is stable, `exit_code` is the process's, `remedy` says what to do next."""
@@ -11,8 +13,8 @@ class LoaderError(Exception):
     remedy = ""
 
     def __init__(self, message: str, remedy: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = redact(message)
+        super().__init__(self.message)
         if remedy is not None:
             self.remedy = remedy
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from loader.errors import UsageError
-from loader.settings import Secret
+from loader.secrets import Secret
 
 Dialect = Literal["duckdb", "sqlserver"]
 DEFAULT_DRIVER = "ODBC Driver 18 for SQL Server"

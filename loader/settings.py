@@ -17,38 +17,9 @@ from typing import Any, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 from loader.errors import UsageError
+from loader.secrets import Secret
 
 FILE_NAME = "loader.toml"
-
-
-class Secret:
-    """A value that is never shown: not by repr, str, format, pickle or a traceback's locals."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    def __str__(self) -> str:
-        return "***"
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("A secret is not pickled.")
 
 
 @dataclass(frozen=True)
@@ -61,6 +32,7 @@ class Settings:
     concurrency: int
     batch_size: int
     timeout: int
+    max_wait: int
     retention_days: int
     authority: str
     tenant_id: str | None = None
@@ -258,7 +230,7 @@ def _url(given: _Given) -> str:
         )
     if parts.scheme not in ("https", "http") or not host or parts.query or parts.fragment:
         given.refuse("not an https URL without query.", remedy)
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         given.refuse(
             "plain http would send the credentials readable.",
             f"Use https. Plain http is allowed to this machine only ({', '.join(_LOOPBACK)}).",
@@ -269,7 +241,7 @@ def _url(given: _Given) -> str:
 _LOOPBACK = ("localhost", "127.0.0.0/8", "::1")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     if host.lower() == "localhost":
         return True
     try:
@@ -311,6 +283,7 @@ _SETTINGS = (
     _Setting("CRM_CONCURRENCY", "concurrency", _integer(1, 52), 4),
     _Setting("CRM_BATCH_SIZE", "batch_size", _integer(1, 1000), 1000),
     _Setting("CRM_TIMEOUT", "timeout", _integer(1, 3600), 120),
+    _Setting("CRM_MAX_WAIT", "max_wait", _integer(1, 3600), 300),
     _Setting("GP_CRM_RETENTION_DAYS", "retention_days", _integer(1, 36500), 90),
 )
 

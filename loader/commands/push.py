@@ -13,7 +13,7 @@ from typing import Any
 from loader import __version__
 from loader.commands.plan import PlanFile
 from loader.contract import Model
-from loader.dataverse.client import Interrupted
+from loader.dataverse.pace import Interrupted
 from loader.errors import GuardTripped, LoaderError, UsageError
 from loader.run import Run
 from loader.sync.lookups import match_key

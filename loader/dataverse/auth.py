@@ -2,50 +2,86 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
-from loader.dataverse.client import CERTIFICATE_REMEDY, Auth, root_cause
-from loader.errors import AccessRefused, CrmUnavailable, UsageError
+from loader.dataverse.client import ATTEMPTS, CERTIFICATE_REMEDY, FIRST_CONTACT, Auth, never_sent, root_cause
+from loader.dataverse.errors import retry_after
+from loader.dataverse.http import Session
+from loader.dataverse.pace import Patience, backoff
+from loader.errors import AccessRefused, CrmUnavailable, LoaderError, UsageError
+from loader.secrets import Secret, excerpt
 
 _RENEW_EARLY = 300.0
 """Seconds before a token's end at which it is replaced."""
+_TRY_AGAIN = 30.0
+"""Seconds until the next attempt to replace a token that is still good."""
 _LOGIN_TIMEOUT = 30.0
 
 
 class Bearer(requests.auth.AuthBase):
-    """OAuth bearer tokens out of `fetch`, which returns (token, lifetime in seconds; None for unknown)."""
+    """OAuth bearer tokens out of `fetch`, which returns (token, lifetime in seconds; None for unknown).
 
-    def __init__(self, fetch: Callable[[], tuple[str, float | None]]) -> None:
+    `fetch` is told how patient it may be, and in how many attempts.
+    """
+
+    def __init__(self, fetch: Callable[[Patience, int], tuple[str, float | None]]) -> None:
         self._fetch = fetch
         self._lock = threading.Lock()
-        self._token = ""
-        self._good_until = 0.0
+        self._tokens: deque[Secret] = deque(maxlen=20)
+        """The last one is used. Those before it may still turn up in what a server writes back."""
+        self._renew_at = self._ends = 0.0
+        self._failure: tuple[float, LoaderError] | None = None
 
     def sign(self, session: requests.Session) -> requests.auth.AuthBase:
         return self
 
-    def renew(self) -> None:
+    def renew(self, refused: str) -> bool:
+        """False where another thread was refused with this token before: there is a new one, or will be."""
         with self._lock:
-            self._token = ""
+            is_first = refused == self._header and self._ends > 0
+            if is_first:
+                self._renew_at = self._ends = 0.0
+            return is_first
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._current()}"
+        request.headers["Authorization"] = self._header
         return request
 
-    def _current(self) -> str:
+    @property
+    def _header(self) -> str:
+        return f"Bearer {self._tokens[-1].reveal()}"
+
+    def ready(self, patience: Patience) -> None:
+        """Sees to it that there is a good token. Threads that waited in vain for another's attempt fail with it."""
+        asked = time.monotonic()
         with self._lock:
-            if not self._token or time.monotonic() >= self._good_until:
-                self._token, lifetime = self._fetch()
-                early = 0.0 if lifetime is None else min(_RENEW_EARLY, lifetime / 2)
-                self._good_until = float("inf") if lifetime is None else time.monotonic() + lifetime - early
-            return self._token
+            if time.monotonic() < self._renew_at:
+                return
+            if self._failure and self._failure[0] >= asked:
+                raise self._failure[1]
+            is_good = time.monotonic() < self._ends
+            try:
+                token, lifetime = self._fetch(patience, 1 if is_good else ATTEMPTS)
+            except LoaderError as error:
+                if is_good and isinstance(error, CrmUnavailable):
+                    self._renew_at = min(self._ends, time.monotonic() + _TRY_AGAIN)
+                    return
+                self._failure = time.monotonic(), error
+                raise
+            self._tokens.append(Secret(token))
+            self._ends = float("inf") if lifetime is None else time.monotonic() + lifetime
+            self._renew_at = self._ends - (0.0 if lifetime is None else min(_RENEW_EARLY, lifetime / 2))
 
 
 class Ntlm:
@@ -62,12 +98,16 @@ class Ntlm:
         auth: requests.auth.AuthBase = HttpNtlmAuth(self._user, self._password)
         return auth
 
-    def renew(self) -> None:
-        """Every request carries the password; there is nothing to renew."""
+    def ready(self, patience: Patience) -> None:
+        """Every request carries the password; there is nothing to get ready or to renew."""
+
+    def renew(self, refused: str) -> bool:
+        """See `ready`."""
+        return True
 
 
 def static_token(token: str) -> Auth:
-    return Bearer(lambda: (token, None))
+    return Bearer(lambda patience, attempts: (token, None))
 
 
 def client_secret(scope: str, authority: str, client_id: str, secret: str, verify: str | None) -> Auth:
@@ -124,12 +164,13 @@ def device_code(scope: str, authority: str, client_id: str, verify: str | None) 
     """Asks the person at the terminal to sign in; renewed by its refresh token afterwards."""
     import msal
 
+    login = _LoginSession(authority, verify)
     app: Any = None
 
     def sign_in() -> Mapping[str, Any]:
         nonlocal app
         app = app or msal.PublicClientApplication(
-            client_id, authority=authority, http_client=_LoginSession(verify), instance_discovery=False
+            client_id, authority=authority, http_client=login, instance_discovery=False
         )
         for account in app.get_accounts():
             answer: Mapping[str, Any] | None = app.acquire_token_silent([scope], account=account)
@@ -142,12 +183,13 @@ def device_code(scope: str, authority: str, client_id: str, verify: str | None) 
         granted: Mapping[str, Any] = app.acquire_token_by_device_flow(flow)
         return granted
 
-    return Bearer(lambda: _token(_msal(sign_in)))
+    return Bearer(lambda patience, attempts: login.token(sign_in, patience, attempts))
 
 
 def _confidential(scope: str, authority: str, client_id: str, credential: object, verify: str | None) -> Auth:
     import msal
 
+    login = _LoginSession(authority, verify)
     app: Any = None
 
     def sign_in() -> Mapping[str, Any]:
@@ -157,54 +199,138 @@ def _confidential(scope: str, authority: str, client_id: str, credential: object
             client_id,
             authority=authority,
             client_credential=credential,
-            http_client=_LoginSession(verify),
+            http_client=login,
             instance_discovery=False,
         )
         app.remove_tokens_for_client()
         granted: Mapping[str, Any] = app.acquire_token_for_client(scopes=[scope])
         return granted
 
-    return Bearer(lambda: _token(_msal(sign_in)))
+    return Bearer(lambda patience, attempts: login.token(sign_in, patience, attempts))
 
 
-class _LoginSession(requests.Session):
-    """MSAL's way to the login service. A `verify` of the session alone would give way to REQUESTS_CA_BUNDLE."""
+class _LoginSession(Session):
+    """MSAL's way to the login service at `authority`: patient with outages, and to no other host.
 
-    def __init__(self, verify: str | None) -> None:
-        super().__init__()
-        self._own_verify = verify
+    MSAL takes a reply for an answer that is none (a proxy's page, 429), and would follow wherever it is sent.
+    """
+
+    def __init__(self, authority: str, verify: str | None) -> None:
+        super().__init__(_LOGIN_TIMEOUT)
+        self._authority = urlsplit(authority)
+        self._verify = verify
+        self._patience, self._attempts = Patience(), 1
+        self._was_met = False
+        self._told: deque[Secret] = deque(maxlen=40)
+        """Refresh tokens and signed assertions: to be kept out of messages like the tokens themselves."""
+
+    def token(
+        self, sign_in: Callable[[], Mapping[str, Any]], patience: Patience, attempts: int
+    ) -> tuple[str, float | None]:
+        """What `sign_in` gets by way of this session: the token and its lifetime in seconds."""
+        self._patience, self._attempts = patience, attempts
+        try:
+            answer = sign_in()
+        except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+            raise self._out_of_reach(f"it answered what MSAL does not understand ({root_cause(error)})") from error
+        if "access_token" not in answer:
+            raise AccessRefused(
+                f"The login service refused the credentials: {_text(answer)}",
+                "Check CRM_CLIENT_ID and the secret or certificate; an expired secret is renewed in Entra ID.",
+            )
+        return str(answer["access_token"]), float(answer.get("expires_in", 3600))
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
-        options = {"timeout": _LOGIN_TIMEOUT, "verify": self._own_verify, **options}
-        return super().request(*arguments, **options)
+        """Tries again what may pass. Raises CrmUnavailable when it does not, AccessRefused for an unknown tenant."""
+        url = str(options["url"] if "url" in options else arguments[1])
+        self._refuse_elsewhere(url, "names")
+        self._remember((options.get("data") or {}).get("client_assertion"))
+        # A `verify` of the session alone would give way to REQUESTS_CA_BUNDLE.
+        options = {**options, "verify": self._verify}
+        failure = "no answer"
+        for attempt in range(self._attempts):
+            wait = None
+            try:
+                response = super().request(*arguments, **options)
+            except requests.exceptions.SSLError as error:
+                raise CrmUnavailable(
+                    f"The login service's certificate was not accepted: {root_cause(error)}", CERTIFICATE_REMEDY
+                ) from error
+            except requests.RequestException as error:
+                failure = root_cause(error)
+                if not self._was_met and never_sent(error) and attempt + 1 >= FIRST_CONTACT:
+                    break
+            else:
+                self._was_met = True
+                if 300 <= response.status_code < 400:
+                    self._refuse_elsewhere(response.headers.get("Location", ""), "redirects to")
+                answer, failure = _answer(response), _described(response)
+                if answer is not None:
+                    self._remember(*(answer.get(name) for name in ("access_token", "refresh_token", "id_token")))
+                    if url.endswith("/.well-known/openid-configuration") and response.status_code >= 400:
+                        raise AccessRefused(
+                            f"The login service did not accept the tenant: {_text(answer)}",
+                            "Check CRM_TENANT_ID and CRM_AUTHORITY.",
+                        )
+                    return response
+                wait = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
+            if attempt + 1 < self._attempts:
+                self._patience.wait(backoff(attempt) if wait is None else wait)
+        raise self._out_of_reach(failure)
 
+    def _refuse_elsewhere(self, url: str, how: str) -> None:
+        """Credentials go to CRM_AUTHORITY's host, over https; Microsoft's own hosts may speak for each other."""
+        from msal.authority import WELL_KNOWN_AUTHORITY_HOSTS as OF_MICROSOFT
 
-def _msal(call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-    try:
-        return call()
-    except requests.exceptions.SSLError as error:
+        own, other = self._authority, urlsplit(url)
+        is_own = (own.hostname, own.port or 443) == (other.hostname, other.port or 443)
+        is_known = is_own or {own.hostname, other.hostname} <= OF_MICROSOFT
+        if how == "names" and other.scheme == "https" and is_known:
+            return
         raise CrmUnavailable(
-            f"The login service's certificate was not accepted: {root_cause(error)}", CERTIFICATE_REMEDY
-        ) from error
-    except requests.RequestException as error:
-        raise CrmUnavailable(
-            f"The login service cannot be reached: {root_cause(error)}", "Check CRM_AUTHORITY and the network."
-        ) from error
-    except ValueError as error:
-        raise AccessRefused(
-            f"The login service did not accept the tenant: {error}", "Check CRM_TENANT_ID and CRM_AUTHORITY."
-        ) from error
-
-
-def _token(answer: Mapping[str, Any]) -> tuple[str, float | None]:
-    if "access_token" not in answer:
-        raise AccessRefused(
-            f"The login service refused the credentials: {_text(answer)}",
-            "Check CRM_CLIENT_ID and the secret or certificate; an expired secret is renewed in Entra ID.",
+            f"The login service at {own.netloc} {how} {url[:200]!r}, where the credentials are not sent.",
+            "Set CRM_AUTHORITY to the address of the login service itself. A proxy or a sign-in page for the network "
+            "answers in its place, too.",
         )
-    return answer["access_token"], float(answer.get("expires_in", 3600))
+
+    def _remember(self, *values: object) -> None:
+        self._told.extend(Secret(value) for value in values if isinstance(value, str))
+
+    def _out_of_reach(self, failure: str) -> CrmUnavailable:
+        return CrmUnavailable(
+            f"The login service at {self._authority.netloc} cannot be reached or does not answer as one: {failure}",
+            "Check CRM_AUTHORITY, the network and the service's health, and run again later.",
+        )
+
+
+_PROMISED = ("access_token", "device_code", "token_endpoint")
+"""What a successful answer holds one of: of the token endpoint, of the start of a device's login, of the discovery."""
+_PASSING = ("temporarily_unavailable", "server_error")
+
+
+def _answer(response: requests.Response) -> Mapping[str, Any] | None:
+    """What the login service said, be it yes or no; None where it cannot answer now, or something else answers."""
+    if response.status_code == 429 or response.status_code >= 500:
+        return None
+    try:
+        content = json.loads(response.content)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict) or content.get("error") in _PASSING:
+        return None
+    if response.status_code >= 400:
+        return content if isinstance(content.get("error"), str) else None
+    promised = next((content[name] for name in _PROMISED if name in content), None)
+    if not isinstance(promised, str) or not promised:
+        return None
+    return content if re.fullmatch("[0-9]{1,9}", str(content.get("expires_in", 0)), re.ASCII) else None
+
+
+def _described(response: requests.Response) -> str:
+    text = " ".join(excerpt(response.content, 200).split())
+    return f"HTTP {response.status_code}" + (f", {text}" if text else "")
 
 
 def _text(answer: Mapping[str, Any]) -> str:
     description = str(answer.get("error_description") or answer.get("error") or "no reason given")
-    return description.splitlines()[0]
+    return (description.splitlines() or [""])[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -14,8 +13,10 @@ import requests
 
 from loader.dataverse import batch
 from loader.dataverse.errors import CrmError, parse_error
-from loader.dataverse.pace import Pace
+from loader.dataverse.http import ReplyTooLarge, Session
+from loader.dataverse.pace import Pace, Patience, backoff
 from loader.errors import AccessRefused, CrmUnavailable, LoaderError
+from loader.secrets import excerpt, redact
 
 _HEADERS = {
     "Accept": "application/json",
@@ -25,20 +26,26 @@ _HEADERS = {
     "Prefer": 'odata.include-annotations="Microsoft.Dynamics.CRM.lookuplogicalname"',
     "User-Agent": "gp-to-crm",
 }
-_FIRST_CONTACT = 4
-"""Attempts to reach a CRM that never answered yet: the address is more likely wrong than the service down."""
+ATTEMPTS = 9
+FIRST_CONTACT = 4
+"""Attempts to reach a server that never answered yet: the address is more likely wrong than the service down."""
 _LONGEST_URL = 30_000
 """Characters; CRM takes 32,768 in a URL and twice that inside a batch (dataverse facts 3.6)."""
 CERTIFICATE_REMEDY = "Set CRM_CA_BUNDLE to the file with your own certificate authority."
-LONGEST_WAIT = 300.0
-"""Seconds; the window of CRM's service protection limits."""
 
 
 class Auth(Protocol):
-    """Signs requests. `renew` is called once after a 401."""
+    """Signs requests."""
+
+    def ready(self, patience: Patience) -> None:
+        """Gets the credentials in hand before a request. Raises CrmUnavailable, AccessRefused, Interrupted."""
 
     def sign(self, session: requests.Session) -> requests.auth.AuthBase: ...
-    def renew(self) -> None: ...
+    def renew(self, refused: str) -> bool:
+        """Called after a 401. `refused`: the Authorization header that was not accepted.
+
+        Says whether it was the one in use, so that trying again is trying a new one for the first time.
+        """
 
 
 class LostReply(Exception):
@@ -48,12 +55,8 @@ class LostReply(Exception):
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(redact(message))
         self.retry_after = retry_after
-
-
-class Interrupted(Exception):
-    """The run was asked to stop while waiting."""
 
 
 class RequestFailed(LoaderError):
@@ -83,8 +86,8 @@ class Client:
         timeout: float = 120,
         concurrency: int = 4,
         ca_bundle: str | None = None,
-        attempts: int = 9,
-        stop: threading.Event | None = None,
+        attempts: int = ATTEMPTS,
+        patience: Patience | None = None,
     ) -> None:
         self.root = f"{url.rstrip('/')}/api/data/{api_version}/"
         self.pace = Pace(concurrency)
@@ -97,11 +100,9 @@ class Client:
         self._attempts = attempts
         self._was_met = False
         self._verify = ca_bundle
-        self._stop = stop or threading.Event()
+        self.patience = patience or Patience()
         self._local = threading.local()
         self._count = threading.Lock()
-        self._renewal = threading.Lock()
-        self._generation = 0
 
     def get(self, path: str) -> Any:
         """JSON of one read, numbers as Decimal. Raises RequestFailed, CrmUnavailable, AccessRefused."""
@@ -109,8 +110,7 @@ class Client:
         try:
             return _json(content)
         except ValueError:
-            start = content[:60].decode("utf-8", "replace")
-            raise _not_crm(f"CRM at {self.root} did not answer in JSON but with {start!r}") from None
+            raise _not_crm(f"CRM at {self.root} did not answer in JSON but with {excerpt(content, 60)!r}") from None
 
     def pages(self, path: str) -> Iterator[list[dict[str, Any]]]:
         """The rows of a collection, page by page; nextLink is followed as CRM wrote it."""
@@ -181,8 +181,8 @@ class Client:
     ) -> requests.Response:
         failure, renewed = "no answer", False
         for attempt in range(self._attempts):
-            self._raise_if_stopped()
-            generation = self._generation
+            self.patience.raise_if_stopped()
+            self._auth.ready(self.patience)
             try:
                 with self.pace.slot():
                     if not is_read:
@@ -193,19 +193,24 @@ class Client:
                         url,
                         data=body,
                         headers=dict(headers),
-                        timeout=(min(self._timeout, 30.0), self._timeout),
                         verify=self._verify,
-                        allow_redirects=False,
                     )
             except requests.exceptions.SSLError as error:
                 raise CrmUnavailable(
                     f"CRM's certificate was not accepted: {root_cause(error)}", CERTIFICATE_REMEDY
                 ) from error
+            except ReplyTooLarge as error:
+                if not is_read:
+                    raise LostReply(str(error)) from error
+                raise CrmUnavailable(
+                    f"CRM at {self.root} was not read: {error}.",
+                    "Check CRM_URL and what stands between here and CRM: no answer of CRM's is that large.",
+                ) from error
             except requests.RequestException as error:
-                failure = root_cause(error)
-                if not (is_read or _never_sent(error)):
+                failure = redact(root_cause(error))
+                if not (is_read or never_sent(error)):
                     raise LostReply(failure) from error
-                if not self._was_met and _never_sent(error) and attempt + 1 >= _FIRST_CONTACT:
+                if not self._was_met and never_sent(error) and attempt + 1 >= FIRST_CONTACT:
                     break
                 self._wait(backoff(attempt))
                 continue
@@ -220,8 +225,7 @@ class Client:
             refusal = parse_error(response.status_code, response.content, dict(response.headers))
             failure = str(refusal)
             if refusal.status == 401 and not renewed:
-                renewed = True
-                self._renew(generation)
+                renewed = self._auth.renew(str(response.request.headers.get("Authorization", "")))
             elif refusal.is_throttled:
                 self.pace.throttled()
                 self._wait(refusal.retry_after or backoff(attempt))
@@ -242,18 +246,11 @@ class Client:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = requests.Session()
+            session = Session(self._timeout)
             session.headers.update(_HEADERS)
             session.auth = self._auth.sign(session)
             self._local.session = session
         return session
-
-    def _renew(self, generation: int) -> None:
-        """Renews the credentials once, however many threads were refused with the old ones."""
-        with self._renewal:
-            if generation == self._generation:
-                self._auth.renew()
-                self._generation += 1
 
     def _tally(self, is_read: bool) -> None:
         with self._count:
@@ -263,12 +260,7 @@ class Client:
                 self.writes += 1
 
     def _wait(self, seconds: float) -> None:
-        self._stop.wait(min(seconds, LONGEST_WAIT))
-        self._raise_if_stopped()
-
-    def _raise_if_stopped(self) -> None:
-        if self._stop.is_set():
-            raise Interrupted
+        self.patience.wait(seconds)
 
 
 def _raise(error: CrmError) -> NoReturn:
@@ -290,15 +282,10 @@ def _is_multipart(response: requests.Response) -> bool:
     return response.headers.get("Content-Type", "").lower().startswith("multipart/mixed")
 
 
-def _never_sent(error: requests.RequestException) -> bool:
+def never_sent(error: requests.RequestException) -> bool:
     if isinstance(error, requests.ConnectTimeout):
         return True
     return "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
-
-
-def backoff(attempt: int) -> float:
-    """Seconds: doubles from a quarter, at most 15, with jitter so that workers do not march in step."""
-    return min(15.0, 0.25 * 2.0**attempt) * float(random.uniform(0.75, 1.25))
 
 
 def root_cause(error: BaseException) -> str:

@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 from loader.dataverse import auth
 from loader.dataverse.client import Auth, Client
+from loader.dataverse.pace import Patience
 from loader.errors import UsageError
-from loader.settings import Secret, Settings
+from loader.secrets import Secret
+from loader.settings import Settings
 
 
 def connect_crm(settings: Settings, stop: threading.Event | None = None) -> Client:
@@ -20,7 +22,7 @@ def connect_crm(settings: Settings, stop: threading.Event | None = None) -> Clie
         timeout=settings.timeout,
         concurrency=settings.concurrency,
         ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
-        stop=stop,
+        patience=Patience(stop or threading.Event(), settings.max_wait),
     )
 
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+
+from loader.secrets import excerpt, redact
 
 DUPLICATE_ID = "0x80040237"
 VERSION_MISMATCH = "0x80060882"
@@ -46,27 +52,43 @@ class CrmError:
         return f"{self.message} ({self.code or self.status})"
 
 
-def parse_error(status: int, body: bytes, headers: dict[str, str]) -> CrmError:
-    """Reads `{"error": {"code", "message"}}`; whatever else came is quoted, shortened."""
-    code, message = "", body[:300].decode("utf-8", "replace").strip() or f"HTTP {status}"
+def parse_error(status: int, body: bytes, headers: Mapping[str, str]) -> CrmError:
+    """Reads `{"error": {"code", "message"}}`; whatever else came is quoted, shortened. No secret is left in it."""
+    code, message = "", excerpt(body, 300) or f"HTTP {status}"
     try:
         error = json.loads(body)["error"]
         code, message = str(error.get("code") or ""), str(error.get("message") or message)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     lowered = {name.lower(): value for name, value in headers.items()}
+    request_id = lowered.get("x-ms-service-request-id") or lowered.get("req_id")
     return CrmError(
         status,
-        code,
-        message,
-        retry_after(lowered.get("retry-after")),
-        lowered.get("x-ms-service-request-id") or lowered.get("req_id"),
+        redact(code),
+        redact(message),
+        retry_after(lowered.get("retry-after"), lowered.get("date")),
+        redact(request_id) if request_id else None,
     )
 
 
-def retry_after(value: str | None) -> float | None:
-    """Seconds to wait, from a Retry-After header in seconds; None when absent or not a number."""
+def retry_after(value: str | None, date: str | None = None) -> float | None:
+    """Seconds to wait, from a Retry-After header in seconds or as a date; None for anything else.
+
+    `date` is the reply's own: what counts is the server's clock, not this machine's.
+    """
+    text = (value or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        return float(text)
+    until = _moment(text)
+    if until is None:
+        return None
+    return max(0.0, (until - (_moment(date or "") or datetime.now(timezone.utc))).total_seconds())
+
+
+def _moment(text: str) -> datetime | None:
+    """An HTTP date; one without a zone is UTC."""
     try:
-        return max(0.0, float(value)) if value else None
-    except ValueError:
+        moment = parsedate_to_datetime(text)
+        return moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None

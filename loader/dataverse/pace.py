@@ -1,10 +1,42 @@
-"""How many requests may be under way at once: as CRM advises, fewer when it complains (dataverse facts 4)."""
+"""How many requests may be under way at once and how long to wait: as CRM advises (dataverse facts 4)."""
 
 from __future__ import annotations
 
+import random
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+LONGEST_WAIT = 300.0
+"""Seconds; the window of CRM's service protection limits."""
+
+
+class Interrupted(Exception):
+    """The run was asked to stop while waiting."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How a run waits before it tries something again: `longest` seconds at most, and not at all once it is stopped."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    longest: float = LONGEST_WAIT
+
+    def wait(self, seconds: float) -> None:
+        """Raises Interrupted when the run is stopped meanwhile."""
+        self.stop.wait(min(seconds, self.longest))
+        self.raise_if_stopped()
+
+    def raise_if_stopped(self) -> None:
+        if self.stop.is_set():
+            raise Interrupted
+
+
+def backoff(attempt: int) -> float:
+    """Seconds: doubles from a quarter, at most 15, with jitter so that workers do not march in step."""
+    return min(15.0, 0.25 * 2.0**attempt) * float(random.uniform(0.75, 1.25))
 
 
 class Pace:
@@ -33,8 +65,8 @@ class Pace:
                 self._changed.notify_all()
 
     def advised(self, hint: str | None) -> None:
-        """CRM's recommended parallelism, from the reply's header; more than that slows it down."""
-        if hint and hint.isdigit() and int(hint) > 0:
+        """CRM's recommended parallelism, from the reply's header; more than that slows it down. Garbage is ignored."""
+        if hint and re.fullmatch("[0-9]{1,4}", hint) and int(hint) > 0:
             with self._changed:
                 self._most = min(self._limit, int(hint))
                 self._allowed = min(self._allowed, self._most)

@@ -15,8 +15,9 @@ from math import ceil
 from typing import Literal
 
 from loader.dataverse.batch import MAX_OPERATIONS, Reply
-from loader.dataverse.client import LONGEST_WAIT, Client, Interrupted, LostReply, RequestFailed, backoff
+from loader.dataverse.client import Client, LostReply, RequestFailed
 from loader.dataverse.errors import DUPLICATE_ID, CrmError
+from loader.dataverse.pace import Interrupted, backoff
 from loader.errors import CrmUnavailable, LoaderError, LockLost, WarehouseUnavailable
 from loader.sync.binding import Bindings
 from loader.sync.gather import read_orders
@@ -274,8 +275,7 @@ class Pusher:
         """Reads the orders again whose fate is unknown, or which moved, and plans what is still to do."""
         if any(attempt.is_passing for attempt in pending):
             asked = max(attempt.retry_after for attempt in pending)
-            if self.stop.wait(min(asked or backoff(number), LONGEST_WAIT)):
-                raise Interrupted
+            self.session.client.patience.wait(asked or backoff(number))
         anew = self.session.plan(
             [attempt.staged for attempt in pending], {attempt.staged.key: attempt.id_attempt for attempt in pending}
         )

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from math import isfinite
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emulator import Emulator, Limits
 from loader.dataverse.auth import static_token
 from loader.dataverse.batch import Query
 from loader.dataverse.client import Client
-from loader.dataverse.pace import Pace
+from loader.dataverse.errors import retry_after
+from loader.dataverse.pace import Pace, Patience
 
 
 def test_it_starts_with_what_the_settings_allow() -> None:
@@ -19,12 +26,65 @@ def test_it_starts_with_what_the_settings_allow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hint", "allowed"), [("2", 2), ("1", 1), ("16", 4), ("0", 4), ("", 4), ("many", 4), (None, 4)]
+    ("hint", "allowed"),
+    [
+        *[("2", 2), ("1", 1), ("16", 4), ("0", 4), ("", 4), ("many", 4), (None, 4)],
+        *[("²", 4), ("٢", 4), ("2.0", 4), ("-2", 4), ("1" * 5000, 4), ("0" * 5000 + "2", 4), ("2\n", 4)],
+    ],
 )
 def test_crms_hint_lowers_it_and_never_raises_it_above_the_settings(hint: str | None, allowed: int) -> None:
     pace = Pace(4)
     pace.advised(hint)
     assert pace.allowed == allowed
+
+
+def _http_date(seconds: float) -> str:
+    return format_datetime(datetime.now(timezone.utc) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize("text", ["7", "7.0", " 7 ", "0", "86400000"])
+def test_seconds_to_wait_are_read(text: str) -> None:
+    assert retry_after(text) == float(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *[None, "", "soon", "nan", "inf", "-inf", "-1", "1e3", "0x10", "²", "٧", "1_0", "9" * 5000, "7 s"],
+        *["Mon, 99 Foo 2027 00:00:00 GMT", "Mon, 01 Jan 99999999 00:00:00 GMT"],
+    ],
+)
+def test_what_is_no_time_to_wait_is_ignored(text: str | None) -> None:
+    assert retry_after(text) is None
+
+
+def test_a_date_is_waited_for() -> None:
+    assert 28 <= (retry_after(_http_date(30)) or 0) <= 30
+    assert retry_after(_http_date(-30)) == 0
+
+
+def test_a_date_is_by_the_servers_clock_where_the_reply_tells_it() -> None:
+    two_days_off = 2 * 86400
+    assert retry_after(_http_date(two_days_off + 20), _http_date(two_days_off)) == pytest.approx(20, abs=1)
+    assert 18 <= (retry_after(_http_date(20), "garbage") or 0) <= 20
+
+
+@given(text=st.text(max_size=30) | st.from_regex(r"[0-9.eE+-]{1,12}", fullmatch=True))
+def test_no_header_is_too_strange_to_be_read(text: str) -> None:
+    seconds = retry_after(text, text)
+    assert seconds is None or (seconds >= 0 and isfinite(seconds))
+    pace = Pace(4)
+    pace.advised(text)
+    assert 1 <= pace.allowed <= 4
+
+
+def test_no_wait_is_longer_than_the_setting_allows() -> None:
+    with Emulator() as crm:
+        client = Client(crm.url, static_token(crm.token), patience=Patience(longest=0.05))
+        crm.faults.throttle(2, retry_after=86400)
+        started = time.monotonic()
+        client.get("WhoAmI")
+        assert time.monotonic() - started < 10
 
 
 def test_it_follows_a_hint_that_rises_again() -> None:

@@ -19,6 +19,7 @@ import pytest
 from emulator import Emulator
 from loader.commands.push import PushReport, push
 from loader.dataverse.auth import Bearer
+from loader.dataverse.pace import Patience
 from loader.errors import LoaderError
 from loader.profile import Target
 from loader.run import Run
@@ -133,10 +134,10 @@ class World:
         )
         client = MortalClient(
             self.crm.url,
-            Bearer(lambda: (self.crm.token_for(None), None)),
+            Bearer(lambda patience, attempts: (self.crm.token_for(None), None)),
             timeout=TIMEOUT,
             concurrency=settings.concurrency,
-            stop=stop,
+            patience=Patience(stop),
         )
         client.fate, client.dies_waiting = fate, bool(options.get("dies_waiting"))
         with Run(PROJECT, stop=stop) as run:

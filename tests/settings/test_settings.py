@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loader.errors import UsageError
-from loader.settings import Secret, Settings, read_settings
+from loader.secrets import Secret
+from loader.settings import Settings, read_settings
 
 URL = "https://contoso.crm.dynamics.com"
 CREDENTIALS = {"CRM_TENANT_ID": "t", "CRM_CLIENT_ID": "c", "CRM_CLIENT_SECRET": "hunter2"}
@@ -37,7 +38,8 @@ def test_defaults(tmp_path: Path) -> None:
         4,
         1000,
     )
-    assert (given.timeout, given.retention_days, given.authority) == (120, 90, "https://login.microsoftonline.com")
+    assert (given.timeout, given.max_wait, given.retention_days) == (120, 300, 90)
+    assert given.authority == "https://login.microsoftonline.com"
     assert given.origins["CRM_TIMEOUT"] == "default"
 
 
@@ -56,7 +58,7 @@ def test_a_flag_goes_before_the_environment_and_that_before_the_file(tmp_path: P
     assert given.origins["CRM_TIMEOUT"] == str(tmp_path / "loader.toml")
 
 
-RANGES = {"CRM_CONCURRENCY": (1, 52), "CRM_BATCH_SIZE": (1, 1000), "CRM_TIMEOUT": (1, 3600)}
+RANGES = {"CRM_CONCURRENCY": (1, 52), "CRM_BATCH_SIZE": (1, 1000), "CRM_TIMEOUT": (1, 3600), "CRM_MAX_WAIT": (1, 3600)}
 
 
 @pytest.mark.parametrize("name", RANGES)

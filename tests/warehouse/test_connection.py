@@ -16,7 +16,7 @@ from warehouse_places import Place, duckdb_target, sqlserver_target
 
 from loader.errors import AccessRefused, LoaderError, UsageError, WarehouseUnavailable
 from loader.profile import Attachment, Target
-from loader.settings import Secret
+from loader.secrets import Secret
 from loader.warehouse import sqlserver
 from loader.warehouse.connection import Warehouse, WarehouseBusy, connect
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loader.profile import Target
-from loader.settings import Secret
+from loader.secrets import Secret
 from loader.warehouse.connection import Warehouse
 
 NOW = dt.datetime(2026, 3, 1, 7, 0)

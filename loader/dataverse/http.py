@@ -1,0 +1,212 @@
+"""HTTP as the loader speaks it: one deadline for a whole exchange, replies of bounded size, credentials to no one else.
+
+`requests` lets a server take as long as it likes as long as a byte arrives now and then, and unpack what it likes.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from loader.settings import is_loopback
+
+LARGEST_REPLY = 256 * 1024 * 1024
+"""Bytes, unpacked. CRM's largest pages are a tenth of that."""
+_CONNECT_TIMEOUT = 30.0
+_SLICE = 16 * 1024
+"""Bytes sent between two looks at the clock: what TLS puts into one record."""
+
+
+class ReplyTooLarge(requests.RequestException):
+    """The reply unpacks to more than LARGEST_REPLY."""
+
+
+class Session(requests.Session):
+    """A session whose requests end within `limit` seconds: connecting, sending and reading the whole reply.
+
+    Redirects are not followed, ~/.netrc is not read, and a proxy of the environment is not used to this machine.
+    Raises what requests raises, and ReplyTooLarge.
+    """
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self._limit = limit
+        self.auth = _unsigned
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, _Adapter())
+
+    def request(self, *arguments: Any, **options: Any) -> requests.Response:
+        options["allow_redirects"] = False
+        options.setdefault("timeout", (min(self._limit, _CONNECT_TIMEOUT), self._limit))
+        with _ends_within(self._limit):
+            return super().request(*arguments, **options)
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        merged: Any = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        if is_loopback(urlsplit(url).hostname or ""):
+            merged["proxies"] = {}
+        return merged
+
+
+def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Without any `auth`, requests looks for credentials in ~/.netrc."""
+    return request
+
+
+# --------------------------------------------------------------------------------------------------- the deadline
+
+
+class _Clock(threading.local):
+    deadline: float | None = None
+
+    def left(self) -> float | None:
+        """Seconds until the exchange under way must have ended. Raises TimeoutError when they are over."""
+        if self.deadline is None:
+            return None
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the reply was not complete in time")
+        return left
+
+
+_clock = _Clock()
+
+
+@contextmanager
+def _ends_within(seconds: float) -> Iterator[None]:
+    before = _clock.deadline
+    _clock.deadline = time.monotonic() + seconds
+    try:
+        yield
+    finally:
+        _clock.deadline = before
+
+
+class _Timed(io.RawIOBase):
+    """What comes from a socket, until the deadline of the exchange that reads it."""
+
+    def __init__(self, raw: io.RawIOBase, sock: Any) -> None:
+        self._raw, self._socket = raw, sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = _clock.left()
+        if left is not None:
+            self._socket.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Reply(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp: Any = io.BufferedReader(_Timed(self.fp.detach(), sock), 1 << 16)
+
+
+class _Connection(HTTPConnection):
+    response_class = _Reply
+
+    def connect(self) -> None:
+        _limit_connecting(self)
+        super().connect()
+
+    def send(self, data: Any) -> None:
+        for piece in _pieces(self, data):
+            super().send(piece)
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _Reply
+
+    def connect(self) -> None:
+        _limit_connecting(self)
+        super().connect()
+
+    def send(self, data: Any) -> None:
+        for piece in _pieces(self, data):
+            super().send(piece)
+
+
+def _limit_connecting(connection: HTTPConnection) -> None:
+    left = _clock.left()
+    if left is not None and isinstance(connection.timeout, (int, float)):
+        connection.timeout = min(connection.timeout, left)
+
+
+def _pieces(connection: HTTPConnection, data: Any) -> Iterator[Any]:
+    if not isinstance(data, bytes):
+        yield data
+        return
+    view = memoryview(data)
+    for start in range(0, len(view), _SLICE):
+        sock, left = connection.sock, _clock.left()
+        if sock is not None and left is not None:
+            sock.settimeout(left)
+        yield view[start : start + _SLICE]
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Reads the whole reply before anybody sees it."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        _time(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        if not proxy.lower().startswith("socks"):
+            _time(manager)
+        return manager
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
+        response = super().send(request, **{**options, "stream": True})
+        try:
+            response._content = _body(response)
+        except BaseException:
+            response.close()
+            raise
+        response._content_consumed = True  # type: ignore[attr-defined]
+        return response
+
+
+def _time(manager: PoolManager) -> None:
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+
+def _body(response: requests.Response) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    for piece in response.iter_content(1 << 18):
+        size += len(piece)
+        if size > LARGEST_REPLY:
+            raise ReplyTooLarge(f"the reply unpacks to more than {LARGEST_REPLY >> 20} MB")
+        pieces.append(piece)
+        try:
+            _clock.left()
+        except TimeoutError as error:
+            raise requests.ReadTimeout(str(error)) from None
+    return b"".join(pieces)
