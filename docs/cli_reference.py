@@ -42,13 +42,18 @@ TAIL = """\
   "version": 1,
   "command": "push",
   "success": false,
-  "data": {"orders": {"created": 0}},
-  "error": {"code": "crm_unavailable", "message": "…", "remedy": "…"}
+  "error": {"code": "crm_unavailable", "message": "…", "remedy": "…"},
+  "data": {"orders": {"created": 0}}
 }
 ```
 
-`error` is there when something stopped the command, `data` when there is something to tell. Numbers are exact
-decimals, times are UTC. It comes as one line.
+`error` is there whenever the exit code is not 0, beside the `data` that there is: also where the command came to its
+end and orders are waiting (`records_waiting`), `check` found a ✗ (`check_failed`), a probe found trouble (`not_well`),
+or `--detailed-exitcode` found changes (`changes_planned`). Numbers are exact decimals, times are UTC. It comes as one
+line.
+
+What comes from GP, CRM or a server cannot act on a terminal: control characters and bidirectional controls are shown as
+escapes such as `\\x1b` and `\\u202e`, also in a pipe; JSON escapes them in its own way.
 
 `--log-format json` makes stderr one JSON object a line: `time`, `level` (`info`, `warning`, `error`), `run_id`,
 `order`, `message`; `outcome` and `reason` with an order that was blocked (warning) or failed (error), `code` and

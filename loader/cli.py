@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from loader import __version__
-from loader.errors import GuardTripped, LoaderError
+from loader.errors import CheckFailed, Interrupted, LoaderError, NotWell, RecordsWaiting
 from loader.report.output import Output, speak_utf8
 
 if TYPE_CHECKING:
@@ -127,7 +126,7 @@ order_option = click.option("--order", "orders", metavar="NUMBER", multiple=True
 
 
 @command("check")
-def check(invocation: Invocation) -> int:
+def check(invocation: Invocation) -> None:
     """Preflight: warehouse, mapping against CRM's live metadata, privileges, SOP mode, cross-references.
 
     \b
@@ -138,22 +137,22 @@ def check(invocation: Invocation) -> int:
 
     with invocation.run() as run:
         findings = checked(run)
-    return _found(invocation, findings)
+    _found(invocation, findings)
 
 
-def _found(invocation: Invocation, findings: Sequence[Finding]) -> int:
+def _found(invocation: Invocation, findings: Sequence[Finding]) -> None:
     from loader.report.text import check_lines
 
-    is_clean = all(finding.state != "error" for finding in findings)
-    invocation.output.data({"findings": [vars(f) for f in findings]}, lambda: check_lines(findings), is_clean)
-    return 0 if is_clean else 1
+    errors = [finding for finding in findings if finding.state == "error"]
+    verdict = CheckFailed(f"{len(errors)} of {len(findings)} findings stand in the way of a push.") if errors else None
+    invocation.output.data({"findings": [vars(f) for f in findings]}, lambda: check_lines(findings), verdict)
 
 
 @command("plan")
 @order_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Save the plan for `loader push FILE`.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 4 when there is something to push.")
-def plan(invocation: Invocation, orders: tuple[str, ...], out: Path | None, detailed_exitcode: bool) -> int:
+def plan(invocation: Invocation, orders: tuple[str, ...], out: Path | None, detailed_exitcode: bool) -> None:
     """Show what a push would do, field by field, old → new. Writes nothing.
 
     \b
@@ -181,12 +180,10 @@ def plan(invocation: Invocation, orders: tuple[str, ...], out: Path | None, deta
         report = planning.plan(run, orders, progress, tell)
         if out:
             planning.write_plan_file(out, saved, run.settings.crm_url)
-    output.data(report.as_json(), lambda: text.lines(report), entries=("plans", entries))
+    verdict = report.verdict if detailed_exitcode else None
+    output.data(report.as_json(), lambda: text.lines(report), verdict, ("plans", entries))
     if out:
         output.talk(f"Saved to {out}. Apply it with `loader push {out}`.")
-    if not detailed_exitcode:
-        return 0
-    return 4 if report.changes else 3 if report.orders["blocked"] else 0
 
 
 @command("push")
@@ -196,7 +193,7 @@ def plan(invocation: Invocation, orders: tuple[str, ...], out: Path | None, deta
 @click.option("--build", is_flag=True, help="Run `dbt build` first; stop if the contract's tests fail.")
 def push(
     invocation: Invocation, planfile: Path | None, orders: tuple[str, ...], max_changes: str | None, build: bool
-) -> int:
+) -> None:
     """Create and update orders in CRM until they equal the staged ones. Each order lands whole or not at all.
 
     With PLANFILE, apply exactly that plan; orders that moved since are refused one by one.
@@ -230,21 +227,23 @@ def push(
                 progress=progress,
                 tell=told.add,
             )
-    return _pushed(invocation, report, told)
+    _pushed(invocation, report, told)
 
 
-def _pushed(invocation: Invocation, report: PushReport, told: PushTold) -> int:
+def _pushed(invocation: Invocation, report: PushReport, told: PushTold) -> None:
     output = invocation.output
     results = ("results", told.results)
     if report.failure:
         if not output.json:
             output.data(None, lambda: told.text.lines(report))
         output.error(report.failure, report.as_json(), results)
-        return int(report.failure.exit_code)
-    output.data(report.as_json(), lambda: told.text.lines(report), not report.in_trouble, results)
+        return
+    verdict: LoaderError | None = None
     if invocation.signal is not None:
-        return 128 + invocation.signal
-    return 3 if report.in_trouble else 0
+        verdict = Interrupted(invocation.signal, "Interrupted after the orders in hand.")
+    elif report.in_trouble:
+        verdict = RecordsWaiting(f"{report.in_trouble} of {report.staged} orders are blocked or failed.")
+    output.data(report.as_json(), lambda: told.text.lines(report), verdict, results)
 
 
 @command("status")
@@ -252,7 +251,7 @@ def _pushed(invocation: Invocation, report: PushReport, told: PushTold) -> int:
 @click.option("--last", default=10, show_default=True, help="How many runs to list.")
 @click.option("--max-age", metavar="TIME", help="Probe: exit with 1 if the last push ended longer ago (90m, 2h, 1d).")
 @click.option("--max-blocked", metavar="N|P%", help="Probe: exit with 1 if more of its orders are blocked or failed.")
-def status(invocation: Invocation, run_id: str | None, last: int, max_age: str | None, max_blocked: str | None) -> int:
+def status(invocation: Invocation, run_id: str | None, last: int, max_age: str | None, max_blocked: str | None) -> None:
     """Show how the last runs went and what waits in the retry queue.
 
     With --max-age or --max-blocked, say in one line whether all is well: for monitors. A last push that ended in an
@@ -268,22 +267,21 @@ def status(invocation: Invocation, run_id: str | None, last: int, max_age: str |
     if max_age is not None or max_blocked is not None:
         if run_id:
             raise click.UsageError("--run shows one run: leave out --max-age and --max-blocked.")
-        return _probed(invocation, max_age, max_blocked)
+        _probed(invocation, max_age, max_blocked)
+        return
     with invocation.run() as run:
         content, text = telling.one_run(run, run_id) if run_id else telling.last_runs(run, last)
     invocation.output.data(content, text)
-    return 0
 
 
-def _probed(invocation: Invocation, max_age: str | None, max_blocked: str | None) -> int:
+def _probed(invocation: Invocation, max_age: str | None, max_blocked: str | None) -> None:
     from loader.commands import probe as probing
 
     age = probing.MaxAge.parse(max_age) if max_age is not None else None
     blocked = probing.MaxBlocked.parse(max_blocked) if max_blocked is not None else None
     with invocation.run() as run:
         verdict = probing.probe(run, age, blocked)
-    invocation.output.data(verdict.content, verdict.lines, verdict.well)
-    return 0 if verdict.well else 1
+    invocation.output.data(verdict.content, verdict.lines, None if verdict.well else NotWell(verdict.text))
 
 
 @command("report")
@@ -293,7 +291,7 @@ def _probed(invocation: Invocation, max_age: str | None, max_blocked: str | None
     help="File to write; - is stdout.  [default: report.html; none with --json]",
 )
 @click.option("--runs", default=30, show_default=True, type=click.IntRange(1, 1000), help="How many runs to chart.")
-def report(invocation: Invocation, out: Path | None, runs: int) -> int:
+def report(invocation: Invocation, out: Path | None, runs: int) -> None:
     """Write a page for the browser: the last run, the trend, the queue, what blocks how much money.
 
     The page is one file that loads nothing from elsewhere. --json gives its figures.
@@ -316,8 +314,10 @@ def report(invocation: Invocation, out: Path | None, runs: int) -> int:
     if out is not None and not to_stdout:
         reporting.write(out, render(content))
         output.talk(f"Written to {out}.")
-    output.data(content, lambda: iter([render(content) if to_stdout else headline(content)[1]]))
-    return 0
+    if to_stdout:
+        output.document(render(content))
+    else:
+        output.data(content, lambda: iter([headline(content)[1]]))
 
 
 @cli.group("retry")
@@ -330,7 +330,7 @@ def retry() -> None:
 @click.option("--all", "everything", is_flag=True, help="Resolved entries too.")
 @_global_options
 @pass_invocation
-def retry_list(invocation: Invocation, everything: bool) -> int:
+def retry_list(invocation: Invocation, everything: bool) -> None:
     """List what waits: since when, how often tried, what is missing.
 
     \b
@@ -342,13 +342,12 @@ def retry_list(invocation: Invocation, everything: bool) -> int:
     with invocation.run() as run:
         content, text = telling.queue(run, everything)
     invocation.output.data(content, text)
-    return 0
 
 
 @retry.command("now")
 @_global_options
 @pass_invocation
-def retry_now(invocation: Invocation) -> int:
+def retry_now(invocation: Invocation) -> None:
     """Push the orders of the queue that are open, and no others.
 
     \b
@@ -363,10 +362,10 @@ def retry_now(invocation: Invocation) -> int:
         orders = pushing.open_in_queue(run)
         if not orders:
             invocation.output.data({"orders": {}}, lambda: iter(["The retry queue has no open order that is staged."]))
-            return 0
+            return
         with invocation.output.progress("Pushing") as progress:
             report = pushing.push(run, only=orders, command="retry now", progress=progress, tell=told.add)
-    return _pushed(invocation, report, told)
+    _pushed(invocation, report, told)
 
 
 def _queue_command(name: str, state: Literal["held", "ignored", "open"], help_: str) -> None:
@@ -374,13 +373,12 @@ def _queue_command(name: str, state: Literal["held", "ignored", "open"], help_: 
     @click.argument("orders", nargs=-1, required=True, metavar="ORDER...")
     @_global_options
     @pass_invocation
-    def set_state(invocation: Invocation, orders: tuple[str, ...]) -> int:
+    def set_state(invocation: Invocation, orders: tuple[str, ...]) -> None:
         from loader.commands import status as telling
 
         with invocation.run("write") as run:
             content, text = telling.set_state(run, orders, state)
         invocation.output.data(content, text)
-        return 0
 
 
 _queue_command("hold", "held", "Leave orders alone until they are released; they stay in the queue.")
@@ -390,7 +388,7 @@ _queue_command("release", "open", "Let held or ignored orders go again, with the
 
 @command("explain")
 @click.argument("order")
-def explain(invocation: Invocation, order: str) -> int:
+def explain(invocation: Invocation, order: str) -> None:
     """Show one order column by column: GP's columns, rule, staged value, CRM's value, and what happened to it.
 
     \b
@@ -402,14 +400,13 @@ def explain(invocation: Invocation, order: str) -> int:
     with invocation.run() as run:
         content = explaining.explain(run, order)
     invocation.output.data(content, lambda: explaining.lines(content))
-    return 0
 
 
 @command("undo")
 @click.option("--run", "run_id", metavar="ID", required=True, help="The run to take back.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would be put back; write nothing.")
 @click.option("--cancel-created", is_flag=True, help="Cancel the orders that the run created.")
-def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: bool) -> int:
+def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: bool) -> None:
     """Put the orders that a run changed back to what CRM held before. Orders changed since are refused.
 
     \b
@@ -420,13 +417,17 @@ def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: b
 
     with invocation.run("read" if plan_only else "push") as run:
         results = undoing.undo(run, run_id, plan_only=plan_only, cancel_created=cancel_created)
-    refused = any(each.outcome == "refused" for each in results)
-    invocation.output.data({"orders": [vars(each) for each in results]}, lambda: undoing.lines(results), not refused)
-    return 3 if refused else 0
+    refused = sum(each.outcome == "refused" for each in results)
+    verdict = None
+    if refused:
+        verdict = RecordsWaiting(
+            f"{refused} of {len(results)} orders are not put back.", "Each says why it was refused."
+        )
+    invocation.output.data({"orders": [vars(each) for each in results]}, lambda: undoing.lines(results), verdict)
 
 
 @command("reconcile")
-def reconcile(invocation: Invocation) -> int:
+def reconcile(invocation: Invocation) -> None:
     """Read the staged orders back from CRM into the warehouse, and count where CRM disagrees. CRM is only read.
 
     \b
@@ -438,7 +439,6 @@ def reconcile(invocation: Invocation) -> int:
     with invocation.run("write") as run, invocation.output.progress("Reading back") as progress:
         report = reconciling.reconcile(run, progress)
     invocation.output.data(report.as_json(), lambda: reconciling.lines(report))
-    return 0
 
 
 @cli.group("sop-mode")
@@ -456,45 +456,43 @@ def _sop_lines(content: dict[str, Any]) -> Iterator[str]:
 @sop_mode.command("show")
 @_global_options
 @pass_invocation
-def sop_show(invocation: Invocation) -> int:
+def sop_show(invocation: Invocation) -> None:
     """Show the switch and the caller's role."""
     from loader.commands import sop_mode as switching
 
     with invocation.run() as run:
         content = switching.show(run)
     invocation.output.data(content, lambda: _sop_lines(content))
-    return 0
 
 
 @sop_mode.command("enable")
 @click.option("--integration-user", is_flag=True, help="Mark the caller as an integration user as well.")
 @_global_options
 @pass_invocation
-def sop_enable(invocation: Invocation, integration_user: bool) -> int:
+def sop_enable(invocation: Invocation, integration_user: bool) -> None:
     """Turn SOP integration on: orders are Submitted when created, and GP's amounts are kept.
 
     \b
     Example:
         loader sop-mode enable --integration-user
     """
-    return _switch(invocation, True, integration_user)
+    _switch(invocation, True, integration_user)
 
 
 @sop_mode.command("disable")
 @_global_options
 @pass_invocation
-def sop_disable(invocation: Invocation) -> int:
+def sop_disable(invocation: Invocation) -> None:
     """Turn SOP integration off: CRM computes prices. Refused while an order is Submitted."""
-    return _switch(invocation, False, False)
+    _switch(invocation, False, False)
 
 
-def _switch(invocation: Invocation, on: bool, integration_user: bool) -> int:
+def _switch(invocation: Invocation, on: bool, integration_user: bool) -> None:
     from loader.commands import sop_mode as switching
 
     with invocation.run() as run:
         content = switching.switch(run, on, integration_user)
     invocation.output.data(content, lambda: _sop_lines(content))
-    return 0
 
 
 @cli.group("xref")
@@ -506,7 +504,7 @@ def xref() -> None:
 @xref.command("check")
 @_global_options
 @pass_invocation
-def xref_check(invocation: Invocation) -> int:
+def xref_check(invocation: Invocation) -> None:
     """Find GP codes without a translation, and translations that CRM does not know.
 
     \b
@@ -517,11 +515,11 @@ def xref_check(invocation: Invocation) -> int:
 
     with invocation.run() as run:
         findings = checking.check(run)
-    return _found(invocation, findings)
+    _found(invocation, findings)
 
 
 @command("driver")
-def driver(invocation: Invocation) -> int:
+def driver(invocation: Invocation) -> None:
     """Print the ODBC driver that the loader uses for SQL Server, for dbt to use the same.
 
     \b
@@ -537,16 +535,21 @@ def driver(invocation: Invocation) -> int:
 
         found = driver_path(run.target)
     invocation.output.data({"driver": found}, lambda: iter([found]))
-    return 0
 
 
 @command("emulator")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8765, show_default=True, help="Port to listen on; 0 picks a free one.")
+@click.option(
+    "--port",
+    default=8765,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 picks a free one.",
+)
 @click.option(
     "--snapshot", type=click.Path(dir_okay=False, path_type=Path), help="JSON file to start from and save to."
 )
-def emulator(invocation: Invocation, host: str, port: int, snapshot: Path | None) -> int:
+def emulator(invocation: Invocation, host: str, port: int, snapshot: Path | None) -> None:
     """Run the local CRM of the demo, until interrupted.
 
     \b
@@ -556,12 +559,11 @@ def emulator(invocation: Invocation, host: str, port: int, snapshot: Path | None
     from loader.commands.emulator import serve
 
     serve(host, port, snapshot, invocation.output)
-    return 0
 
 
 @command("demo")
 @click.option("--keep-emulator", is_flag=True, help="Leave the local CRM running afterwards, until interrupted.")
-def demo(invocation: Invocation, keep_emulator: bool) -> int:
+def demo(invocation: Invocation, keep_emulator: bool) -> None:
     """Build the sample company, push it to a local CRM and check the result value by value.
 
     \b
@@ -570,7 +572,7 @@ def demo(invocation: Invocation, keep_emulator: bool) -> int:
     """
     from loader.commands.demo import demo as demonstrate
 
-    return demonstrate(invocation, keep_emulator)
+    demonstrate(invocation, keep_emulator)
 
 
 def main() -> None:
@@ -588,27 +590,18 @@ def run_command(arguments: list[str]) -> int:
     if "--log-format=json" in arguments or ("--log-format", "json") in pairwise(arguments):
         invocation.output.log_as_json()  # before anything can go wrong
     try:
-        result = cli.main(arguments, prog_name="loader", standalone_mode=False, obj=invocation)
-        return int(result or 0)
+        cli.main(arguments, prog_name="loader", standalone_mode=False, obj=invocation)
     except LoaderError as error:
         invocation.output.error(error)
-        return error.exit_code
-    except click.exceptions.Exit as exit_:
-        return int(exit_.exit_code)
     except click.ClickException as error:
         invocation.output.error(_UsageProblem(error))
-        return 2
     except (KeyboardInterrupt, click.Abort):
-        stopped = GuardTripped("Interrupted.", "Run it again: a push takes up where CRM stands.")
-        invocation.output.error(stopped)
-        return 128 + (invocation.signal or signal.SIGINT)
-    except Exception:
-        if not invocation.output.logs_json:
-            raise
-        logging.getLogger("loader").exception("unexpected error")
-        return 1
+        invocation.output.error(Interrupted(invocation.signal or signal.SIGINT))
+    except Exception as error:
+        invocation.output.crash(error)
     finally:
         invocation.output.close()
+    return invocation.output.exit_code
 
 
 class _UsageProblem(LoaderError):

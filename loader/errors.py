@@ -77,3 +77,54 @@ class NotFound(LoaderError):
     """An order, a run or a file named by the user does not exist."""
 
     code = "not_found"
+
+
+# What a command that came to its end found: its exit code is not 0 all the same.
+
+
+class RecordsWaiting(LoaderError):
+    """Finished, but records are blocked or failed."""
+
+    code = "records_waiting"
+    exit_code = 3
+    remedy = "`loader retry list` says what each of them waits for."
+
+
+class ChangesPlanned(LoaderError):
+    """`plan --detailed-exitcode` found something to push."""
+
+    code = "changes_planned"
+    exit_code = 4
+    remedy = "`loader push` writes them."
+
+
+class CheckFailed(LoaderError):
+    """`check` or `xref check` found what stands in the way of a push."""
+
+    code = "check_failed"
+    remedy = "Each finding has its remedy."
+
+
+class NotWell(LoaderError):
+    """`status` with --max-age or --max-blocked found the integration not well."""
+
+    code = "not_well"
+    remedy = "`loader status` lists the last runs, `loader retry list` what waits."
+
+
+class Interrupted(LoaderError):
+    """A signal ended the command."""
+
+    code = "interrupted"
+    remedy = "Run it again: a push takes up where CRM stands."
+
+    def __init__(self, signal_number: int, message: str = "Interrupted.") -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+class Unexpected(LoaderError):
+    """A bug."""
+
+    code = "unexpected"
+    remedy = "This is a bug: please report it with the stack trace on stderr."

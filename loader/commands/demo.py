@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-import click
-
 from loader.commands.build import build
 from loader.commands.emulator import require_emulator
 from loader.commands.push import PushReport, push
@@ -18,6 +16,7 @@ from loader.errors import LoaderError, UsageError
 from loader.report.text import table
 from loader.run import Run
 from loader.sync.push import Settled
+from loader.visible import styled, visible
 from loader.warehouse.connection import Warehouse, columns_of, connect
 
 if TYPE_CHECKING:
@@ -36,14 +35,14 @@ class DemoFailed(LoaderError):
     remedy = "This is a bug: please report it with the lines above."
 
 
-def demo(invocation: Invocation, keep_emulator: bool) -> int:
-    """Runs the whole path and returns 0 only if CRM's content equals the staged rows."""
+def demo(invocation: Invocation, keep_emulator: bool) -> None:
+    """Runs the whole path. Raises DemoFailed where CRM's content differs from the staged rows."""
     require_emulator()
     from emulator import Emulator
     from sample import organisation
 
     started = time.monotonic()
-    say = click.echo if not invocation.output.json else invocation.output.talk
+    say = invocation.output.talk if invocation.output.json else invocation.output.line
     environ = dict(os.environ)
     if invocation.target in (None, "duckdb"):
         environ.setdefault("GP_CRM_DUCKDB_PATH", str(invocation.project_dir.resolve() / DEMO_FILE))
@@ -57,7 +56,8 @@ def demo(invocation: Invocation, keep_emulator: bool) -> int:
         show.second_push()
         show.change_in_gp()
         content = show.verify()
-        say(f"\nDone in {time.monotonic() - started:.0f} seconds.")
+        say("")
+        say(f"Done in {time.monotonic() - started:.0f} seconds.")
         if keep_emulator:
             say(f"The local CRM is at {crm.url}, token {crm.token}. Ctrl-C ends it.")
             with contextlib.suppress(KeyboardInterrupt):
@@ -65,7 +65,6 @@ def demo(invocation: Invocation, keep_emulator: bool) -> int:
                     time.sleep(1)
     if invocation.output.json:
         invocation.output.data(content, lambda: iter(()))
-    return 0
 
 
 class _Demo:
@@ -210,7 +209,8 @@ class _Demo:
         )
 
     def _title(self, text: str) -> None:
-        self._say("\n" + click.style(text, bold=True))
+        self._say("")
+        self._say(styled(text, bold=True))
 
 
 def _refuse_real_data(warehouse: Warehouse, kind: str) -> None:
@@ -249,5 +249,5 @@ def _summary(report: PushReport) -> str:
 def _shown(value: object, width: int = 28) -> str:
     if isinstance(value, dict):
         return f"{value['table']} {value['id'][:8]}…"
-    text = "" if value is None else str(value).rstrip()
+    text = "" if value is None else visible(str(value).rstrip())
     return text if len(text) <= width else text[: width - 1] + "…"

@@ -20,12 +20,20 @@ def require_emulator() -> None:
 def serve(host: str, port: int, snapshot: Path | None, output: Output) -> None:
     """Serves the sample organisation, or a snapshot, until a signal comes; a snapshot is saved back."""
     require_emulator()
-    from emulator import Crm
+    from emulator import Crm, SnapshotError
     from emulator import serve as serve_crm
     from sample import organisation
 
     def announce(crm: Crm) -> None:
-        output.talk(f"CRM_URL={crm.url}\nCRM_AUTH=token\nCRM_ACCESS_TOKEN={crm.token}")
+        for line in (f"CRM_URL={crm.url}", "CRM_AUTH=token", f"CRM_ACCESS_TOKEN={crm.token}"):
+            output.talk(line)
 
     start = snapshot if snapshot and snapshot.exists() else organisation.snapshot()
-    serve_crm(host, port, start, save_to=snapshot, on_ready=announce)
+    try:
+        serve_crm(host, port, start, save_to=snapshot, on_ready=announce)
+    except SnapshotError as error:
+        raise UsageError(f"{snapshot} is not a snapshot: {error}", "Correct it, or name a file that is new.") from None
+    except OSError as error:
+        raise UsageError(
+            f"The local CRM cannot listen on {host}, port {port}: {error}", "Give another --host or --port."
+        ) from None

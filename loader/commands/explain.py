@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-import click
-
 from loader.errors import NotFound
 from loader.keys import fold, folded
 from loader.report.text import order_lines, table
@@ -17,6 +15,7 @@ from loader.sync.gather import read_orders
 from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
 from loader.sync.records import Current, Desired, Staged, currency_of, current, desired, line_key
+from loader.visible import plain, styled, visible
 from loader.warehouse.connection import columns_of, quoted
 
 _EVENTS = 5
@@ -48,7 +47,7 @@ def explain(run: Run, order: str) -> dict[str, Any]:
 
 def lines(content: Mapping[str, Any]) -> Iterator[str]:
     """The same as text, in one screen."""
-    yield click.style(content["order"], bold=True)
+    yield styled(content["order"], bold=True)
     for name, value in (content["status"] or {}).items():
         if value is not None:
             yield f"  {name}: {value}"
@@ -59,7 +58,7 @@ def lines(content: Mapping[str, Any]) -> Iterator[str]:
         yield from table([("CRM COLUMN", "GP", "RULE", "STAGED", "CRM NOW", ""), *map(_column_row, content["columns"])])
     for line in content["lines"]:
         yield ""
-        yield click.style(f"line {line['line']}", bold=True)
+        yield styled(f"line {line['line']}", bold=True)
         shown = [column for column in line["columns"] if column["staged"] is not None or column["crm"] is not None]
         yield from table([("CRM COLUMN", "GP", "RULE", "STAGED", "CRM NOW", ""), *map(_column_row, shown)])
     if content["plan"]:
@@ -86,7 +85,7 @@ def _column_row(column: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _short(value: object, width: int = 36) -> str:
-    text = "" if value is None else str(value).rstrip()
+    text = "" if value is None else visible(str(value).rstrip())
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
@@ -114,7 +113,7 @@ def _add_staged(run: Run, orders: StagedOrders, content: dict[str, Any]) -> None
     (plan,) = session.plan([staged])
     content["columns"] = list(_columns(staged.row, binding, want, have))
     content["lines"] = list(_lines(staged, binding, want, have))
-    content["plan"] = {**plan.as_json(), "text": list(_plan_text(plan))}
+    content["plan"] = {**plan.as_json(), "text": [plain(line) for line in _plan_text(plan)]}
 
 
 def _plan_text(plan: OrderPlan) -> Iterator[str]:

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from loader.errors import UsageError
+from loader.errors import ChangesPlanned, LoaderError, RecordsWaiting, UsageError
 from loader.run import Run
 from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
@@ -35,8 +35,15 @@ class PlanReport:
             self.lines[action] += plan.count_lines(action)
 
     @property
-    def changes(self) -> int:
-        return self.orders["create"] + self.orders["update"]
+    def verdict(self) -> LoaderError | None:
+        """What --detailed-exitcode tells."""
+        changes, blocked = self.orders["create"] + self.orders["update"], self.orders["blocked"]
+        if changes:
+            return ChangesPlanned(f"{changes} orders would be created or updated.")
+        if blocked:
+            remedy = "`loader plan` says of each what it waits for."
+            return RecordsWaiting(f"Nothing to change, but {blocked} orders are blocked.", remedy)
+        return None
 
     def as_json(self) -> dict[str, Any]:
         return {"orders": self.orders, "lines": self.lines, "requests": self.requests}

@@ -21,6 +21,7 @@ from loader.dataverse.http import Session
 from loader.dataverse.pace import Patience, backoff
 from loader.errors import AccessRefused, CrmUnavailable, LoaderError, UsageError
 from loader.secrets import Secret, excerpt
+from loader.visible import visible
 
 _RENEW_EARLY = 300.0
 """Seconds before a token's end at which it is replaced."""
@@ -179,7 +180,7 @@ def device_code(scope: str, authority: str, client_id: str, verify: str | None) 
         flow = app.initiate_device_flow(scopes=[scope])
         if "message" not in flow:
             raise AccessRefused(f"Signing in failed: {_text(flow)}", "Check CRM_CLIENT_ID and CRM_TENANT_ID.")
-        print(flow["message"], file=sys.stderr, flush=True)
+        print(visible(str(flow["message"])), file=sys.stderr, flush=True)
         granted: Mapping[str, Any] = app.acquire_token_by_device_flow(flow)
         return granted
 

@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 from loader import __version__
 from loader.report import chart
 from loader.report.words import counted, minute, money, span
+from loader.visible import visible
 
 _HERE = Path(__file__).parent
 
@@ -28,7 +29,12 @@ _HERE = Path(__file__).parent
 def render(content: Mapping[str, Any]) -> str:
     """The page for what loader.commands.report gathered."""
     environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible,
     )
     environment.filters.update(money=money, minute=minute, iso=_iso, plain=_plain, number=_number, code=_code)
     environment.globals.update(counted=counted, span=span, tally=chart.tally)
@@ -106,4 +112,8 @@ def _number(value: int) -> str:
 
 def _code(text: str) -> Markup:
     """May be broken after an underscore."""
-    return escape(text).replace("_", Markup("_<wbr>"))
+    return escape(_visible(text)).replace("_", Markup("_<wbr>"))
+
+
+def _visible(value: object) -> object:
+    return visible(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -10,6 +10,7 @@ import datetime as dt
 import io
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 import click
-import simplejson
 
-from loader.errors import LoaderError
+from loader.errors import LoaderError, Unexpected
+from loader.visible import json_text, shown, styled
 
 ENVELOPE_VERSION = 1
 
@@ -56,7 +57,7 @@ class JsonLines(logging.Formatter):
                 line[name] = getattr(record, name)
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return simplejson.dumps(line, ensure_ascii=False)
+        return json_text(line)
 
 
 class _Stderr(logging.Handler):
@@ -72,6 +73,8 @@ class Output:
     quiet: bool = False
     verbose: bool = False
     command: str = ""
+    exit_code: int = 0
+    """What the process ends with; only a verdict or an error makes it another than 0."""
     _handler: logging.Handler | None = None
 
     def log_as_json(self) -> None:
@@ -99,34 +102,63 @@ class Output:
         self,
         content: Any,
         text: Callable[[], Iterable[str]],
-        success: bool = True,
+        verdict: LoaderError | None = None,
         entries: Entries | None = None,
     ) -> None:
-        """The command's result: the envelope, or its lines of text. `entries` are added to the envelope's data."""
+        """The command's result: the envelope, or its lines of text. `entries` are added to the envelope's data.
+
+        `verdict` is why the result ends the command with another exit code than 0: the envelope's error. The lines of
+        text say it already.
+        """
+        if verdict is not None:
+            self.exit_code = verdict.exit_code
         if self.json:
-            self._envelope({"success": success, "data": content}, entries)
+            self._envelope(content, verdict, entries)
             return
         lines = iter(text())
         while some := list(islice(lines, 1000)):
-            click.echo("\n".join(some))
+            click.echo("\n".join(map(shown, some)))
+
+    def document(self, text: str) -> None:
+        """A whole file on stdout, as it is."""
+        click.echo(text, nl=False)
+
+    def line(self, text: str) -> None:
+        """One line on stdout, before the command has ended."""
+        click.echo(shown(text))
 
     def talk(self, text: str) -> None:
         if self.logs_json:
             _log.info(text)
         elif not self.quiet:
-            click.echo(text, err=True)
+            click.echo(shown(text), err=True)
 
-    def error(self, error: LoaderError, content: Any = None, entries: Entries | None = None) -> None:
+    def error(
+        self,
+        error: LoaderError,
+        content: Any = None,
+        entries: Entries | None = None,
+        cause: BaseException | None = None,
+    ) -> None:
+        """What ended the command early, beside the data that there is all the same. `cause` shows its stack trace."""
+        self.exit_code = error.exit_code
         if self.logs_json:
-            _log.error(error.message, extra={"code": error.code, "remedy": error.remedy})
+            _log.error(error.message, extra={"code": error.code, "remedy": error.remedy}, exc_info=cause)
+        elif cause is not None:
+            for line in "".join(traceback.format_exception(cause)).rstrip("\n").split("\n"):
+                click.echo(shown(line), err=True)
         if self.json:
-            details = {"code": error.code, "message": error.message, "remedy": error.remedy}
-            self._envelope({"success": False, "error": details, **({"data": content} if content else {})}, entries)
+            self._envelope(content, error, entries)
         if self.json or self.logs_json:
             return
-        click.echo(click.style("Error: ", fg="red", bold=True) + error.message, err=True)
-        if error.remedy:
-            click.echo(f"       {error.remedy}", err=True)
+        first, *more = error.message.split("\n")
+        click.echo(shown(styled("Error: ", "red", bold=True) + first), err=True)
+        for line in filter(None, (*more, error.remedy)):
+            click.echo("       " + shown(line), err=True)
+
+    def crash(self, bug: Exception) -> None:
+        """An exception that nobody expected is an error like any other."""
+        self.error(Unexpected(f"{type(bug).__name__}: {bug}"), cause=bug)
 
     @contextmanager
     def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
@@ -160,10 +192,14 @@ class Output:
 
         return show
 
-    def _envelope(self, content: dict[str, Any], entries: Entries | None = None) -> None:
-        envelope = {"version": ENVELOPE_VERSION, "command": self.command, **content}
-        text = simplejson.dumps(envelope, use_decimal=True, ensure_ascii=False, default=str)
-        if entries is None:
+    def _envelope(self, content: Any, error: LoaderError | None, entries: Entries | None) -> None:
+        envelope = {"version": ENVELOPE_VERSION, "command": self.command, "success": error is None}
+        if error is not None:
+            envelope["error"] = {"code": error.code, "message": error.message, "remedy": error.remedy}
+        if content is not None or error is None:
+            envelope["data"] = content
+        text = json_text(envelope)
+        if entries is None or not content:
             click.echo(text)
             return
         name, lines = entries

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from loader.report.told import Told
+from loader.visible import styled, visible
 
 if TYPE_CHECKING:
     from loader.commands.check import Finding
@@ -79,14 +78,14 @@ def order_lines(plan: OrderPlan) -> Iterator[str]:
 
 
 def _head(plan: OrderPlan) -> str:
-    sign, colour = _SIGNS.get(plan.action, (" ", None))
+    sign, colour = _SIGNS.get(plan.action, (" ", ""))
     about = f": {plan.reason}, {plan.message}" if plan.reason else ""
-    return click.style(f"{sign} {plan.key}", fg=colour, bold=True) + f" {plan.action}{about}"
+    return styled(f"{sign} {plan.key}", colour, bold=True) + f" {plan.action}{about}"
 
 
 def _line(key: Sequence[object], action: str, texts: Iterable[str]) -> str:
     sign, colour = _SIGNS[action]
-    name = click.style(f"    {sign} line {', '.join(map(str, key))}", fg=colour)
+    name = styled(f"    {sign} line {', '.join(map(str, key))}", colour)
     return f"{name} {', '.join(texts)}".rstrip()
 
 
@@ -109,7 +108,7 @@ class PushText:
     def add(self, settled: Settled) -> None:
         self._warnings.add(settled.plan)
         if settled.outcome in ("blocked", "failed"):
-            name = click.style(f"! {settled.plan.key}", fg="red", bold=True)
+            name = styled(f"! {settled.plan.key}", "red", bold=True)
             self._told.add(f"{name} {settled.outcome}: {settled.reason}, {settled.message}")
 
     def lines(self, report: PushReport) -> Iterator[str]:
@@ -127,7 +126,7 @@ def check_lines(findings: Iterable[Finding]) -> Iterator[str]:
     marks = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
     for finding in findings:
         mark, colour = marks[finding.state]
-        yield click.style(mark, fg=colour) + f" {finding.text}"
+        yield styled(mark, colour) + f" {finding.text}"
         if finding.remedy:
             yield f"    {finding.remedy}"
 
@@ -158,10 +157,11 @@ def run_lines(runs: Sequence[RunRecord]) -> Iterator[str]:
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Columns of equal width, the first row as head."""
+    rows = [[visible(cell) for cell in row] for row in rows]
     widths = [max(len(row[number]) for row in rows) for number in range(len(rows[0]))]
     for number, row in enumerate(rows):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        yield click.style(line, bold=True) if number == 0 else line
+        yield styled(line, bold=True) if number == 0 else line
 
 
 def _counted(orders: Mapping[str, int]) -> str:
@@ -186,7 +186,7 @@ class Warnings:
         for (code, text), orders in self._orders.items():
             more = self._counts[code, text] - len(orders)
             shown = ", ".join(orders) + (f" and {more} more" if more else "")
-            yield click.style("  warning", fg="yellow") + f" {code}: {text} ({shown})"
+            yield styled("  warning", "yellow") + f" {code}: {text} ({shown})"
 
 
 def _value(value: object) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
-import simplejson
+from loader.visible import json_text
 
 IN_MEMORY = 8_000_000
 """Bytes; what is longer goes to a temporary file."""
@@ -19,7 +19,7 @@ class Told:
         self._file = SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8", errors="replace", newline="\n")  # noqa: SIM115
 
     def add(self, line: str) -> None:
-        self._file.write(line.replace("\n", " ") + "\n")
+        self._file.write(line.replace("\n", "\\n") + "\n")
 
     def __iter__(self) -> Iterator[str]:
         self._file.seek(0)
@@ -31,4 +31,4 @@ class ToldAsJson(Told):
     """Entries of a JSON document, each in JSON."""
 
     def add_entry(self, entry: Any) -> None:
-        self.add(simplejson.dumps(entry, use_decimal=True, ensure_ascii=False, default=str))
+        self.add(json_text(entry))
