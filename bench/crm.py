@@ -16,6 +16,7 @@ import requests
 
 from bench.process import PROJECT
 from emulator.certificates import Files
+from emulator.doors import TOKEN_HEADER
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,13 @@ class CrmProcess:
         self._command = [sys.executable, "-m", "bench.crm", str(snapshot)]
         self._command += [str(certificates.certificate), str(certificates.key)] if certificates else []
         self._process: subprocess.Popen[str] | None = None
-        self.url = self.token = ""
+        self.url = self.token = self._control_token = ""
 
     def __enter__(self) -> CrmProcess:
         self._process = subprocess.Popen(self._command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         ready = json.loads(self._process.stdout.readline())
-        self.url, self.token = ready["url"], ready["token"]
+        self.url, self.token, self._control_token = ready["url"], ready["token"], ready["control"]
         return self
 
     def __exit__(
@@ -72,7 +73,14 @@ class CrmProcess:
 
     def _control(self, method: str, what: str, content: Any = None) -> Any:
         verify = str(self.certificates.authority) if self.certificates else True
-        response = requests.request(method, f"{self.url}/_emulator/{what}", json=content, verify=verify, timeout=600)
+        response = requests.request(
+            method,
+            f"{self.url}/_emulator/{what}",
+            json=content,
+            headers={TOKEN_HEADER: self._control_token},
+            verify=verify,
+            timeout=600,
+        )
         response.raise_for_status()
         return response.json()
 
@@ -89,7 +97,7 @@ def main(arguments: Sequence[str]) -> None:
     def announce(crm: Crm) -> None:
         url = crm.url.replace("127.0.0.1", "localhost") if tls else crm.url
         crm.url = url
-        print(json.dumps({"url": url, "token": crm.token}), flush=True)
+        print(json.dumps({"url": url, "token": crm.token, "control": crm.control.token}), flush=True)
 
     serve(snapshot=options.snapshot, tls=tls, on_ready=announce)
 

@@ -5,9 +5,10 @@ with Emulator(snapshot) as crm:
 """
 
 from .crm import Crm
+from .doors import Control
 from .server import Emulator, serve
 from .snapshot import SnapshotError
 from .throttle import Limits
 from .values import Readings
 
-__all__ = ["Crm", "Emulator", "Limits", "Readings", "SnapshotError", "serve"]
+__all__ = ["Control", "Crm", "Emulator", "Limits", "Readings", "SnapshotError", "serve"]

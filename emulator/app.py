@@ -17,11 +17,12 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import auth
 from .api import URL_LIMIT, Operation, Reply, dump, error_reply, relative
 from .batch import ChangeSet, parse_batch, run_batch
+from .doors import KnownHosts, Refused, require_json
 from .errors import CrmError
 from .faults import Fault, Seen
 from .query import parse_prefer
@@ -53,10 +54,10 @@ class RequestLog:
     """`METHOD target` of each operation, where the emulator was told to keep them."""
 
 
-def application(crm: Crm) -> Starlette:
-    """The ASGI application around an organisation."""
+def application(crm: Crm) -> ASGIApp:
+    """The ASGI application around an organisation, to be served at `crm.url`."""
     handler = _Handler(crm)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/api/data/{rest:path}", handler, methods=METHODS),
             Route("/{tenant}/oauth2/v2.0/token", handler.token, methods=["POST"]),
@@ -65,6 +66,7 @@ def application(crm: Crm) -> Starlette:
             Route("/_emulator/{what:path}", handler.control, methods=METHODS),
         ]
     )
+    return KnownHosts(app, crm.url)
 
 
 async def reset_connection(scope: Scope, receive: Receive) -> None:
@@ -262,18 +264,20 @@ class _Handler:
     # ------------------------------------------------ control
 
     async def control(self, request: Request) -> Response:
-        """`/_emulator/…`, for tests that run the emulator as a process of its own. No token needed: loopback only."""
+        """`/_emulator/…`, for tests that run the emulator as a process of its own. What it takes: doors.Control."""
         crm = self.crm
         what = unquote(request.path_params["what"]).strip("/").split("/")
         try:
-            spec = (
-                dict(await request.json())
-                if request.method in ("POST", "PATCH", "PUT") and (await request.body())
-                else {}
-            )
+            crm.control.check(request)
+            spec: dict[str, object] = {}
+            if request.method in ("POST", "PATCH", "PUT") and (await request.body()):
+                require_json(request)
+                spec = dict(await request.json())
             with crm.lock:
                 answer = self._control(request.method, what, spec)
-        except (ValueError, TypeError, KeyError, SnapshotError) as problem:
+        except Refused as refused:
+            return refused.response()
+        except (ValueError, TypeError, KeyError, OSError, SnapshotError) as problem:
             return JSONResponse({"error": str(problem)}, 400)
         if answer is NotImplemented:
             return JSONResponse({"error": f"no such control: {request.method} /_emulator/{'/'.join(what)}"}, 404)
@@ -300,7 +304,7 @@ class _Handler:
         if what == ["token"] and method == "POST":
             return {"access_token": crm.token_for(spec.get("user"), lifetime=spec.get("lifetime"))}  # type: ignore[arg-type]
         if what == ["save"] and method == "POST":
-            crm.save(str(spec["path"]))
+            crm.save(crm.control.place(str(spec["path"])))
             return {}
         if what[0] == "tables" and len(what) in (2, 3):
             return self._table(method, what[1], what[2] if len(what) == 3 else None, spec)

@@ -14,6 +14,7 @@ from .api import Api, Operation
 from .app import RequestLog
 from .auth import Tokens
 from .definitions import Definitions
+from .doors import Control
 from .errors import CrmError
 from .faults import Faults
 from .odata_filter import ListLexer
@@ -49,6 +50,7 @@ class Crm:
         token_lifetime: float = 3599,
         dop_hint: int | None = None,
         keep_parts: bool = False,
+        control: Control | None = None,
         list_lexer: ListLexer = "any",
         readings: Readings | None = None,
     ) -> None:
@@ -75,6 +77,7 @@ class Crm:
         self.requests: list[RequestLog] = []
         self.crashes: list[str] = []
         self.keep_parts = keep_parts
+        self.control = control or Control()
         self.in_flight = 0
         self.most_in_flight = 0
         self.token = self.tokens.issue(self.organisation.caller, lifetime=10 * 365 * 86400)

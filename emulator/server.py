@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .app import application
 from .crm import Crm
+from .doors import Control
 from .odata_filter import ListLexer
 from .snapshot import Json
 from .throttle import Limits
@@ -108,6 +109,7 @@ class Emulator(Crm):
     documented ones). `secrets`: client secrets by client id for the token endpoint. `tls`: (certificate, key) files.
     `list_lexer`: the version of OData's lexer that reads lists of values; by default a list that the versions read
     differently is refused.
+    `control`: who may use `/_emulator/…`.
     `readings`: how it has the other points on which sources disagree.
     """
 
@@ -123,6 +125,7 @@ class Emulator(Crm):
         token_lifetime: float = 3599,
         dop_hint: int | None = None,
         keep_parts: bool = False,
+        control: Control | None = None,
         list_lexer: ListLexer = "any",
         readings: Readings | None = None,
     ) -> None:
@@ -133,6 +136,7 @@ class Emulator(Crm):
             token_lifetime=token_lifetime,
             dop_hint=dop_hint,
             keep_parts=keep_parts,
+            control=control,
             list_lexer=list_lexer,
             readings=readings,
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
@@ -343,10 +345,17 @@ def dump(organisation: Organisation) -> dict[str, Any]:
 
 
 def save(organisation: Organisation, path: str | Path) -> None:
-    """Write the snapshot so that a reader never sees half of it."""
+    """Write the snapshot so that a reader never sees half of it. A new file is its owner's only."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        simplejson.dump(dump(organisation), file, use_decimal=True, namedtuple_as_object=False, ensure_ascii=False)
-    partial.replace(target)
+    number, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    partial = Path(name)
+    try:
+        with open(number, "w", encoding="utf-8") as file:
+            simplejson.dump(dump(organisation), file, use_decimal=True, namedtuple_as_object=False, ensure_ascii=False)
+        if target.is_file() and not target.is_symlink():
+            shutil.copymode(target, partial)
+        partial.replace(target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

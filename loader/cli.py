@@ -549,8 +549,19 @@ def driver(invocation: Invocation) -> None:
 @click.option(
     "--snapshot", type=click.Path(dir_okay=False, path_type=Path), help="JSON file to start from and save to."
 )
-def emulator(invocation: Invocation, host: str, port: int, snapshot: Path | None) -> None:
+@click.option(
+    "--save-folder",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="Where POST /_emulator/save may write; nowhere without.",
+)
+@click.option("--remote-control", is_flag=True, help="Let other machines use /_emulator, too; they need its token.")
+def emulator(
+    invocation: Invocation, host: str, port: int, snapshot: Path | None, save_folder: Path | None, remote_control: bool
+) -> None:
     """Run the local CRM of the demo, until interrupted.
+
+    It says where it is, the bearer token that it takes, and the token that /_emulator takes in the header
+    X-Emulator-Token: requests there set faults, rows and switches, for tests.
 
     \b
     Example:
@@ -558,7 +569,7 @@ def emulator(invocation: Invocation, host: str, port: int, snapshot: Path | None
     """
     from loader.commands.emulator import serve
 
-    serve(host, port, snapshot, invocation.output)
+    serve(host, port, snapshot, save_folder, remote_control, invocation.output)
 
 
 @command("demo")

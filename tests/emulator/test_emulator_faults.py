@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from web_api import AARON, Client, order, outcomes, refused
+from web_api import AARON, Client, control, order, outcomes, refused
 
 from emulator import Emulator
 
@@ -138,38 +138,34 @@ def test_requests_wait_side_by_side(client: Client, crm: Emulator) -> None:
 
 
 def test_faults_are_programmed_over_http_too(client: Client, crm: Emulator) -> None:
-    control = f"{crm.url}/_emulator"
-    added = requests.post(f"{control}/faults", json={"fault": "throttle", "times": 1, "kind": "write"}, timeout=5)
+    added = control(crm, "POST", "faults", json={"fault": "throttle", "times": 1, "kind": "write"})
     assert added.json()["what"] == "throttle"
     assert client.post("salesorders", order()).status_code == 429
-    requests.post(
-        f"{control}/faults", json={"fault": "error", "order": "A", "code": "0x8004", "status": 400}, timeout=5
-    )
-    assert len(requests.get(f"{control}/faults", timeout=5).json()) == 1
+    control(crm, "POST", "faults", json={"fault": "error", "order": "A", "code": "0x8004", "status": 400})
+    assert len(control(crm, "GET", "faults").json()) == 1
     refused(client.post("salesorders", order("A")), 400, "0x8004")
-    requests.post(f"{control}/faults", json={"fault": "latency", "seconds": 0.01}, timeout=5)
+    control(crm, "POST", "faults", json={"fault": "latency", "seconds": 0.01})
     assert crm.faults.latency_seconds == 0.01
-    requests.delete(f"{control}/faults", timeout=5)
+    control(crm, "DELETE", "faults")
     assert crm.faults.latency_seconds == 0
-    assert requests.post(f"{control}/faults", json={"fault": "nosuch"}, timeout=5).status_code == 400
-    requests.post(f"{control}/faults", json={"fault": "expire_tokens"}, timeout=5)
+    assert control(crm, "POST", "faults", json={"fault": "nosuch"}).status_code == 400
+    control(crm, "POST", "faults", json={"fault": "expire_tokens"})
     assert client.get("WhoAmI").status_code == 401
 
 
 def test_the_organisation_is_seen_and_changed_over_http(client: Client, crm: Emulator) -> None:
-    control = f"{crm.url}/_emulator"
-    requests.post(f"{control}/organization", json={"issopintegrationenabled": True}, timeout=5)
+    control(crm, "POST", "organization", json={"issopintegrationenabled": True})
     assert client.read("organizations")["value"][0]["issopintegrationenabled"] is True
-    made = requests.post(f"{control}/tables/account", json={"name": "by hand"}, timeout=5).json()["id"]
-    requests.patch(f"{control}/tables/account/{made}", json={"name": "changed"}, timeout=5)
-    assert requests.get(f"{control}/tables/account/{made}", timeout=5).json()[0]["name"] == "changed"
-    requests.delete(f"{control}/tables/account/{made}", timeout=5)
-    assert len(requests.get(f"{control}/tables/account", timeout=5).json()) == 2
-    assert requests.get(f"{control}/tables/nosuch", timeout=5).status_code == 400
-    assert requests.get(f"{control}/nosuch", timeout=5).status_code == 404
-    token = requests.post(f"{control}/token", json={"lifetime": 60}, timeout=5).json()["access_token"]
+    made = control(crm, "POST", "tables/account", json={"name": "by hand"}).json()["id"]
+    control(crm, "PATCH", f"tables/account/{made}", json={"name": "changed"})
+    assert control(crm, "GET", f"tables/account/{made}").json()[0]["name"] == "changed"
+    control(crm, "DELETE", f"tables/account/{made}")
+    assert len(control(crm, "GET", "tables/account").json()) == 2
+    assert control(crm, "GET", "tables/nosuch").status_code == 400
+    assert control(crm, "GET", "nosuch").status_code == 404
+    token = control(crm, "POST", "token", json={"lifetime": 60}).json()["access_token"]
     assert Client(crm, token).get("WhoAmI").status_code == 200
     client.get(f"accounts({AARON})")
-    log = requests.get(f"{control}/requests", timeout=5).json()
+    log = control(crm, "GET", "requests").json()
     assert log[-1]["path"].endswith(f"accounts({AARON})")
-    assert requests.get(f"{control}/crashes", timeout=5).json() == []
+    assert control(crm, "GET", "crashes").json() == []

@@ -24,6 +24,12 @@ EACH, HOUR = "60000000-0000-4000-8000-000000000001", "60000000-0000-4000-8000-00
 PHONE, RETIRED = "70000000-0000-4000-8000-000000000001", "70000000-0000-4000-8000-000000000002"
 
 
+def control(crm: Emulator, method: str, what: str, **more: Any) -> requests.Response:
+    """A request to `/_emulator/…`, with the token."""
+    headers = {"X-Emulator-Token": crm.control.token, **more.pop("headers", {})}
+    return requests.request(method, f"{crm.url}/_emulator/{what}", headers=headers, timeout=5, **more)
+
+
 def look_up(table: str, row_id: str) -> dict[str, str]:
     return {"table": table, "id": row_id}
 
