@@ -60,7 +60,9 @@ RULES = """\
 - **Dates**: a date of the year 1900 is none. Others are midnight in GP's time zone, as UTC. Requested delivery is the
   day after: the day is added before the conversion, so that a clock change does not move it. There is no day after
   9999-12-31: null, and a dbt test warns. CRM holds 1753-01-01 to 9999-12-30: the loader leaves any other date
-  empty, with a warning.
+  empty, with a warning. Where clocks change at midnight (Cuba, Lebanon, the Azores), a day that has no midnight begins
+  when it begins, at 1:00, and one that has two begins with the first, on both warehouses. When a zone's clocks change
+  is for the database to know: DuckDB and Windows learn of new rules with their updates.
 - **Phones**: GP's 14 digits are area code, number and extension. `60355512340567` is `603-555-1234 x567`; extension
   0000 goes, so do an extension's leading zeros; area code 000 is none; all zeros are null. What was typed in is read
   likewise: `(603) 555-1234 Ext. 567`. What is not a US number stays as it is, a number that a spreadsheet has eaten

@@ -1,28 +1,71 @@
-{#- Local midnight in GP → the UTC instant CRM stores (spec: LOCAL2UTC). `days` (0 or 1) is added to the local date first
-    (spec: DATEADD), so a clock change never moves the day. GP's dates go from 1753-01-01 to 9999-12-31. Any other that a
-    copy of its tables may hold is null, and so is the day after the last one; a test warns. -#}
+{#- A local day in GP → the UTC instant at which it begins, which CRM stores (spec: LOCAL2UTC). `days` (0 or 1) is added
+    to the local date first (spec: DATEADD), so a clock change never moves the day. GP's dates go from 1753-01-01 to
+    9999-12-31. Any other that a copy of its tables may hold is null, and so is the day after the last one; a test warns.
+
+    Where clocks change at midnight, a day may have no midnight or two, which databases read differently. So midnight is
+    reckoned from the noons beside it: twelve hours after the one, twelve before the other. The two differ only around a
+    clock change; then the earlier one counts, unless local clocks still show the day before. -#}
 {% macro gp_local_to_utc(local_date, days=0) -%}
     {{ return(adapter.dispatch('gp_local_to_utc')(local_date, days)) }}
 {%- endmacro %}
 
 {% macro default__gp_local_to_utc(local_date, days) -%}
+    {%- set zone = gp_time_zone("windows") -%}
     {%- set day = 'dateadd(day, ' ~ days ~ ', ' ~ local_date ~ ')' if days else local_date -%}
-    case
-        when {{ local_date }} >= '1753-01-01' and {{ local_date }} {{ '<' if days else '<=' }} '9999-12-31'
-            then
-                cast(
-                    cast({{ day }} as datetime2(0))
-                    at time zone '{{ gp_time_zone("windows") }}' at time zone 'UTC' as datetime2(0)
-                )
-    end
+    (
+        select
+            case
+                when noons.from_before = noons.from_after then noons.from_before
+                when
+                    noons.from_before < noons.from_after
+                    and cast(noons.from_before at time zone 'UTC' at time zone '{{ zone }}' as datetime2(0))
+                    < noons.midnight
+                    then noons.from_after
+                when
+                    noons.from_after < noons.from_before
+                    and cast(noons.from_after at time zone 'UTC' at time zone '{{ zone }}' as datetime2(0))
+                    >= noons.midnight
+                    then noons.from_after
+                else noons.from_before
+            end
+        from (
+            select
+                starts.midnight,
+                dateadd(hour, 12, cast(switchoffset(
+                    dateadd(hour, -12, starts.midnight) at time zone '{{ zone }}', '+00:00'
+                ) as datetime2(0))) as from_before,
+                dateadd(hour, -12, cast(switchoffset(
+                    case when starts.midnight < '9999-12-31' then dateadd(hour, 12, starts.midnight) end
+                    at time zone '{{ zone }}', '+00:00'
+                ) as datetime2(0))) as from_after
+            from (
+                select
+                    case
+                        when
+                            {{ local_date }} >= '1753-01-01'
+                            and {{ local_date }} {{ '<' if days else '<=' }} '9999-12-31'
+                            then cast({{ day }} as datetime2(0))
+                    end as midnight
+            ) as starts
+        ) as noons
+    )
 {%- endmacro %}
 
 {% macro duckdb__gp_local_to_utc(local_date, days) -%}
+    {%- set zone = gp_time_zone("iana") -%}
     {%- set day = local_date ~ ' + to_days(' ~ days ~ ')' if days else local_date -%}
+    {%- set midnight = 'cast(' ~ day ~ ' as timestamp)' -%}
+    {%- set before = "timezone('" ~ zone ~ "', " ~ midnight ~ " - to_hours(12)) + to_hours(12)" -%}
+    {%- set after = "timezone('" ~ zone ~ "', " ~ midnight ~ " + to_hours(12)) - to_hours(12)" -%}
     case
         when
             {{ local_date }} >= cast('1753-01-01' as date)
             and {{ local_date }} {{ '<' if days else '<=' }} cast('9999-12-31' as date)
-            then timezone('UTC', timezone('{{ gp_time_zone("iana") }}', cast({{ day }} as timestamp)))
+            then timezone('UTC', case
+                when {{ before }} = {{ after }} then {{ before }}
+                when timezone('{{ zone }}', least({{ before }}, {{ after }})) >= {{ midnight }}
+                    then least({{ before }}, {{ after }})
+                else greatest({{ before }}, {{ after }})
+            end)
     end
 {%- endmacro %}
