@@ -62,6 +62,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     created: Ref | None = None
+    seconds_per_byte: float = 0.0
+    """How slowly the body is sent."""
 
 
 def dump(value: object) -> bytes:

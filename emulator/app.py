@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -69,6 +69,12 @@ def application(crm: Crm) -> ASGIApp:
     return KnownHosts(app, crm.url)
 
 
+async def _dripping(reply: Reply) -> AsyncIterator[bytes]:
+    for number in range(len(reply.body)):
+        yield reply.body[number : number + 1]
+        await asyncio.sleep(reply.seconds_per_byte)
+
+
 async def reset_connection(scope: Scope, receive: Receive) -> None:
     """End the client's connection with RST, as a failing network does."""
     transport: Any = scope["state"]["transport"]()
@@ -79,6 +85,13 @@ async def reset_connection(scope: Scope, receive: Receive) -> None:
     transport.abort()
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+class _Reset(Response):
+    """No response but the end of the connection."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await reset_connection(scope, receive)
 
 
 class _Handler:
@@ -110,6 +123,8 @@ class _Handler:
         log.status = reply.status
         headers = {**reply.headers, "x-ms-service-request-id": str(uuid4()), "REQ_ID": str(uuid4())}
         response = Response(reply.body, reply.status, headers)
+        if reply.seconds_per_byte:
+            response = StreamingResponse(_dripping(reply), reply.status, headers)
         if reply.status in (204, 304):
             del response.headers["content-length"]
         await response(scope, receive, send)
@@ -177,24 +192,29 @@ class _Handler:
         pause = faults.latency_seconds + faults.latency_per_operation * count
         if pause:
             await asyncio.sleep(pause)
-        before = faults.strike(seen, "expire_token", "throttle", "unavailable", "reset_before_commit")
+        before = faults.strike(seen, "expire_token", "throttle", "unavailable", "reset_before_commit", "page")
         if before is not None:
-            return self._before(before, request)
+            return self._before(before, request, await request.body())
         held = faults.strike(seen, "delay_before_commit")
         if held is not None:
             await asyncio.sleep(held.seconds)
         with self.crm.lock:
             reply = self._run(request, work, user)
-        after = faults.strike(seen, "reset_after_commit", "delay_after_commit")
+        after = faults.strike(seen, "reset_after_commit", "delay_after_commit", "drip")
         if after is not None:
             if after.what == "reset_after_commit":
                 return None
-            await asyncio.sleep(after.seconds)
+            if after.what == "drip":
+                reply.seconds_per_byte = after.seconds
+            else:
+                await asyncio.sleep(after.seconds)
         return reply
 
-    def _before(self, fault: Fault, request: Request) -> Reply | None:
+    def _before(self, fault: Fault, request: Request, body: bytes) -> Reply | None:
         if fault.what == "reset_before_commit":
             return None
+        if fault.page is not None:
+            return Reply(fault.page.status, dict(fault.page.headers), fault.page.text(request.headers, body))
         if fault.what == "expire_token":
             self.crm.tokens.expire_all()
             return self._unauthorized(request)
@@ -247,19 +267,34 @@ class _Handler:
     # ------------------------------------------------ tokens
 
     async def token(self, request: Request) -> Response:
-        form = dict(parse_qsl((await request.body()).decode()))
-        try:
-            return JSONResponse(self.crm.tokens.grant(form))
-        except auth.OAuthError as error:
-            body = {"error": error.error, "error_description": error.description, "error_codes": []}
-            return JSONResponse(body, error.status)
+        return await self._login(request, self.crm.tokens.grant)
 
     async def device_code(self, request: Request) -> Response:
-        form = dict(parse_qsl((await request.body()).decode()))
-        return JSONResponse(self.crm.tokens.start_device_login(form, self.crm.url))
+        return await self._login(request, lambda form: self.crm.tokens.start_device_login(form, self.crm.url))
 
     async def openid(self, request: Request) -> Response:
-        return JSONResponse(auth.openid_configuration(self.crm.url, request.path_params["tenant"]))
+        tenant = request.path_params["tenant"]
+        return await self._login(request, lambda form: auth.openid_configuration(self.crm.url, tenant))
+
+    async def _login(self, request: Request, answer: Callable[[Mapping[str, str]], auth.Json]) -> Response:
+        """The login service's answer, or what goes wrong in its place."""
+        body = await request.body()
+        seen = Seen(request.method, request.url.path, 0, 0, False, lambda name: False, login=True)
+        fault = self.crm.faults.strike(
+            seen, "throttle", "unavailable", "reset_before_commit", "delay_before_commit", "page"
+        )
+        try:
+            if fault is None or fault.what == "delay_before_commit":
+                await asyncio.sleep(fault.seconds if fault else 0)
+                return JSONResponse(answer(dict(parse_qsl(body.decode()))))
+            if fault.page is not None:
+                return Response(fault.page.text(request.headers, body), fault.page.status, dict(fault.page.headers))
+            if fault.what == "reset_before_commit":
+                return _Reset()
+            raise auth.throttled() if fault.what == "throttle" else auth.unavailable()
+        except auth.OAuthError as error:
+            asked = None if fault is None else fault.retry_after
+            return JSONResponse(error.body(), error.status, None if asked is None else {"Retry-After": str(asked)})
 
     # ------------------------------------------------ control
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from secrets import token_urlsafe
 from uuid import uuid4
 
@@ -20,13 +22,36 @@ class Token:
 
 
 class OAuthError(Exception):
-    """`{"error": …, "error_description": …}` of the token endpoint."""
+    """A refusal of the token endpoint, shaped as Entra ID's. `description` begins with the AADSTS code."""
 
     def __init__(self, status: int, error: str, description: str) -> None:
         super().__init__(description)
         self.status = status
         self.error = error
         self.description = description
+
+    def body(self) -> Json:
+        code = re.match(r"AADSTS(\d+)", self.description)
+        trace, correlation, now = uuid4(), uuid4(), datetime.now(timezone.utc)
+        return {
+            "error": self.error,
+            "error_description": f"{self.description} Trace ID: {trace} Correlation ID: {correlation} "
+            f"Timestamp: {now:%Y-%m-%d %H:%M:%SZ}",
+            "error_codes": [int(code[1])] if code else [],
+            "timestamp": f"{now:%Y-%m-%d %H:%M:%SZ}",
+            "trace_id": str(trace),
+            "correlation_id": str(correlation),
+            **({"error_uri": f"https://login.microsoftonline.com/error?code={code[1]}"} if code else {}),
+        }
+
+
+def throttled() -> OAuthError:
+    text = "AADSTS90055: The server has terminated the request because of excessive request rate."
+    return OAuthError(429, "temporarily_unavailable", text)
+
+
+def unavailable() -> OAuthError:
+    return OAuthError(503, "temporarily_unavailable", "AADSTS90033: A transient error has occurred. Please try again.")
 
 
 @dataclass
@@ -94,7 +119,9 @@ class Tokens:
             raise OAuthError(
                 400,
                 "unauthorized_client",
-                f"AADSTS700016: Application with identifier '{client}' was not found in the directory.",
+                f"AADSTS700016: Application with identifier '{client}' was not found in the directory 'Contoso'. "
+                "This can happen if the application has not been installed by the administrator of the tenant or "
+                "consented to by any user in the tenant.",
             )
         if "client_assertion" in form:
             if _claims(form["client_assertion"]).get("iss") != client:
@@ -103,7 +130,8 @@ class Tokens:
             raise OAuthError(
                 401,
                 "invalid_client",
-                f"AADSTS7000215: Invalid client secret provided. App: '{client}'.",
+                "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the request is the "
+                f"client secret value, not the client secret ID, for a secret added to app '{client}'.",
             )
 
     def _token(self, client: str, user: str | None = None) -> Json:

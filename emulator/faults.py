@@ -5,7 +5,8 @@ Each method adds one fault and gives it back; `fired` says how often it struck. 
 
 - `method`: GET, POST, PATCH, DELETE; of a batch, POST
 - `path`: a regular expression searched in the request's path and query
-- `kind`: "read" (no write in it), "write" (a write in it) or "batch"
+- `kind`: "read" (no write in it), "write" (a write in it), "batch", or "login": requests to the login service, which no
+  other fault strikes
 - `order`: requests that name this order, or its id
 - `skip`: let that many fitting requests pass first
 - `when`: any function of the request (in Python only)
@@ -14,7 +15,7 @@ Each method adds one fault and gives it back; `fired` says how often it struck. 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -32,6 +33,24 @@ class Seen:
     batch: bool
     names: Callable[[str], bool]
     """Whether it names an order."""
+    login: bool = False
+    """It is for the login service."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What something else than CRM answers: a proxy, a firewall, a sign-in page for the network."""
+
+    status: int = 200
+    body: bytes = b"<html><body>Please sign in.</body></html>"
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "text/html; charset=utf-8"})
+    echo: bool = False
+    """With the request's headers and body written into it."""
+
+    def text(self, headers: Mapping[str, str], body: bytes) -> bytes:
+        if not self.echo:
+            return self.body
+        return b"\n".join([self.body, *(f"{name}: {value}".encode() for name, value in headers.items()), body])
 
 
 @dataclass
@@ -47,16 +66,18 @@ class Fault:
     seconds: float = 0.0
     retry_after: int | None = None
     error: CrmError | None = None
+    page: Page | None = None
     fired: int = 0
     passed: int = 0
 
     def fits(self, seen: Seen) -> bool:
         return (
-            (self.method is None or seen.method == self.method)
+            (self.kind == "login") == seen.login
+            and (self.method is None or seen.method == self.method)
             and (self.path is None or re.search(self.path, seen.path) is not None)
             and (
                 self.kind is None
-                or {"read": seen.writes == 0, "write": seen.writes > 0, "batch": seen.batch}[self.kind]
+                or {"login": True, "read": seen.writes == 0, "write": seen.writes > 0, "batch": seen.batch}[self.kind]
             )
             and (self.order is None or seen.names(self.order))
             and (self.when is None or self.when(seen))
@@ -78,6 +99,8 @@ KINDS = (
     "reset_after_commit",
     "delay_before_commit",
     "delay_after_commit",
+    "drip",
+    "page",
     "expire_token",
     "error",
     "deadlock",
@@ -123,6 +146,25 @@ class Faults:
         """Everything is done; the reply comes that much later."""
         return self._add("delay_after_commit", times, conditions, seconds=seconds)
 
+    def drip(self, seconds: float, times: int | None = 1, **conditions: object) -> Fault:
+        """Everything is done; the reply's body comes byte by byte, one each `seconds`."""
+        return self._add("drip", times, conditions, seconds=seconds)
+
+    def page(
+        self,
+        times: int | None = 1,
+        *,
+        status: int = 200,
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        echo: bool = False,
+        **conditions: object,
+    ) -> Fault:
+        """Something else answers, and nothing is done. `echo`: it writes the request back into its page."""
+        content = body.encode() if isinstance(body, str) else body
+        page = Page(status, content or Page.body, headers or Page().headers, echo)
+        return self._add("page", times, conditions, page=page)
+
     def expire_token(self, times: int | None = 1, **conditions: object) -> Fault:
         """The request's token turns out to have expired: 401. Every token issued until then is dead."""
         return self._add("expire_token", times, conditions)
@@ -158,8 +200,8 @@ class Faults:
 
     def _add(self, what: str, times: int | None, conditions: dict[str, object], **more: object) -> Fault:
         fault = Fault(what, times, **{**conditions, **more})  # type: ignore[arg-type]
-        if fault.kind not in (None, "read", "write", "batch"):
-            raise ValueError(f"kind is read, write or batch, not {fault.kind!r}")
+        if fault.kind not in (None, "read", "write", "batch", "login"):
+            raise ValueError(f"kind is read, write or batch, or login, not {fault.kind!r}")
         with self._lock:
             self.waiting.append(fault)
         return fault

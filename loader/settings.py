@@ -91,6 +91,7 @@ def read_settings(
     settings = Settings(**{**values, "crm_url": values["crm_url"] or "", "origins": origins})
     if crm_needed:
         _require_credentials(settings)
+        _refuse_plain_login(settings)
     return settings
 
 
@@ -309,6 +310,16 @@ def _require_credentials(settings: Settings) -> None:
         raise UsageError(
             f"CRM_AUTH is {settings.auth!r} ({origin}) and needs {_and(missing)}, not set.",
             f"Set {_and(missing)}, or CRM_AUTH to another of {', '.join(_REQUIRED)}.",
+        )
+
+
+def _refuse_plain_login(settings: Settings) -> None:
+    """MSAL signs in over https alone, also on this machine."""
+    if settings.auth in ("client_secret", "certificate", "device_code") and settings.authority.startswith("http:"):
+        raise UsageError(
+            f"CRM_AUTHORITY is {settings.authority!r} ({settings.origins['CRM_AUTHORITY']}): "
+            "plain http would send the credentials readable.",
+            "Use https, or CRM_AUTH=token where there is none.",
         )
 
 

@@ -14,7 +14,7 @@ from loader import __version__
 from loader.commands.plan import PlanFile
 from loader.contract import Model
 from loader.dataverse.pace import Interrupted
-from loader.errors import GuardTripped, LoaderError, UsageError
+from loader.errors import CrmUnavailable, GuardTripped, LoaderError, UsageError
 from loader.run import Run
 from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
@@ -116,6 +116,9 @@ def push(
                 each.settle_rest(None)
         except LoaderError as error:
             report.failure = error
+            if isinstance(error, CrmUnavailable):
+                for each in pushes:
+                    each.settle_rest(error)
         except BaseException:
             journal.finish(start.run_id, _counts(report, run), "error", "ended by an unexpected error")
             raise

@@ -61,7 +61,10 @@ def test_the_token_endpoint_refuses(change: dict[str, str], status: int, error: 
     with Emulator(organisation(), secrets={CLIENT: "s3cret"}) as crm:
         reply = requests.post(f"{crm.url}/tenant/oauth2/v2.0/token", data={**FORM, **change}, timeout=5)
         assert (reply.status_code, reply.json()["error"]) == (status, error)
-        assert "AADSTS" in reply.json()["error_description"]
+        told = reply.json()
+        (code,) = told["error_codes"]
+        assert told["error_description"].startswith(f"AADSTS{code}: ")
+        assert {"timestamp", "trace_id", "correlation_id", "error_uri"} <= told.keys()
 
 
 def test_an_application_that_is_no_user_is_refused_by_crm() -> None:

@@ -89,6 +89,42 @@ def test_faults_can_be_for_reads_writes_or_batches(client: Client, crm: Emulator
         crm.faults.throttle(kind="other")
 
 
+def test_the_login_service_has_troubles_of_its_own(client: Client, crm: Emulator) -> None:
+    crm.faults.throttle(times=None)
+    crm.faults.unavailable(retry_after=3, kind="login")
+    crm.faults.page(status=404, body="<html>", kind="login")
+    crm.faults.reset_before_commit(kind="login")
+    token = f"{crm.url}/tenant/oauth2/v2.0/token"
+    reply = requests.post(token, timeout=5)
+    assert (reply.status_code, reply.headers["Retry-After"], reply.json()["error_codes"]) == (503, "3", [90033])
+    reply = requests.post(token, timeout=5)
+    assert (reply.status_code, reply.text) == (404, "<html>")
+    with pytest.raises(RESET):
+        requests.post(token, timeout=5)
+    assert requests.post(token, timeout=5).json()["error"] == "unsupported_grant_type"
+    assert client.get("WhoAmI").status_code == 429
+
+
+def test_something_else_can_answer(client: Client, crm: Emulator) -> None:
+    crm.faults.page(status=407, headers={"Content-Type": "text/plain"}, body="no", kind="write")
+    reply = client.post("salesorders", order())
+    assert (reply.status_code, reply.headers["Content-Type"], reply.text) == (407, "text/plain", "no")
+    crm.faults.page(echo=True)
+    reply = client.post("salesorders", order("echoed"))
+    assert reply.headers["Content-Type"].startswith("text/html")
+    assert f"authorization: Bearer {crm.token}" in reply.text
+    assert "echoed" in reply.text
+    assert names(crm) == []
+
+
+def test_a_reply_can_drip(client: Client, crm: Emulator) -> None:
+    crm.faults.drip(0.002)
+    started = time.monotonic()
+    reply = client.get("WhoAmI")
+    assert (reply.status_code, reply.json()["UserId"]) == (200, client.get("WhoAmI").json()["UserId"])
+    assert time.monotonic() - started > 0.002 * len(reply.content)
+
+
 def test_faults_can_be_for_a_method_a_path_or_any_condition(client: Client, crm: Emulator) -> None:
     crm.faults.throttle(method="PATCH", path=r"^/api/data/v9\.2/salesorders\(")
     crm.faults.throttle(when=lambda seen: "accounts" in seen.path)

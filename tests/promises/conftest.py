@@ -19,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 from emulator import Emulator
+from emulator.certificates import Files, make
 from loader import run as running
 from loader.contract import Contract, read_contract
 from loader.profile import Target, read_target
@@ -37,6 +38,9 @@ CLOSED = "ORDST2229"
 WITHOUT_PRODUCT = "ORDST2273"
 ORDERS = (*NEW, *IN_CRM, CLOSED, WITHOUT_PRODUCT)
 GOING = frozenset((*NEW, *IN_CRM))
+CLIENT = "5a2d9c1e-0000-4000-8000-00000000c11e"
+SECRET = "s3cret~of.the-app+lication/=="
+PASSWORD = "pass phrase of the key"
 
 
 @dataclass
@@ -280,7 +284,7 @@ def handful(small: Built, in_memory: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 @pytest.fixture
-def waits(handful: Handful, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Runs wait a hundredth of what they want to wait; how long they wanted is in the list."""
     wanted: list[float] = []
 
@@ -298,6 +302,44 @@ def waits(handful: Handful, monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(Run, "__post_init__", hasten)
     return wanted
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return make(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def secure(small: Built, in_memory: Path, certificates: Files, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handful]:
+    """CRM and its login service over TLS, with a certificate authority of the company's own."""
+    monkeypatch.setattr(running, "read_contract", _cached_contract)
+    monkeypatch.setattr(running, "read_tables", _cached_tables)
+    with ExitStack() as stack:
+        tls = (certificates.certificate, certificates.key)
+        bench = open_handful(stack, small, in_memory, tls=tls, secrets={CLIENT: SECRET})
+        bench.settings.update(
+            CRM_AUTH="client_secret",
+            CRM_AUTHORITY=bench.crm.url,
+            CRM_TENANT_ID="contoso.example",
+            CRM_CLIENT_ID=CLIENT,
+            CRM_CLIENT_SECRET=SECRET,
+            CRM_CA_BUNDLE=str(certificates.authority),
+        )
+        yield bench
+
+
+def assert_told_nobody(handful: Handful, *runs: Ended, files: tuple[Path, ...] = ()) -> None:
+    """No secret and no token in any output, table or file."""
+    secrets = [SECRET, PASSWORD, *handful.crm.tokens.issued]
+    texts = {f"output of run {number}": run.stdout + run.stderr for number, run in enumerate(runs)}
+    for (table,) in handful.query(
+        "select table_name from information_schema.tables where table_schema like '%journal'"
+    ):
+        texts[str(table)] = repr(handful.query(f'select * from main_journal."{table}"'))
+    texts.update({str(path): path.read_bytes().decode("latin-1") for path in (handful.path, *files)})
+    assert len(texts) > len(runs)
+    told = [where for where, text in texts.items() for secret in secrets if secret in text]
+    assert told == []
 
 
 @pytest.fixture
@@ -350,4 +392,16 @@ def _cached_contract(manifest: Path, adapter: str) -> Contract:
     return contract_of(manifest.parent)
 
 
-__all__ = ["CLOSED", "GOING", "IN_CRM", "NEW", "ORDERS", "WITHOUT_PRODUCT", "Handful", "Run"]
+__all__ = [
+    "CLIENT",
+    "CLOSED",
+    "GOING",
+    "IN_CRM",
+    "NEW",
+    "ORDERS",
+    "PASSWORD",
+    "SECRET",
+    "WITHOUT_PRODUCT",
+    "Handful",
+    "Run",
+]

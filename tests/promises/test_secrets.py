@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,54 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
-from emulator.certificates import Files, make
-from loader import run as running
-from tests.conftest import Built, Ended
-from tests.promises import conftest
-from tests.promises.conftest import GOING, NEW, Handful
+from emulator.certificates import make
+from tests.promises.conftest import CLIENT, GOING, NEW, PASSWORD, SECRET, Handful, assert_told_nobody
 
-SECRET = "s3cret~of.the-app+lication/=="
-PASSWORD = "pass phrase of the key"
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-CLIENT = "5a2d9c1e-0000-4000-8000-00000000c11e"
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return make(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture
-def secure(small: Built, in_memory: Path, certificates: Files, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handful]:
-    """CRM and its login service over TLS, with a certificate authority of the company's own."""
-    monkeypatch.setattr(running, "read_contract", conftest._cached_contract)
-    monkeypatch.setattr(running, "read_tables", conftest._cached_tables)
-    with ExitStack() as stack:
-        tls = (certificates.certificate, certificates.key)
-        bench = conftest.open_handful(stack, small, in_memory, tls=tls, secrets={CLIENT: SECRET})
-        bench.settings.update(
-            CRM_AUTH="client_secret",
-            CRM_AUTHORITY=bench.crm.url,
-            CRM_TENANT_ID="contoso.example",
-            CRM_CLIENT_ID=CLIENT,
-            CRM_CLIENT_SECRET=SECRET,
-            CRM_CA_BUNDLE=str(certificates.authority),
-        )
-        yield bench
-
-
-def assert_told_nobody(handful: Handful, *runs: Ended, files: tuple[Path, ...] = ()) -> None:
-    """No secret and no token in any output, table or file."""
-    secrets = [SECRET, PASSWORD, *handful.crm.tokens.issued]
-    texts = {f"output of run {number}": run.stdout + run.stderr for number, run in enumerate(runs)}
-    for (table,) in handful.query(
-        "select table_name from information_schema.tables where table_schema like '%journal'"
-    ):
-        texts[str(table)] = repr(handful.query(f'select * from main_journal."{table}"'))
-    texts.update({str(path): path.read_bytes().decode("latin-1") for path in (handful.path, *files)})
-    assert len(texts) > len(runs)
-    told = [where for where, text in texts.items() for secret in secrets if secret in text]
-    assert told == []
 
 
 @cache
