@@ -17,6 +17,7 @@ from .definitions import Definitions
 from .doors import Control
 from .errors import CrmError
 from .faults import Faults
+from .metadata import UTC, time_zones
 from .odata_filter import ListLexer
 from .query import Queries
 from .reader import Reader
@@ -125,7 +126,9 @@ class Crm:
                 403, "0x80040225", f"The user with SystemUserId={acting} in OrganizationContext is disabled."
             )
         denied = self.denied(acting.lower()) | self.denied(user)
-        return Caller(acting.lower(), bool(row.get("isintegrationuser")), denied)
+        settings = self.store.tables["usersettings"].rows.get(acting.lower(), {})
+        zone = time_zones()[int(str(settings.get("timezonecode", UTC)))]["iana"]
+        return Caller(acting.lower(), bool(row.get("isintegrationuser")), denied, zone)
 
     def names_order(self, operation: Operation, name: str) -> bool:
         """Whether an operation names an order: its name in the body, or its id or name in the path or body."""
@@ -133,6 +136,10 @@ class Crm:
         if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text):
             return True
         return any(order_id in text.lower() for order_id in self.store.tables["salesorder"].find("name", name))
+
+    def set_time_zone(self, code: int, user: str | None = None) -> None:
+        """The personal option of a user, or of the default caller: a time zone by CRM's code."""
+        self.update("usersettings", user or self.organisation.caller, {"timezonecode": code})
 
     # ------------------------------------------------ behind CRM's back
 

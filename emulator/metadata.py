@@ -17,6 +17,17 @@ from typing import Any
 
 HERE = Path(__file__).parent
 
+
+@lru_cache
+def time_zones() -> dict[int, dict[str, str]]:
+    """CRM's time zones by code: standard_name is Windows' name, iana the one that Python knows."""
+    with (HERE / "time_zones.csv").open(encoding="utf-8", newline="") as file:
+        return {int(row["code"]): row for row in csv.DictReader(file)}
+
+
+UTC = 92
+"""The code of UTC, where users are of whom nothing else is said; a snapshot's `time_zone` is another one for them."""
+
 Converter = Callable[[object], Any]
 LOOKUP_TYPES = frozenset({"Lookup", "Customer", "Owner"})
 OPTION_TYPES = frozenset({"Picklist", "State", "Status"})

@@ -14,7 +14,7 @@ from .metadata import Column, Relationship, Table
 from .reader import Reader
 from .states import settle
 from .store import Ref, Row, Value, fold
-from .values import GUID, Coercer, Readings, Scales, coercer
+from .values import GUID, Coercer, Readings, Scales, coercer, midnight
 
 Json = Mapping[str, object]
 
@@ -26,6 +26,7 @@ class Caller:
     id: str
     integration: bool = False
     denied: frozenset[str] = frozenset()
+    time_zone: str = "UTC"
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Rules(Protocol):
 KEY_PART = re.compile(r"\s*(\w+)\s*=\s*('(?:[^']|'')*'|[^,]*?)\s*(?:,|$)")
 FORBIDDEN_IN_KEYS = re.compile(r"[/<>*%&:\\?+]")
 _BIND = "@odata.bind"
+_SHOWN_AS_A_DAY = ("DateTime", "DateOnly", "UserLocal")
 
 # A spec says what to do with one property of a body.
 Spec = Callable[["Body", object, str, Scales, "Mapping[str, Ref]"], None]
@@ -228,6 +230,15 @@ class Records:
                 raise self._unknown(table, name)
         return result
 
+    def _keep_days(self, table: Table, values: dict[str, Value], caller: Caller) -> None:
+        """What an organisation keeps that takes instants for days where they are shown as days."""
+        if not self.readings.keeps_only_midnight:
+            return
+        for name, value in values.items():
+            column = table.columns[name]
+            if isinstance(value, str) and (column.type, column.format, column.behavior) == _SHOWN_AS_A_DAY:
+                values[name] = midnight(value, caller.time_zone)
+
     def _is_annotation(self, table: Table, name: str) -> bool:
         """`@odata.type`, `x@OData.…FormattedValue`: read and ignored."""
         subject, found, term = name.partition("@")
@@ -373,6 +384,7 @@ class Records:
         """Insert a record and the ones inside its body; gives its id."""
         self.allow(caller, "Create", table)
         understood = self.read_body(table, body, "create", {}, refs)
+        self._keep_days(table, understood.values, caller)
         related, most = sum(len(children) for _, children in understood.children), self.readings.most_related
         if most is not None and related > most:
             raise bad_request(f"The deep insert holds {related} related records; at most {most} are allowed.")
@@ -456,6 +468,7 @@ class Records:
             raise not_found(table.name, row_id)
         self.allow(caller, "Write", table)
         understood = self.read_body(table, body, "update", old, refs)
+        self._keep_days(table, understood.values, caller)
         self.change(table, row_id, old, understood.values, caller)
 
     def change(self, table: Table, row_id: str, old: Row, changes: dict[str, Value], caller: Caller) -> None:

@@ -17,7 +17,7 @@ from uuid import NAMESPACE_OID, uuid4, uuid5
 
 import simplejson
 
-from .metadata import AlternateKey, Column, Schema, Table, stock_schema
+from .metadata import UTC, AlternateKey, Column, Schema, Table, stock_schema, time_zones
 from .states import default_status
 from .store import SEQUENCE, VERSION, Ref, Row, Store, Value
 from .values import Clock, instant, parse_date, parse_instant, round_half_away
@@ -105,6 +105,9 @@ def _load(source: Json | str | Path | None) -> Organisation:
         raise SnapshotError(f"caller: no row of systemuser has the id {caller}")
     organisation.caller = (caller or _first_user(organisation)).lower()
     _insert_all(organisation, tables, [name for name in tables if name not in (*first, "organization")])
+    for user in store.tables["systemuser"].rows:
+        if user not in store.tables["usersettings"].rows:
+            insert(organisation, "usersettings", {"systemuserid": user, "timezonecode": content.get("time_zone", UTC)})
     store.version = max(store.version, int(content.get("version", 0)))
     organisation.denied = {
         user.lower(): frozenset(names) for user, names in content.get("denied_privileges", {}).items()
@@ -186,6 +189,17 @@ def _foundations(organisation: Organisation, tables: Json) -> None:
             **given,
         },
     )
+    for code, zone in time_zones().items() if "timezonedefinition" not in tables else ():
+        insert(
+            organisation,
+            "timezonedefinition",
+            {
+                "timezonedefinitionid": default_id(f"time zone {code}"),
+                "timezonecode": code,
+                "standardname": zone["standard_name"],
+                "userinterfacename": zone["user_interface_name"],
+            },
+        )
     if "sdkmessage" in tables:
         return
     for message in MESSAGES:

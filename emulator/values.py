@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from .errors import CrmError, bad_payload
 from .metadata import Column
@@ -39,6 +40,9 @@ class Readings:
 
     refuses_control_characters: bool = True
     """Text with a character that XML does not have is refused, not stored."""
+    keeps_only_midnight: bool = False
+    """Of an instant that is shown as a day (format DateOnly, behaviour UserLocal), what is kept is midnight in the
+    caller's time zone, not the instant."""
     most_related: int | None = 50
     """A record comes with at most so many related ones in one insert; None: with any number."""
 
@@ -100,6 +104,17 @@ def parse_date(text: str) -> str | None:
         return datetime.fromisoformat(text).date().isoformat() if DATE.fullmatch(text) else None
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=4096)
+def midnight(moment: str, time_zone: str) -> str:
+    """The instant at which the day of an instant begins in a time zone, both as CRM writes them."""
+    utc = datetime.fromisoformat(moment.removesuffix("Z")).replace(tzinfo=timezone.utc)
+    try:
+        local = utc.astimezone(ZoneInfo(time_zone))
+        return instant(local.replace(hour=0, minute=0, second=0))
+    except OverflowError:
+        return moment
 
 
 class Clock:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from loader.errors import ContractError
 
@@ -97,7 +98,16 @@ class ModelMeta(_Meta):
     children: ChildrenMeta | None = None
     share_with: ShareWith | None = None
     state: States | None = None
-    time_zone: str = "UTC"
+    time_zone: str | None = None
+    """IANA's name of the zone whose days GP's dates are. Lines without one have their parent's."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str | None) -> str | None:
+        try:
+            return name if name is None else ZoneInfo(name).key
+        except (ValueError, OSError, KeyError):
+            raise ValueError(f"{name!r} is not a time zone of IANA's, such as America/New_York") from None
 
 
 @dataclass(frozen=True)
@@ -297,7 +307,8 @@ def _with_children(model: Model, models: Mapping[str, Model]) -> Model:
                 f"Model {lines.name}: there is no column {name!r}, named by {model.name}.",
                 "Correct children.",
             )
-    return replace(model, children=lines)
+    zone = lines.meta.time_zone or model.meta.time_zone
+    return replace(model, children=replace(lines, meta=lines.meta.model_copy(update={"time_zone": zone})))
 
 
 def _tests(nodes: Mapping[str, Mapping[str, Any]], models: set[str]) -> Iterator[str]:

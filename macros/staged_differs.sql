@@ -1,5 +1,6 @@
 {#- 1 where CRM's value of a column is not what CRM would make of the staged one, else 0: text is cut to CRM's length,
-    numbers are rounded half away from zero, keys match whatever their case, a date has no time of day. A code without a
+    numbers are rounded half away from zero, keys match whatever their case, a date has no time of day, and of a
+    day CRM may hold an earlier hour than the staged one. A code without a
     translation has no staged value to differ from. `held` is the column's row of crm_snapshot_column. -#}
 {% macro staged_differs(column) -%}
     {%- set staged, crm = 'staged.' ~ column.name, 'crm.' ~ column.name -%}
@@ -18,7 +19,11 @@
         when {{ exact_text('left(' ~ staged ~ ', coalesce(held.max_length, 4000))') }} <> {{ exact_text(crm) }} then 1
         {%- elif family == 'instant' %}
         when held.column_type = 'date' and cast({{ staged }} as date) <> cast({{ crm }} as date) then 1
-        when held.column_type <> 'date' and {{ staged }} <> {{ crm }} then 1
+        when
+            held.column_type = 'day'
+            and ({{ staged }} < {{ crm }} or {{ staged }} >= {{ dbt.dateadd('day', 1, crm) }})
+            then 1
+        when held.column_type not in ('date', 'day') and {{ staged }} <> {{ crm }} then 1
         {%- elif family == 'decimal' %}
         when coalesce(try_cast(abs({{ staged }} - {{ crm }}) as decimal(27, 11)), 1) > coalesce(held.rounding, 0.5) then 1
         when coalesce(try_cast(abs({{ staged }}) - abs({{ crm }}) as decimal(27, 11)), 1) >= coalesce(held.rounding, 0.5) then 1

@@ -16,6 +16,8 @@ from sample.reading import FOLDER, Row, rows
 
 CALLER = "integration"
 """Key of the user that the loader signs in as."""
+EASTERN = 35
+"""CRM's code of the time zone of the sample company."""
 
 LOOKUPS: dict[str, dict[str, str]] = {
     # column → table of the look-up; "" where the cell names it, as in `team:Field Sales`
@@ -90,6 +92,7 @@ def snapshot(sop_mode: bool = True) -> dict[str, Any]:
         "tables": tables,
         "custom_columns": [{"table": "systemuser", "name": "new_gpsalespersonid", "type": "String", "max_length": 100}],
         "caller": record_id("systemuser", CALLER),
+        "time_zone": EASTERN,
     }
 
 

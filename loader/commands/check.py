@@ -13,7 +13,7 @@ from loader.dataverse.client import RequestFailed
 from loader.dataverse.query import definition_of
 from loader.run import Run, StagedOrders
 from loader.sync.binding import Binding, Bindings, tables_needed
-from loader.sync.canonical import Text
+from loader.sync.canonical import DateOutOfRange, DayInstant, Text, Type, same_clock
 from loader.sync.gather import read_lookups, read_orders
 from loader.sync.lookups import Ambiguous, Index, LookupKey, Missing, match_key
 from loader.warehouse.connection import quoted
@@ -49,6 +49,8 @@ def _findings(run: Run) -> Iterator[Finding]:
         yield from _privileges(run, bindings)
         yield from _staged_twice(model, staged[model.name].keys)
         if not any(problem.fatal for problem in bindings.problems):
+            yield from _dates(bindings.base, staged[model.name])
+            yield from _time_zone(bindings.base, organization.time_zone)
             yield from _in_crm_twice(run, bindings.base, staged[model.name].keys)
             yield from _lookups(run, staged[model.name])
     for options in contract.options:
@@ -95,6 +97,51 @@ def _too_short(model: Model, column: Column, length: int) -> Iterator[Finding]:
             f"{model.name}.{column.name} is {column.data_type}, CRM holds {length} characters: longer texts are cut.",
             f"Raise the column's length in CRM to {size}, or shorten it in the model.",
         )
+
+
+def _dates(binding: Binding, staged: StagedOrders) -> Iterator[Finding]:
+    """Staged dates that CRM cannot hold."""
+    for each in filter(None, (binding, binding.lines)):
+        for field in each.fields:
+            if field.attribute.kind == "DateTime":
+                values = [row[0] for row in staged.rows.distinct(each.model, [field.name], field.name)]
+                impossible = sorted(str(value) for value in values if not _can_be_held(field.type, value))
+                if impossible:
+                    yield Finding(
+                        "warning",
+                        f"{each.model.name}.{field.name}: CRM holds dates from 1753-01-01 to 9999-12-30; "
+                        f"the column is left empty in the place of {_some(impossible)}.",
+                        "Correct the dates in GP.",
+                    )
+
+
+def _can_be_held(kind: Type, value: object) -> bool:
+    try:
+        kind.canonical(value)
+    except DateOutOfRange:
+        return False
+    return True
+
+
+def _time_zone(binding: Binding, caller: str | None) -> Iterator[Finding]:
+    """Whether days stay days where CRM keeps midnight in the caller's time zone in the place of the instant sent."""
+    fields = [field for each in filter(None, (binding, binding.lines)) for field in each.fields]
+    days = ", ".join(dict.fromkeys(field.name for field in fields if isinstance(field.type, DayInstant)))
+    own = binding.model.meta.time_zone
+    if not days or own is None:
+        return
+    remedy = f"Set the time zone of the caller's personal options in CRM to that of {own}."
+    if caller is None:
+        yield Finding("warning", f"CRM does not tell the caller's time zone, which decides the day of {days}.", remedy)
+    elif not same_clock(caller, own):
+        yield Finding(
+            "warning",
+            f"The caller's time zone in CRM is {caller}, GP's is {own}: "
+            f"an organisation that keeps only the day of {days} may show another one.",
+            remedy,
+        )
+    else:
+        yield Finding("ok", f"The caller's time zone in CRM, {caller}, is GP's: the days of {days} stay what they are.")
 
 
 def _privileges(run: Run, bindings: Bindings) -> Iterator[Finding]:

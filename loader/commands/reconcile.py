@@ -15,7 +15,7 @@ from loader.contract import Column, Model
 from loader.errors import LoaderError
 from loader.run import Run
 from loader.sync.binding import Binding, Bindings, Field
-from loader.sync.canonical import Number, Text, Value
+from loader.sync.canonical import Number, Text
 from loader.sync.gather import read_looked_up, read_orders
 from loader.sync.lookups import Index, LookupKey, match_key, sent_key
 from loader.sync.push import CHUNK
@@ -228,14 +228,15 @@ class _Reader:
         for field_ in binding.fields:
             value = record.values.get(field_.name)
             if field_.lookup is None:
-                row[field_.name] = as_staged(value, field_.column)
+                is_day = field_.column.data_type.lower() == "date"
+                row[field_.name] = as_staged(value if is_day else field_.type.staged(value), field_.column)
             elif value is not None:
                 for name, staged in self._index.values(field_.lookup, str(value)).items():
                     row[name] = as_staged(staged, binding.model.column(name))
         return row
 
 
-def as_staged(value: Value, column: Column) -> object:
+def as_staged(value: object, column: Column) -> object:
     """CRM's value in the type in which the column is staged; what does not fit is cut, or is the nearest that does."""
     if value is None:
         return None
@@ -249,7 +250,7 @@ def as_staged(value: Value, column: Column) -> object:
         scale = Decimal(1).scaleb(-int(size[2]))
         largest = Decimal(10) ** (int(size[1]) - int(size[2])) - scale
         return min(max(Decimal(str(value)), -largest), largest).quantize(scale)
-    return int(value)
+    return int(str(value)) if not isinstance(value, bool) else int(value)
 
 
 def _held_columns(binding: Binding, at: dt.datetime, via: str = "") -> Iterator[dict[str, object]]:

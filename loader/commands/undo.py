@@ -156,7 +156,7 @@ def _replayed(have: Current, event: Event, binding: Binding, from_: str, to: str
     for change in event.changes:
         if change["table"] == event.table:
             target: dict[str, Any] = state if change["column"] in state else values
-            if target.get(change["column"]) != change[from_]:
+            if not binding.same(change["column"], change[from_], target.get(change["column"])):
                 return None
             target[change["column"]] = change[to]
     for line in _line_changes(event):
@@ -183,7 +183,10 @@ class _Line:
 
     def fits(self, values: Mapping[str, Value], side: str, binding: Binding) -> bool:
         is_it = "/".join(str(part) for part in line_key(values, binding.model)) == self.key
-        return is_it and all(values.get(column) == value for column, value in self.sides[side].items())
+        lines = binding.lines or binding
+        return is_it and all(
+            lines.same(column, value, values.get(column)) for column, value in self.sides[side].items()
+        )
 
 
 def _line_changes(event: Event) -> list[_Line]:

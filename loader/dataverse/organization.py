@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from loader.dataverse.batch import Query
-from loader.dataverse.client import Client
+from loader.dataverse.client import Client, RequestFailed
+from loader.errors import AccessRefused
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Organization:
     pricing_decimals: int
     base_currency: str
     currency_precision: Mapping[str, int]
+    time_zone: str | None = None
+    """The caller's, by IANA's name; None where CRM does not tell it."""
 
     @property
     def keeps_amounts(self) -> bool:
@@ -50,4 +53,23 @@ def read_organization(client: Client) -> Organization:
         currency_precision={
             row["transactioncurrencyid"]: int(row.get("currencyprecision") or 0) for row in currencies["value"]
         },
+        time_zone=_time_zone(client, caller),
     )
+
+
+def _time_zone(client: Client, caller: str) -> str | None:
+    """The caller's time zone: CRM names zones as Windows does."""
+    from babel.core import get_global
+
+    try:
+        settings, zones = client.query(
+            [
+                Query(f"usersettingscollection({caller})?$select=timezonecode"),
+                Query("timezonedefinitions?$select=timezonecode,standardname"),
+            ]
+        )
+    except (RequestFailed, AccessRefused):
+        return None
+    names = {row.get("timezonecode"): str(row.get("standardname")) for row in zones["value"]}
+    zone = get_global("windows_zone_mapping").get(names.get(settings.get("timezonecode"), ""))
+    return None if zone is None else str(zone)

@@ -10,7 +10,7 @@ from loader.contract import Column, Lookup, Model, Xref
 from loader.dataverse.metadata import Attribute, Table
 from loader.dataverse.organization import Organization
 from loader.errors import LoaderError
-from loader.sync.canonical import Type, UnsupportedType, type_in_currency
+from loader.sync.canonical import NoTimeZone, Type, UnsupportedType, Value, type_in_currency
 from loader.sync.lookups import LookupKey
 
 CURRENCY = "transactioncurrencyid"
@@ -142,6 +142,15 @@ class Binding:
     def update_only(self) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if not field.on_create)
 
+    def same(self, column: str, want: Value, have: Value) -> bool:
+        """Whether `have` is what CRM makes of `want` in this column."""
+        field = self._by_name.get(column)
+        return want == have if field is None else field.type.same(want, have)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {field.name: field for field in self.fields}
+
 
 @dataclass(frozen=True)
 class Bindings:
@@ -260,6 +269,9 @@ def _field(
         kind = type_in_currency(attribute, organization, model.meta.time_zone, currency)
     except UnsupportedType as error:
         problem(str(error), "Take it out of the model: columns of this type cannot be sent.")
+        return None
+    except NoTimeZone as error:
+        problem(str(error), "State the time zone of GP's dates in the model's meta.crm: time_zone.")
         return None
     mistyped = _mistyped(column, attribute)
     if mistyped:

@@ -9,7 +9,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import cached_property
 from typing import TypeAlias
@@ -56,6 +56,14 @@ class Type(ABC):
     def read(self, value: object) -> Value:
         """CRM's own JSON value in canonical form."""
         return None if value is None else self.canonical(value)
+
+    def same(self, want: Value, have: Value) -> bool:
+        """Whether CRM, which has `have`, would not be changed by storing `want`. Both are canonical."""
+        return want == have
+
+    def staged(self, value: Value) -> object:
+        """CRM's value as a model would stage it: instants in UTC, without zone."""
+        return value
 
     def replaced(self, value: object) -> str | None:
         """Which characters are replaced because CRM refuses them, in words; None where there are none."""
@@ -190,6 +198,47 @@ class Instant(Type):
 
 
 @dataclass(frozen=True)
+class DayInstant(Instant):
+    """An instant that is shown as a day (format DateOnly, behaviour UserLocal).
+
+    Some organisations keep the instant, others midnight of its day in the caller's time zone, which is `time_zone`;
+    None where CRM does not tell it.
+    """
+
+    time_zone: str | None = None
+    name: str = "day"
+
+    def same(self, want: Value, have: Value) -> bool:
+        if want is None or have is None or want == have:
+            return want == have
+        sent, held = _moment(want), _moment(have)
+        if self.time_zone is None:
+            return timedelta(0) <= sent - held < timedelta(days=1)
+        try:
+            return _local(sent, self.time_zone).date() == _local(held, self.time_zone).date()
+        except DateOutOfRange:
+            return False
+
+
+@dataclass(frozen=True)
+class WallClock(Instant):
+    """What a clock in `time_zone` shows at a staged instant (behaviour TimeZoneIndependent).
+
+    CRM writes it like an instant: `2024-11-03T00:00:00Z` is midnight, wherever one is.
+    """
+
+    time_zone: str = "UTC"
+    name: str = "local date and time"
+
+    def canonical(self, value: object) -> Value:
+        is_local = isinstance(value, str) or not isinstance(value, datetime)
+        return _written(_moment(value) if is_local else _local(_moment(value), self.time_zone))
+
+    def staged(self, value: Value) -> object:
+        return None if value is None else _utc(_moment(value), self.time_zone)
+
+
+@dataclass(frozen=True)
 class Day(Type):
     """A calendar day (behaviour DateOnly). A staged instant is turned into the day it is in `time_zone`."""
 
@@ -208,6 +257,9 @@ class Day(Type):
     def read(self, value: object) -> Value:
         return None if value is None else str(value)[: len("2024-11-03")]
 
+    def staged(self, value: Value) -> object:
+        return None if value is None else _utc(_moment(value), self.time_zone)
+
 
 @dataclass(frozen=True)
 class Identifier(Type):
@@ -223,13 +275,21 @@ class UnsupportedType(ValueError):
     """A column of a kind that cannot be sent (image, entity name, party list)."""
 
 
-def type_of(attribute: Attribute, organization: Organization, time_zone: str) -> Type:
-    """The Type of a CRM column. Money in the base currency; raises UnsupportedType."""
+class NoTimeZone(ValueError):
+    """A column whose value depends on GP's time zone, which the model does not state."""
+
+
+def type_of(attribute: Attribute, organization: Organization, time_zone: str | None) -> Type:
+    """As `type_in_currency`, with money in the base currency."""
     return type_in_currency(attribute, organization, time_zone, organization.base_currency)
 
 
-def type_in_currency(attribute: Attribute, organization: Organization, time_zone: str, currency: str) -> Type:
-    """As `type_of`, with money rounded to the decimals of the record's own currency."""
+def type_in_currency(attribute: Attribute, organization: Organization, time_zone: str | None, currency: str) -> Type:
+    """The Type of a CRM column, with money rounded to the decimals of the record's own currency.
+
+    `time_zone` (IANA) is the one whose days GP's dates are. Raises UnsupportedType, and NoTimeZone where the column
+    needs one.
+    """
     kind = attribute.kind
     if kind in ("String", "Memo"):
         return Text(attribute.max_length)
@@ -244,10 +304,18 @@ def type_in_currency(attribute: Attribute, organization: Organization, time_zone
     if kind == "Boolean":
         return YesNo()
     if kind == "DateTime":
-        return Day(time_zone) if attribute.date_behaviour == "DateOnly" else Instant()
+        return _date_type(attribute, organization, time_zone)
     if kind in ("Lookup", "Customer", "Owner", "Uniqueidentifier"):
         return Identifier()
     raise UnsupportedType(f"{attribute.name} is of type {kind}")
+
+
+def _date_type(attribute: Attribute, organization: Organization, time_zone: str | None) -> Type:
+    if attribute.date_behaviour in ("DateOnly", "TimeZoneIndependent"):
+        if time_zone is None:
+            raise NoTimeZone(f"CRM's column holds a date of no time zone (behaviour {attribute.date_behaviour})")
+        return Day(time_zone) if attribute.date_behaviour == "DateOnly" else WallClock(time_zone=time_zone)
+    return DayInstant(time_zone=organization.time_zone) if attribute.date_format == "DateOnly" else Instant()
 
 
 def _money_decimals(attribute: Attribute, organization: Organization, currency: str) -> int:
@@ -283,6 +351,22 @@ def _local(moment: datetime, time_zone: str) -> datetime:
         return moment.replace(tzinfo=timezone.utc).astimezone(ZoneInfo(time_zone)).replace(tzinfo=None)
     except OverflowError:
         raise DateOutOfRange(f"{moment} is not between {_FIRST} and {_LAST}, the dates that CRM holds") from None
+
+
+def same_clock(one: str, other: str, since: date | None = None) -> bool:
+    """Whether clocks of two time zones (IANA) show the same on each day of two years, from today on by default."""
+    start = datetime.combine(since or date.today(), time(12), timezone.utc)
+    zones = ZoneInfo(one), ZoneInfo(other)
+    moments = (start + timedelta(days=number) for number in range(731))
+    return all(len({moment.astimezone(zone).utcoffset() for zone in zones}) == 1 for moment in moments)
+
+
+def _utc(local: datetime, time_zone: str) -> datetime:
+    """The instant at which a clock in `time_zone` first shows this; as it is where that is no date there is."""
+    try:
+        return local.replace(tzinfo=ZoneInfo(time_zone)).astimezone(timezone.utc).replace(tzinfo=None)
+    except OverflowError:
+        return local
 
 
 def _moment(value: object) -> datetime:

@@ -64,7 +64,10 @@ def changes(want: Mapping[str, Value], have: Mapping[str, Value], fields: Iterab
     return tuple(
         Change(field.name, have.get(field.name), want[field.name])
         for field in fields
-        if field.name in want and want[field.name] != have.get(field.name) and field.on_update
+        if field.name in want
+        and want[field.name] != have.get(field.name)
+        and field.on_update
+        and not field.type.same(want[field.name], have.get(field.name))
     )
 
 
@@ -90,7 +93,9 @@ def _line_changes(want: Desired, have: Current, binding: Binding) -> Iterable[Li
     for line in want.lines:
         key = line_key(line.values, model)
         fitting = [
-            each for each in existing.get(key, ()) if all(line.values.get(f.name) == each.values[f.name] for f in fixed)
+            each
+            for each in existing.get(key, ())
+            if all(f.type.same(line.values.get(f.name), each.values[f.name]) for f in fixed)
         ]
         if not fitting:
             inserts.append(LineChange("create", key, None, created(line.values)))

@@ -82,6 +82,25 @@ def test_a_number_that_crm_holds_without_a_character_is_the_same_order(bench: Wo
     assert differences(bench, "ORD 2226") == set()
 
 
+@pytest.mark.parametrize("code", [92, 110], ids=["UTC", "Berlin"])
+def test_midnight_in_the_callers_time_zone_is_no_difference(bench: Workbench, code: int) -> None:
+    bench.crm.readings.keeps_only_midnight = True
+    bench.crm.set_time_zone(code)
+    bench.loader("push")
+    assert bench.loader("reconcile").exit_code == 0
+    assert (
+        bench.query("select * from audit_crm_differences where crm_column = 'requestdeliveryby' and reason is null")
+        == []
+    )
+
+    held = next(row for row in bench.crm.rows("salesorder") if row["name"] == ORDER)
+    for days in (1, -1):
+        moved = dt.datetime.fromisoformat(held["requestdeliveryby"].removesuffix("Z")) + dt.timedelta(days=days)
+        bench.crm.update("salesorder", held["salesorderid"], {"requestdeliveryby": moved})
+        bench.loader("reconcile")
+        assert {column for _, _, column, *_ in differences(bench, ORDER)} == {"requestdeliveryby"}
+
+
 def test_the_snapshot_is_an_order_in_the_columns_and_keys_it_is_staged_in(bench: Workbench) -> None:
     bench.loader("push", "--order", ORDER)
     bench.loader("reconcile")

@@ -13,15 +13,19 @@ from hypothesis import strategies as st
 from loader.sync.canonical import (
     DateOutOfRange,
     Day,
+    DayInstant,
     Identifier,
     Instant,
     Number,
     Option,
     Text,
+    Type,
     ValueOutOfRange,
+    WallClock,
     Whole,
     YesNo,
     cleaned,
+    same_clock,
 )
 from loader.sync.lookups import match_key
 
@@ -84,6 +88,42 @@ def test_a_day_is_in_range_where_it_is_meant_not_in_utc() -> None:
         Day("Pacific/Auckland").canonical(datetime(9999, 12, 31, 23))
 
 
+def test_crms_dates_as_they_are_staged() -> None:
+    berlin = datetime(2027, 6, 14, 22)
+    assert Day("Europe/Berlin").staged("2027-06-15") == berlin
+    assert WallClock(time_zone="Europe/Berlin").staged("2027-06-15T00:00:00Z") == berlin
+    assert Instant().staged("2027-06-14T22:00:00Z") == "2027-06-14T22:00:00Z"
+    assert Day("Europe/Berlin").staged(None) is WallClock().staged(None) is None
+
+
+@pytest.mark.parametrize(
+    ("zone", "held", "same"),
+    [
+        ("UTC", "2027-06-15T00:00:00Z", True),
+        ("UTC", "2027-06-14T00:00:00Z", False),
+        ("UTC", "2027-06-16T00:00:00Z", False),
+        ("Europe/Berlin", "2027-06-14T22:00:00Z", True),
+        ("Europe/Berlin", "2027-06-15T22:00:00Z", False),
+        (None, "2027-06-14T22:00:00Z", True),
+        (None, "2027-06-14T04:00:00Z", False),
+        (None, "2027-06-15T04:00:01Z", False),
+        ("UTC", None, False),
+        ("America/New_York", "9999-12-31T23:00:00Z", False),
+    ],
+)
+def test_a_day_that_crm_keeps_is_the_one_it_was_sent(zone: str | None, held: str | None, same: bool) -> None:
+    kind = DayInstant(time_zone=zone)
+    assert kind.same("2027-06-15T04:00:00Z", held) is same
+    assert kind.same(held, held)
+
+
+def test_time_zones_are_one_when_their_clocks_are() -> None:
+    assert same_clock("Europe/Berlin", "Europe/Vienna")
+    assert same_clock("Etc/UTC", "UTC")
+    assert not same_clock("Europe/Berlin", "Africa/Lagos")
+    assert not same_clock("America/New_York", "America/Panama")
+
+
 def test_ids_and_flags() -> None:
     assert Identifier().canonical("{A1B2}") == "a1b2"
     assert YesNo().canonical(1) is True
@@ -125,7 +165,22 @@ def test_a_stored_text_holds_no_character_that_crm_refuses(value: str) -> None:
     assert stored is None or kind.canonical(kind.read(stored)) == stored
 
 
-@given(st.datetimes(min_value=datetime(1753, 1, 1), max_value=datetime(9998, 12, 31)))
-def test_storing_a_stored_instant_changes_nothing(value: datetime) -> None:
-    stored = Instant().canonical(value)
-    assert Instant().read(stored) == stored
+KINDS = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Pacific/Auckland"]).flatmap(
+    lambda zone: st.sampled_from([Instant(), DayInstant(time_zone=zone), WallClock(time_zone=zone), Day(zone)])
+)
+
+
+@given(
+    KINDS, st.datetimes(min_value=datetime(1753, 1, 3), max_value=datetime(9999, 12, 29)) | st.dates(date(1753, 1, 1))
+)
+def test_storing_a_stored_date_changes_nothing(kind: Type, value: datetime | date) -> None:
+    try:
+        stored = kind.canonical(value)
+    except DateOutOfRange:
+        assert not isinstance(value, datetime)
+        return
+    assert kind.read(stored) == stored == kind.canonical(stored) == kind.canonical(kind.read(stored))
+    assert kind.same(stored, stored)
+    if isinstance(value, datetime):
+        staged = kind.staged(stored)
+        assert kind.canonical(staged if isinstance(staged, datetime) else stored) == stored

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from dbt_runs import PROJECT, Dbt
 
+from loader.contract import read_contract
+from loader.errors import ContractError
 from loader.profile import read_target
 
 WRONG = {
@@ -31,6 +33,23 @@ def test_a_wrong_value_stops_dbt_and_names_the_right_ones(bare_project: Path, tm
 
 def test_the_defaults_parse(bare_project: Path, tmp_path: Path) -> None:
     assert Dbt(tmp_path, bare_project).parse() is None
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin", "Pacific/Auckland"])
+def test_the_contracts_time_zone_is_the_projects(bare_project: Path, tmp_path: Path, zone: str | None) -> None:
+    """Stated once: the views take midnight from the same var as the loader takes the day."""
+    given = ["--vars", f"{{gp_time_zone: {{iana: {zone}, windows: any}}}}"] if zone else []
+    assert Dbt(tmp_path, bare_project).parse(*given) is None
+    contract = read_contract(tmp_path / "target" / "manifest.json", "duckdb")
+    for model in contract.models:
+        assert model.meta.time_zone == (zone or "America/New_York")
+        assert model.children is None or model.children.meta.time_zone == model.meta.time_zone
+
+
+def test_an_unknown_time_zone_is_refused(bare_project: Path, tmp_path: Path) -> None:
+    assert Dbt(tmp_path, bare_project).parse("--vars", "{gp_time_zone: {iana: Mars/Olympus, windows: any}}") is None
+    with pytest.raises(ContractError, match="'Mars/Olympus' is not a time zone of IANA's"):
+        read_contract(tmp_path / "target" / "manifest.json", "duckdb")
 
 
 @pytest.mark.parametrize("name", ["gp.duckdb", "main.duckdb", "GP.db"])

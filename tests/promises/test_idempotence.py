@@ -60,12 +60,17 @@ class Direct:
         return settled
 
 
-@pytest.fixture(scope="module", params=MODES)
+ONLY_MIDNIGHT = "only midnight of a day is kept, in UTC"
+
+
+@pytest.fixture(scope="module", params=[*MODES, ONLY_MIDNIGHT])
 def direct(request: pytest.FixtureRequest, small: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Direct]:
-    sop, integration = MODES[request.param]
+    sop, integration = MODES.get(request.param, (True, True))
     with ExitStack() as stack:
         bench = open_handful(stack, small, tmp_path_factory.mktemp("direct"))
         bench.crm.organization(issopintegrationenabled=sop)
+        bench.crm.readings.keeps_only_midnight = request.param == ONLY_MIDNIGHT
+        bench.crm.set_time_zone(92)
         for user in bench.crm.rows("systemuser"):
             bench.crm.update("systemuser", user["systemuserid"], {"isintegrationuser": integration})
         with bench.run() as run:
