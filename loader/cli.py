@@ -210,11 +210,12 @@ def push(
     if planfile and orders:
         raise click.UsageError("A plan file already names its orders: leave out --order.")
     limit = pushing.MaxChanges.parse(max_changes) if max_changes else None
+    command = "push --order" if orders else "push"
     if build:
-        from loader.commands.build import build as dbt_build
+        from loader.commands.build import build_or_stop
 
-        with invocation.run() as run:
-            dbt_build(run, invocation.output.talk)
+        with invocation.run("write") as run:
+            build_or_stop(run, command, invocation.output.talk)
     with invocation.run("push") as run, invocation.stoppable(run):
         saved = read_plan_file(planfile, run.settings.crm_url) if planfile else None
         with invocation.output.progress("Pushing") as progress:
@@ -223,7 +224,7 @@ def push(
                 only=orders,
                 max_changes=limit,
                 plan_file=saved,
-                command="push --order" if orders else "push",
+                command=command,
                 progress=progress,
                 tell=told.add,
             )

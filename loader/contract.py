@@ -172,6 +172,14 @@ class SeedOptions:
 
 
 @dataclass(frozen=True)
+class ContractTest:
+    """A data test that a push depends on: its name in dbt, and the model with meta.crm that it is about."""
+
+    name: str
+    model: str
+
+
+@dataclass(frozen=True)
 class Contract:
     """All that the loader reads from the manifest."""
 
@@ -181,8 +189,26 @@ class Contract:
     options: tuple[SeedOptions, ...]
     relations: Mapping[str, str]
     """dbt model → relation name, for every model."""
-    tests: frozenset[str]
-    """Unique ids of the data tests on models with meta.crm."""
+    tests: Mapping[str, ContractTest]
+    """The data tests on models with meta.crm, by unique id."""
+
+    @property
+    def each_model(self) -> Iterator[Model]:
+        """Models and their children."""
+        for model in self.models:
+            yield model
+            if model.children:
+                yield model.children
+
+    def key_columns(self, name: str) -> tuple[str, ...]:
+        """The columns by which rows of a model are told apart."""
+        for model in self.models:
+            lines = model.meta.children
+            if model.name == name:
+                return tuple(model.meta.match_on)
+            if lines and lines.model == name:
+                return (lines.via, *lines.match_on)
+        return ()
 
 
 def read_contract(manifest: Path, adapter: str) -> Contract:
@@ -209,7 +235,7 @@ def read_contract(manifest: Path, adapter: str) -> Contract:
         journal={name: _journal_table(nodes, name) for name in JOURNAL_TABLES},
         options=tuple(_options(content.get("nodes", {}).values())),
         relations={name: node["relation_name"] for name, node in nodes.items()},
-        tests=frozenset(_tests(content.get("nodes", {}), {node["unique_id"] for node in declared.values()})),
+        tests=dict(_tests(content.get("nodes", {}), {node["unique_id"]: name for name, node in declared.items()})),
     )
 
 
@@ -311,10 +337,13 @@ def _with_children(model: Model, models: Mapping[str, Model]) -> Model:
     return replace(model, children=replace(lines, meta=lines.meta.model_copy(update={"time_zone": zone})))
 
 
-def _tests(nodes: Mapping[str, Mapping[str, Any]], models: set[str]) -> Iterator[str]:
+def _tests(nodes: Mapping[str, Mapping[str, Any]], models: Mapping[str, str]) -> Iterator[tuple[str, ContractTest]]:
     for unique_id, node in nodes.items():
-        if node.get("resource_type") == "test" and models & set(node.get("depends_on", {}).get("nodes", [])):
-            yield unique_id
+        if node.get("resource_type") == "test":
+            about = [node.get("attached_node"), *node.get("depends_on", {}).get("nodes", [])]
+            model = next((models[each] for each in about if each in models), None)
+            if model:
+                yield unique_id, ContractTest(node["name"], model)
 
 
 def _options(nodes: Iterable[Mapping[str, Any]]) -> Iterator[SeedOptions]:

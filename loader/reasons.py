@@ -29,7 +29,7 @@ REASONS: tuple[Reason, ...] = (
         "order_ambiguous",
         ("blocked",),
         "CRM has several records of this name, or the model stages it more than once.",
-        "Rename or delete all but one of them; `dbt test --select crm` shows rows that are staged twice.",
+        "Rename or delete all but one of them; `loader check` names keys that are staged twice.",
     ),
     Reason(
         "order_too_large",
@@ -41,7 +41,7 @@ REASONS: tuple[Reason, ...] = (
         "line_repeated",
         ("blocked",),
         "Two staged lines have the same line number.",
-        "`dbt test --select crm_salesorderdetail` shows the lines; correct them in GP.",
+        "The message names the line number; give the lines different ones in GP.",
     ),
     Reason(
         "value_out_of_range",

@@ -178,6 +178,6 @@ def _named(model: Model, keys: Sequence[str | None]) -> list[str]:
     if nameless:
         raise GuardTripped(
             f"{nameless} rows of {model.name} have no {model.key_column}. Nothing was written.",
-            "`dbt test --select crm` shows them; correct them in GP.",
+            f"`dbt show --select not_null_{model.name}_{model.key_column}` shows them; correct them in GP.",
         )
     return [key for key in keys if key is not None]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loader import __version__
 from loader.errors import GuardTripped, LoaderError
+from loader.warehouse.journal import RunCounts, RunOutcome, RunStart
 
 if TYPE_CHECKING:
     from loader.run import Run
@@ -20,6 +25,24 @@ class BuildFailed(LoaderError):
 
     code = "build_failed"
     remedy = "Run `dbt build` to see it whole."
+
+
+SHOWN = 5
+"""Failing rows and tests that a message names."""
+
+
+def build_or_stop(run: Run, command: str, talk: Callable[[str], None]) -> None:
+    """`build` for a push: what stops it is entered in the journal, as a run that looked at no order."""
+    start = RunStart.now(command, run.settings.crm_url, __version__)
+    try:
+        build(run, talk)
+    except LoaderError as error:
+        with suppress(LoaderError):  # without a warehouse or a manifest there is nowhere to enter it
+            run.journal.prepare()
+            run.journal.start(start)
+            outcome: RunOutcome = "stopped" if isinstance(error, GuardTripped) else "error"
+            run.journal.finish(start.run_id, RunCounts(), outcome, str(error))
+        raise
 
 
 def build(run: Run, talk: Callable[[str], None]) -> None:
@@ -34,15 +57,64 @@ def build(run: Run, talk: Callable[[str], None]) -> None:
     warned = [result for result in results if result["status"] == "warn"]
     talk(f"dbt build: {len(results)} nodes, {len(failed)} failed, {len(warned)} warnings.")
     broken = [result for result in failed if not result["unique_id"].startswith("test.")]
-    tests = [result["unique_id"].split(".")[2] for result in failed if result["unique_id"] in run.contract.tests]
+    tests = [result for result in failed if result["unique_id"] in run.contract.tests]
     if tests and not broken:
-        raise GuardTripped(
-            f"{len(tests)} tests of the crm models failed: {', '.join(tests[:3])}. Nothing was written.",
-            "`dbt test --select crm` shows the rows; correct them in GP or in the seeds.",
-        )
+        raise stopped(run, tests)
     if exit_code and (broken or not failed):
         first = next((result["message"] for result in failed if result.get("message")), output.strip()[-500:])
         raise BuildFailed(f"dbt build failed: {first}", _driver_remedy(run, first))
+    skipped = {result["unique_id"] for result in results if result["status"] == "skipped"}
+    left = [model.name for model in run.contract.each_model if model.unique_id in skipped]
+    if left:
+        names = ", ".join(result["unique_id"].split(".")[2] for result in failed[:SHOWN])
+        raise BuildFailed(f"dbt did not build {', '.join(left)}, because {names} failed.")
+
+
+def stopped(run: Run, tests: Sequence[Mapping[str, Any]]) -> GuardTripped:
+    """Names the failed tests, their models and the rows that fail, and the command that shows them all."""
+    names = [run.contract.tests[result["unique_id"]].name for result in tests]
+    told = [_told(run, result) for result in tests[:SHOWN]]
+    more = f"\nand {len(tests) - SHOWN} more tests" if len(tests) > SHOWN else ""
+    counted = "1 test" if len(tests) == 1 else f"{len(tests)} tests"
+    return GuardTripped(
+        f"{counted} of the crm models failed, so nothing was written.\n" + "\n".join(told) + more,
+        f"Correct the rows in GP or in the seeds. `{shown_by(run, names[0])}` shows"
+        + (" them." if len(names) == 1 else " those of the first test; the others' in the same way."),
+    )
+
+
+def shown_by(run: Run, test: str) -> str:
+    """The dbt command that shows the rows on which a test fails."""
+    command = ["dbt", "show", "--limit", "100", "--select", test, "--target", run.target.name]
+    project = run.project_dir.absolute()
+    if project != Path.cwd():
+        command += ["--project-dir", str(project)]
+    if run.target.profiles_dir != Path.cwd():
+        command += ["--profiles-dir", str(run.target.profiles_dir)]
+    return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
+
+
+def _told(run: Run, result: Mapping[str, Any]) -> str:
+    test = run.contract.tests[result["unique_id"]]
+    number = result.get("failures")
+    text = f"{test.name} of {test.model}: " + ("1 row fails" if number == 1 else f"{number} rows fail")
+    sql = result.get("compiled_code")
+    if not (sql and number):
+        return f"{test.name} of {test.model}: {result.get('message') or 'it could not be run'}"
+    try:
+        names, rows = run.warehouse.first(sql, SHOWN)
+    except LoaderError:
+        return text
+    keys = run.contract.key_columns(test.model)
+    told = "; ".join(_row(dict(zip(names, row, strict=True)), keys) for row in rows)
+    return f"{text}: {told}" + (" …" if number > len(rows) else "")
+
+
+def _row(row: Mapping[str, object], keys: Sequence[str]) -> str:
+    """A row by its keys; where it has none, by what comes first of it."""
+    by_key = {name: row[name] for name in keys if row.get(name) is not None}
+    shown = by_key or {name: value for name, value in islice(row.items(), SHOWN) if value is not None} or row
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 def _driver_remedy(run: Run, message: str) -> str | None:

@@ -179,7 +179,8 @@ def _staged_twice(model: Model, keys: list[str]) -> Iterator[Finding]:
         yield Finding(
             "error",
             f"{model.name} has {counted[key]} rows of {model.key_column} {key!r}.",
-            "The order is blocked; `dbt test --select crm` shows the rows.",
+            "They are blocked: leave one of them in GP."
+            f" `dbt show --select unique_code_{model.name}_{model.key_column}` shows all keys that are repeated.",
         )
 
 

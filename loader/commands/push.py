@@ -354,7 +354,7 @@ def _counts(report: PushReport, run: Run) -> RunCounts:
 
 def _outcome(report: PushReport) -> RunOutcome:
     if report.failure:
-        return "error"
+        return "stopped" if isinstance(report.failure, GuardTripped) and not report.staged else "error"
     if report.interrupted:
         return "interrupted"
     return "blocked" if report.in_trouble else "ok"

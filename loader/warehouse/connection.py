@@ -26,6 +26,10 @@ class Warehouse(Protocol):
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]: ...
 
+    def first(self, sql: str, number: int) -> tuple[list[str], list[Row]]:
+        """A query's column names and no more than `number` of its rows."""
+        ...
+
     def side(self) -> Warehouse:
         """A second connection to the same database, for temporary tables. The caller closes it."""
         ...

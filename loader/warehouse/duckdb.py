@@ -70,6 +70,12 @@ class DuckDBWarehouse:
             cursor = self._connection.execute(sql, list(params))
             return exact_rows(cursor.fetchall(), _doubtful(cursor.description))
 
+    def first(self, sql: str, number: int) -> tuple[list[str], list[Row]]:
+        with self._lock, _errors(self._path):
+            cursor = self._connection.execute(sql)
+            names = [column[0] for column in cursor.description]
+            return names, exact_rows(cursor.fetchmany(number), _doubtful(cursor.description))
+
     def side(self) -> Warehouse:
         other = copy(self)
         other._lock, other._depth = threading.RLock(), 0

@@ -43,7 +43,7 @@ QueueState = Literal["open", "held", "ignored", "resolved"]
 WAITING: tuple[QueueState, ...] = ("open", "held", "ignored")
 Action = Literal["create", "update", "unchanged", "skip", "block"]
 Outcome = Literal["created", "updated", "unchanged", "skipped", "blocked", "failed"]
-RunOutcome = Literal["running", "ok", "blocked", "error", "interrupted", "died"]
+RunOutcome = Literal["running", "ok", "blocked", "stopped", "error", "interrupted", "died"]
 Clock = Callable[[], dt.datetime]
 T = TypeVar("T")
 

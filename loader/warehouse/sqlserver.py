@@ -79,6 +79,16 @@ class SqlServerWarehouse:
 
         return self._read(rows)
 
+    def first(self, sql: str, number: int) -> tuple[list[str], list[Row]]:
+        def rows() -> tuple[list[str], list[Row]]:
+            with self._cursor() as cursor:
+                _run(cursor, sql, ())
+                names = [column[0] for column in cursor.description]
+                found = [tuple(row) for row in cursor.fetchmany(number)]
+                return names, exact_rows(found, self._doubtful(cursor.description))
+
+        return self._read(rows)
+
     def side(self) -> Warehouse:
         return SqlServerWarehouse(self._target)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from loader.commands.build import same_warehouse
+from loader.commands.build import same_warehouse, stopped
 from loader.run import Run
 from tests.conftest import PROJECT, Workbench
 from tests.end_to_end.test_commands import two_of_one_number
@@ -73,9 +76,69 @@ def test_push_build_stages_and_pushes(own_project: Workbench) -> None:
 
 
 def test_push_build_stops_when_a_contract_test_fails(own_project: Workbench) -> None:
+    """Test, model and rows are named; the command that is named shows the rows; status has the run."""
     two_of_one_number(own_project)
     before = own_project.crm.rows("salesorder")
     ended = own_project.loader("push", "--build")
     assert ended.exit_code == 7
-    assert "unique_code_crm_salesorder_name" in ended.error["message"]
+    message = ended.error["message"]
+    assert message.startswith("1 test of the crm models failed, so nothing was written.")
+    assert "unique_code_crm_salesorder_name of crm_salesorder: 1 row fails: code_key ORDST2225, row_count 2" in message
     assert own_project.crm.rows("salesorder") == before
+
+    assert "ORDST2225" in shown_by_the_remedy(own_project, ended.error["remedy"])
+
+    (run,) = own_project.loader("status").data["runs"]
+    assert (run["command"], run["outcome"], run["counts"]["staged"]) == ("push", "stopped", 0)
+    assert run["message"] == message
+    probed = own_project.loader("status", "--max-age", "1d", json_output=False)
+    assert probed.exit_code == 1
+    assert "the last push ended as stopped (1 test of the crm models failed" in probed.stdout
+    assert "did not end well: stopped" in own_project.loader("report", "--out", "-", json_output=False).stdout
+
+
+def shown_by_the_remedy(bench: Workbench, remedy: str) -> str:
+    (command,) = re.findall("`(dbt show .*?)`", remedy)
+    done = subprocess.run(
+        [sys.executable, "-m", "dbt.cli.main", *shlex.split(command)[1:]],
+        env={**bench.environ, "DBT_LOG_PATH": str(bench.target_path.parent / "logs")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_rows_that_fail_without_a_value_are_named_by_their_key(own_project: Workbench) -> None:
+    """A column that may not be empty: the row's key, not the empty column."""
+    own_project.loader("push", "--build", "--order", "ORDST2225")
+    with own_project.run() as run:
+        (test,) = [test for test in run.contract.tests.values() if test.name == "not_null_crm_salesorder_customerid"]
+        assert (test.model, run.contract.key_columns(test.model)) == ("crm_salesorder", ("name",))
+        assert run.contract.key_columns("crm_salesorderdetail") == ("salesorderid", "lineitemnumber")
+    results = json.loads((own_project.target_path / "run_results.json").read_text(encoding="utf-8"))["results"]
+    (sql,) = [r["compiled_code"] for r in results if ".not_null_crm_salesorder_customerid." in r["unique_id"]]
+    empty = sql.replace("where customerid is null", "where name = 'ORDST2226'")
+    result = {"unique_id": next(r["unique_id"] for r in results if r["compiled_code"] == sql), "failures": 1}
+    with own_project.run() as run:
+        error = stopped(run, [{**result, "compiled_code": empty}])
+    assert "not_null_crm_salesorder_customerid of crm_salesorder: 1 row fails: name ORDST2226" in error.message
+    with own_project.run() as run:
+        error = stopped(run, [{**result, "compiled_code": "select nonsense", "failures": 7}])
+    assert "7 rows fail" in error.message
+
+
+def test_what_dbt_cannot_build_is_in_status_too(own_project: Workbench) -> None:
+    own_project.execute("alter table gp.SOP10100 drop column FRTAMNT")
+    ended = own_project.loader("push", "--build")
+    assert (ended.exit_code, ended.error["code"]) == (1, "build_failed")
+    assert "FRTAMNT" in ended.error["message"]
+    (run,) = own_project.loader("status").data["runs"]
+    assert (run["command"], run["outcome"]) == ("push", "error")
+
+
+def test_a_guard_before_the_first_write_is_a_stop_in_status(bench: Workbench) -> None:
+    assert bench.loader("push", "--max-changes", "1").exit_code == 7
+    (run,) = bench.loader("status").data["runs"]
+    assert (run["outcome"], run["counts"]["updated"]) == ("stopped", 0)
+    assert "--max-changes" in run["message"]
