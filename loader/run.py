@@ -18,6 +18,7 @@ from loader.dataverse.client import Client
 from loader.dataverse.metadata import Table, read_tables
 from loader.dataverse.organization import Organization, read_organization
 from loader.errors import GuardTripped, NotFound, UsageError
+from loader.files import private_files
 from loader.keys import folded
 from loader.profile import Target, read_target
 from loader.settings import Settings, read_settings
@@ -75,6 +76,8 @@ class Run:
 
     @cached_property
     def warehouse(self) -> Warehouse:
+        if self.target.type == "duckdb":
+            self._open.enter_context(private_files())
         warehouse = connect(self.target, read_only=self.access == "read", for_run=self.access == "push")
         self._open.callback(warehouse.close)
         return warehouse

@@ -7,13 +7,14 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loader import __version__
 from loader.errors import GuardTripped, LoaderError
+from loader.files import private_files
 from loader.warehouse.journal import RunCounts, RunOutcome, RunStart
 
 if TYPE_CHECKING:
@@ -49,9 +50,10 @@ def build(run: Run, talk: Callable[[str], None]) -> None:
     """Runs `dbt build`. Raises GuardTripped when an error-severity test of a `crm_*` model failed, BuildFailed when
     a model did. Unit tests are left out: they test the mapping, not today's rows."""
     results_path(run).unlink(missing_ok=True)
-    exit_code, output = run_dbt(
-        ["build", "--exclude-resource-type", "unit_test", *same_warehouse(run)], dbt_environ(run)
-    )
+    with private_files() if run.target.type == "duckdb" else nullcontext():
+        exit_code, output = run_dbt(
+            ["build", "--exclude-resource-type", "unit_test", *same_warehouse(run)], dbt_environ(run)
+        )
     results = _results(results_path(run))
     failed = [result for result in results if result["status"] in ("fail", "error")]
     warned = [result for result in results if result["status"] == "warn"]

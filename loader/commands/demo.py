@@ -13,6 +13,7 @@ from loader.commands.emulator import require_emulator
 from loader.commands.push import PushReport, push
 from loader.contract import Model
 from loader.errors import LoaderError, UsageError
+from loader.files import private_files
 from loader.report.text import table
 from loader.run import Run
 from loader.sync.push import Settled
@@ -78,7 +79,7 @@ class _Demo:
         from sample import company
 
         self._title("1. A GP company")
-        with self._open() as run:
+        with self._open() as run, private_files():
             target = run.target
             warehouse = connect(target, for_run=True, create=True)
             try:

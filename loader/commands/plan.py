@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loader.errors import ChangesPlanned, LoaderError, RecordsWaiting, UsageError
+from loader.files import open_private
 from loader.run import Run
 from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
@@ -109,7 +110,7 @@ def write_plan_file(path: Path, entries: Iterable[str], crm_url: str) -> None:
         "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     try:
-        with path.open("w", encoding="utf-8") as file:
+        with open_private(path) as file:
             file.write(json.dumps(head).removesuffix("}") + ', "orders": [')
             for number, entry in enumerate(entries):
                 file.write((",\n" if number else "\n") + entry)

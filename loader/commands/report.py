@@ -13,6 +13,7 @@ from typing import Any
 from loader.commands.probe import is_whole
 from loader.contract import Model
 from loader.errors import UsageError
+from loader.files import open_private
 from loader.reasons import remedy
 from loader.run import Run
 from loader.sync.lookups import match_key
@@ -111,7 +112,8 @@ def report(run: Run, number: int, clock: Callable[[], dt.datetime] = utc_now) ->
 
 def write(path: Path, page: str) -> None:
     try:
-        path.write_text(page, encoding="utf-8", newline="\n")
+        with open_private(path) as file:
+            file.write(page)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", "Name another file with --out.") from None
 

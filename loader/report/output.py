@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import click
 
 from loader.errors import LoaderError, Unexpected
+from loader.secrets import redact
 from loader.visible import json_text, shown, styled
 
 ENVELOPE_VERSION = 1
@@ -56,7 +57,7 @@ class JsonLines(logging.Formatter):
             if getattr(record, name, None):
                 line[name] = getattr(record, name)
         if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
+            line["trace"] = redact(self.formatException(record.exc_info))
         return json_text(line)
 
 
@@ -145,7 +146,7 @@ class Output:
         if self.logs_json:
             _log.error(error.message, extra={"code": error.code, "remedy": error.remedy}, exc_info=cause)
         elif cause is not None:
-            for line in "".join(traceback.format_exception(cause)).rstrip("\n").split("\n"):
+            for line in redact("".join(traceback.format_exception(cause))).rstrip("\n").split("\n"):
                 click.echo(shown(line), err=True)
         if self.json:
             self._envelope(content, error, entries)
