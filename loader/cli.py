@@ -179,7 +179,7 @@ def plan(invocation: Invocation, orders: tuple[str, ...], out: Path | None, deta
     with invocation.run() as run, output.progress("Planning") as progress:
         report = planning.plan(run, orders, progress, tell)
         if out:
-            planning.write_plan_file(out, saved, run.settings.crm_url)
+            planning.write_plan_file(out, saved, run.settings.crm_url, whole=not orders)
     verdict = report.verdict if detailed_exitcode else None
     output.data(report.as_json(), lambda: text.lines(report), verdict, ("plans", entries))
     if out:
@@ -191,8 +191,14 @@ def plan(invocation: Invocation, orders: tuple[str, ...], out: Path | None, deta
 @order_option
 @click.option("--max-changes", metavar="N|P%", help="Stop before the first write if more orders would change.")
 @click.option("--build", is_flag=True, help="Run `dbt build` first; stop if the contract's tests fail.")
+@click.option("--allow-empty", is_flag=True, help="Go on where nothing is staged though CRM has open orders of ours.")
 def push(
-    invocation: Invocation, planfile: Path | None, orders: tuple[str, ...], max_changes: str | None, build: bool
+    invocation: Invocation,
+    planfile: Path | None,
+    orders: tuple[str, ...],
+    max_changes: str | None,
+    build: bool,
+    allow_empty: bool,
 ) -> None:
     """Create and update orders in CRM until they equal the staged ones. Each order lands whole or not at all.
 
@@ -224,7 +230,8 @@ def push(
                 only=orders,
                 max_changes=limit,
                 plan_file=saved,
-                command=command,
+                allow_empty=allow_empty,
+                command=command if saved is None else "push FILE" if saved.whole else "push --order",
                 progress=progress,
                 tell=told.add,
             )
@@ -244,6 +251,9 @@ def _pushed(invocation: Invocation, report: PushReport, told: PushTold) -> None:
         verdict = Interrupted(invocation.signal, "Interrupted after the orders in hand.")
     elif report.in_trouble:
         verdict = RecordsWaiting(f"{report.in_trouble} of {report.staged} orders are blocked or failed.")
+        if report.stale == report.in_trouble:
+            text = f"{report.stale} of {report.staged} orders of the plan have moved since and were refused."
+            verdict = RecordsWaiting(text, "Make the plan again and push that one.")
     output.data(report.as_json(), lambda: told.text.lines(report), verdict, results)
 
 
@@ -329,9 +339,12 @@ def retry() -> None:
 
 @retry.command("list")
 @click.option("--all", "everything", is_flag=True, help="Resolved entries too.")
+@click.option(
+    "--limit", default=1000, show_default=True, type=click.IntRange(1), help="How many, the longest waiting first."
+)
 @_global_options
 @pass_invocation
-def retry_list(invocation: Invocation, everything: bool) -> None:
+def retry_list(invocation: Invocation, everything: bool, limit: int) -> None:
     """List what waits: since when, how often tried, what is missing.
 
     \b
@@ -341,7 +354,7 @@ def retry_list(invocation: Invocation, everything: bool) -> None:
     from loader.commands import status as telling
 
     with invocation.run() as run:
-        content, text = telling.queue(run, everything)
+        content, text = telling.queue(run, everything, limit)
     invocation.output.data(content, text)
 
 
@@ -416,15 +429,22 @@ def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: b
     """
     from loader.commands import undo as undoing
 
-    with invocation.run("read" if plan_only else "push") as run:
-        results = undoing.undo(run, run_id, plan_only=plan_only, cancel_created=cancel_created)
-    refused = sum(each.outcome == "refused" for each in results)
-    verdict = None
-    if refused:
-        verdict = RecordsWaiting(
-            f"{refused} of {len(results)} orders are not put back.", "Each says why it was refused."
-        )
-    invocation.output.data({"orders": [vars(each) for each in results]}, lambda: undoing.lines(results), verdict)
+    with invocation.run("read" if plan_only else "push") as run, invocation.stoppable(run):
+        done = undoing.undo(run, run_id, plan_only=plan_only, cancel_created=cancel_created)
+    output, refused = invocation.output, done.count("refused")
+    content = {"orders": [each.as_json() for each in done.orders]}
+    if done.failure:
+        if not output.json:
+            output.data(None, lambda: undoing.lines(done.orders))
+        output.error(done.failure, content)
+        return
+    verdict: LoaderError | None = None
+    if invocation.signal is not None:
+        verdict = Interrupted(invocation.signal, "Interrupted after the orders in hand.")
+    elif refused:
+        text = f"{refused} of {len(done.orders)} orders are not put back."
+        verdict = RecordsWaiting(text, "Each says why it was refused.")
+    output.data(content, lambda: undoing.lines(done.orders), verdict)
 
 
 @command("reconcile")

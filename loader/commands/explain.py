@@ -35,7 +35,7 @@ def explain(run: Run, order: str) -> dict[str, Any]:
         "columns": [],
         "lines": [],
         "plan": None,
-        "queue": [asdict(entry) for entry in run.journal.queue() if match_key(entry.key) == match_key(order)],
+        "queue": [asdict(entry) for entry in run.journal.queue_of(order)],
         "events": [asdict(event) for event in run.journal.events(key=order, limit=_EVENTS)],
     }
     if keys:

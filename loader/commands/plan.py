@@ -87,6 +87,8 @@ class PlanFile:
     created_at: str
     entries: dict[str, dict[str, Any]]
     """Match key → the order's entry, as `OrderPlan.as_json` with `digest` and `etag`."""
+    whole: bool = False
+    """It was made of every staged order."""
 
     def is_current(self, plan: OrderPlan) -> bool:
         entry = self.entries.get(match_key(plan.key))
@@ -102,12 +104,13 @@ def plan_file_entry(plan: OrderPlan) -> dict[str, Any]:
     return {**plan.entry(), "digest": plan.digest, "etag": plan.etag}
 
 
-def write_plan_file(path: Path, entries: Iterable[str], crm_url: str) -> None:
+def write_plan_file(path: Path, entries: Iterable[str], crm_url: str, *, whole: bool) -> None:
     """Saves the orders that a push is to write, each a `plan_file_entry` in JSON."""
     head = {
         "version": PLAN_FILE_VERSION,
         "crm_url": crm_url,
         "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "whole": whole,
     }
     try:
         with open_private(path) as file:
@@ -137,4 +140,4 @@ def read_plan_file(path: Path, crm_url: str) -> PlanFile:
         raise UsageError(f"{path} has version {version}; this loader reads {PLAN_FILE_VERSION}.", "Plan again.")
     if made_for != crm_url:
         raise UsageError(f"{path} was made for {made_for}, not for {crm_url}.", "Plan again for this CRM.")
-    return PlanFile(made_for, created_at, entries)
+    return PlanFile(made_for, created_at, entries, content.get("whole") is True)

@@ -12,9 +12,11 @@ from typing import Any
 from loader.errors import UsageError
 from loader.report.words import span
 from loader.run import Run
-from loader.warehouse.journal import RunRecord, utc_now
+from loader.warehouse.journal import RunRecord
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_COMPLETE = ("ok", "blocked", "interrupted")
+"""How a run ends that has counted every staged order."""
 _LONGEST = dt.timedelta(days=36500)
 
 
@@ -68,37 +70,51 @@ class Verdict:
         yield self.text
 
 
-def is_whole(run: RunRecord) -> bool:
-    """Not of some orders only, as `push --order`, `retry now`: those say nothing about the others."""
-    return run.command == "push"
+def ahead(run: RunRecord, now: dt.datetime) -> dt.timedelta:
+    """How long from now the run ends, by its own word."""
+    return (run.finished_at or now) - now
 
 
 def probe(
-    run: Run, max_age: MaxAge | None, max_blocked: MaxBlocked | None, clock: Callable[[], dt.datetime] = utc_now
+    run: Run, max_age: MaxAge | None, max_blocked: MaxBlocked | None, clock: Callable[[], dt.datetime] | None = None
 ) -> Verdict:
-    """Judges the latest finished push of all orders. A run that is under way says nothing yet."""
-    return judge(run.journal.runs(1000), max_age, max_blocked, clock())
+    """Judges the latest finished push of all orders, and what waits in the queue now."""
+    waiting = run.journal.queue_counts()["open"]
+    return judge(run.journal.runs(1000), max_age, max_blocked, (clock or run.journal.now)(), waiting)
 
 
-def judge(runs: list[RunRecord], max_age: MaxAge | None, max_blocked: MaxBlocked | None, now: dt.datetime) -> Verdict:
-    """Pure. `runs` are newest first."""
-    last = next((each for each in runs if is_whole(each) and each.finished_at), None)
+def judge(
+    runs: list[RunRecord],
+    max_age: MaxAge | None,
+    max_blocked: MaxBlocked | None,
+    now: dt.datetime,
+    waiting: int | None = None,
+) -> Verdict:
+    """Pure. `runs` are newest first; a run that is under way says nothing yet, nor does one of some orders.
+
+    `waiting`: orders that are open in the queue, whichever run found them blocked or failed.
+    """
+    last = next((each for each in runs if each.is_scheduled and each.finished_at), None)
     if last is None or last.finished_at is None:
         none = "NOT OK: no push has ended yet."
-        figures = {"age_seconds": None, "staged": 0, "blocked": 0, "failed": 0}
+        figures = {"age_seconds": None, "staged": 0, "blocked": 0, "failed": 0, "waiting": waiting or 0}
         about = {"run_id": None, "outcome": None, "finished_at": None}
         return Verdict(False, none, {"well": False, "problems": ["no_run"], "message": none, **about, **figures})
     age = max(now - last.finished_at, dt.timedelta(0))
     counts = last.counts
-    trouble = counts.blocked + counts.failed
-    share = f"{trouble} of {counts.staged} orders blocked or failed"
+    whole = next((each for each in runs if each.is_whole and each.outcome in _COMPLETE and each.counts.staged), last)
+    trouble = counts.blocked + counts.failed if waiting is None else waiting
+    staged = max(whole.counts.staged, trouble)
+    share = f"{trouble} of {staged} orders blocked or failed"
     problems: dict[str, str] = {}
+    if last.ends_after(now):
+        problems["ends_in_future"] = f"the last push ends {span(ahead(last, now))} from now: a clock is wrong"
     if max_age and age > max_age.limit:
         problems["too_old"] = f"the last push ended {span(age)} ago, more than {max_age.text}"
     if last.outcome not in ("ok", "blocked"):
         why = f" ({' '.join(last.message.split())})" if last.message else ""
         problems["ended_badly"] = f"the last push ended as {last.outcome}{why}"
-    if max_blocked and not max_blocked.allows(trouble, counts.staged):
+    if max_blocked and not max_blocked.allows(trouble, staged):
         problems["too_many_blocked"] = f"{share}, more than {max_blocked.text}"
     run_name = f"run {last.run_id[:8]}"
     if problems:
@@ -113,8 +129,9 @@ def judge(runs: list[RunRecord], max_age: MaxAge | None, max_blocked: MaxBlocked
         "outcome": last.outcome,
         "finished_at": last.finished_at,
         "age_seconds": int(age.total_seconds()),
-        "staged": counts.staged,
+        "staged": staged,
         "blocked": counts.blocked,
         "failed": counts.failed,
+        "waiting": trouble,
     }
     return Verdict(not problems, text, content)

@@ -16,15 +16,19 @@ from loader.contract import Model
 from loader.dataverse.pace import Interrupted
 from loader.errors import CrmUnavailable, GuardTripped, LoaderError, UsageError
 from loader.run import Run
+from loader.sync.gather import read_orders
 from loader.sync.lookups import match_key
-from loader.sync.plan import OrderPlan
+from loader.sync.plan import OrderPlan, is_closed
 from loader.sync.push import Pusher, Session, Settled, plans, reason_of, set_aside, settled_unsent
-from loader.sync.records import Staged
+from loader.sync.records import Staged, current
 from loader.warehouse.journal import OrderResult, RunCounts, RunOutcome, RunStart
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
+
+MOST_KNOWN = 5_000
+"""Records of the journal that are looked for in CRM where nothing is staged."""
 
 OUTCOMES = ("created", "updated", "unchanged", "skipped", "blocked", "failed")
 _LINES = ("create", "update", "delete")
@@ -41,6 +45,8 @@ class PushReport:
     orders: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LINES, 0))
     requests: dict[str, int] = field(default_factory=lambda: {"read": 0, "write": 0})
+    stale: int = 0
+    """Blocked ones that only moved since the plan was made: nothing waits for them."""
     failure: LoaderError | None = None
     interrupted: bool = False
 
@@ -87,6 +93,7 @@ def push(
     only: Sequence[str] = (),
     max_changes: MaxChanges | None = None,
     plan_file: PlanFile | None = None,
+    allow_empty: bool = False,
     command: str = "push",
     progress: Progress = lambda done, total: None,
     tell: Callable[[Settled], None] = lambda settled: None,
@@ -107,6 +114,9 @@ def push(
             for model in run.contract.models:
                 pushes.append(_ModelPush(run, model, only, plan_file, report, progress))
             _make_ready(run, start.run_id)
+            if not allow_empty:
+                for each in pushes:
+                    each.refuse_nothing_staged()
             if max_changes:
                 max_changes.check(sum(each.plan_ahead() for each in pushes), sum(len(each.keys) for each in pushes))
             for each in pushes:
@@ -127,8 +137,8 @@ def push(
         journal.finish(start.run_id, counts, _outcome(report), str(report.failure or "") or None)
         told = ", ".join(f"{count} {outcome}" for outcome, count in report.orders.items())
         log.info("%s ended as %s: %s staged, %s", command, _outcome(report), report.staged, told)
-        if not report.failure:
-            journal.purge(run.settings.retention_days)
+        if not report.failure and (witness := run.client.server_time):
+            journal.purge(run.settings.retention_days, witness)
     if report.failure and not report.staged:
         raise report.failure
     return report
@@ -143,8 +153,12 @@ def _make_ready(run: Run, run_id: str) -> None:
 
 def open_in_queue(run: Run) -> list[str]:
     """Orders of the queue that are open and still staged."""
-    waiting = {match_key(entry.key) for entry in run.journal.queue(["open"])}
-    return [key for model in run.contract.models for key in run.keys(model) if match_key(key) in waiting]
+    found: list[str] = []
+    for model in run.contract.models:
+        keys = run.keys(model)
+        waiting = run.journal.keys_in_queue(model.table, ["open"], set(map(match_key, keys)))
+        found += [key for key in keys if match_key(key) in waiting]
+    return found
 
 
 class _ModelPush:
@@ -168,6 +182,24 @@ class _ModelPush:
         self.keys = self._staged.keys
         self._tally = _Tally(run, model, self.keys, report, progress)
         self._ahead: list[list[tuple[Staged, OrderPlan]]] | None = None
+
+    def refuse_nothing_staged(self) -> None:
+        """Raises GuardTripped where nothing is staged though CRM has open records that this journal knows."""
+        if self.keys or not self._is_whole:
+            return
+        run, model, bindings = self._run, self._model, self._run.bindings(self._model)
+        known = {entry.crm_id.lower(): entry.key for entry in run.journal.latest_xref(model.table, MOST_KNOWN)}
+        found = read_orders(run.client, bindings.base, list(known.values()))
+        records = [current(row, bindings.base) for rows in found.values() for row in rows]
+        still_open = [known[each.id] for each in records if each.id in known and not is_closed(each, model)]
+        if still_open:
+            shown = ", ".join(sorted(still_open)[:3])
+            raise GuardTripped(
+                f"{model.name} has no rows, but CRM has {len(still_open):,} open records that this journal pushed,"
+                f" such as {shown}. Nothing was written.",
+                "Look whether dbt reads the right GP database (var gp_database). If GP really has no open order left,"
+                " run `loader push --allow-empty`.",
+            )
 
     def plan_ahead(self) -> int:
         """Plans everything now, to be pushed by `push`; gives the number of orders that would be written."""
@@ -260,8 +292,9 @@ class _Tally:
         self._total = len(keys)
         self._done = 0
         self._open = Counter(keys)
-        self._queued = {match_key(entry.key) for entry in run.journal.queue(["open"])}
-        self._known = {match_key(key) for key in run.journal.xref(model.table)}
+        own = set(map(match_key, keys))
+        self._queued = run.journal.keys_in_queue(model.table, ["open"], own)
+        self._known = run.journal.known_keys(model.table, own)
 
     def settle(self, orders: list[Settled]) -> None:
         self._done += len(orders)
@@ -269,6 +302,7 @@ class _Tally:
         for each in orders:
             self._open[each.plan.key] -= 1
             self._report.orders[each.outcome] += 1
+            self._report.stale += each.reason == "plan_stale"
             if each.pushed:
                 for action in _LINES:
                     self._report.lines[action] += each.plan.count_lines(action)

@@ -10,7 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from loader.commands.probe import is_whole
 from loader.contract import Model
 from loader.errors import UsageError
 from loader.files import open_private
@@ -18,11 +17,14 @@ from loader.reasons import remedy
 from loader.run import Run
 from loader.sync.lookups import match_key
 from loader.warehouse.connection import quoted
-from loader.warehouse.journal import RunCounts, RunRecord, utc_now
+from loader.warehouse.journal import RunCounts, RunRecord
 
 OUTCOMES = ("created", "updated", "unchanged", "skipped", "blocked", "failed")
 MOST = 500
 """Rows of a table on the page: a browser sorts and filters so many at once. The totals count all."""
+
+MOST_MISSING = 100_000
+"""Different rows that CRM lacks and that are told apart; a queue may be longer than memory is large."""
 
 _AMOUNT, _CUSTOMER, _CUSTOMER_NAME = "totalamount", "customerid", "description"
 _EXAMPLES = 3
@@ -38,17 +40,34 @@ class Order:
 
 
 @dataclass
+class Tally:
+    """How many orders have something in common, for how much; each is added once."""
+
+    number: int = 0
+    amount: Decimal = Decimal(0)
+    since: dt.datetime | None = None
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, order: str, amount: Decimal | None, since: dt.datetime | None = None) -> None:
+        self.number += 1
+        self.amount += amount or 0
+        if since is not None and (self.since is None or since < self.since):
+            self.since = since
+        self.examples = sorted([*self.examples, order])[:_EXAMPLES]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"orders": self.number, "amount": self.amount, "examples": self.examples}
+
+
+@dataclass
 class Group:
-    """Orders that have something in common."""
+    """Orders that have something in common; one that comes again is the same."""
 
     keys: set[tuple[str, str]] = field(default_factory=set)
     examples: list[str] = field(default_factory=list)
     amount: Decimal = Decimal(0)
-    since: dt.datetime | None = None
 
-    def add(self, table: str, order: str, known: Orders, since: dt.datetime | None = None) -> None:
-        if since is not None and (self.since is None or since < self.since):
-            self.since = since
+    def add(self, table: str, order: str, known: Orders) -> None:
         if (table, match_key(order)) in self.keys:
             return
         self.keys.add((table, match_key(order)))
@@ -79,12 +98,12 @@ class Orders:
         return set(self._orders)
 
 
-def report(run: Run, number: int, clock: Callable[[], dt.datetime] = utc_now) -> dict[str, Any]:
+def report(run: Run, number: int, clock: Callable[[], dt.datetime] | None = None) -> dict[str, Any]:
     """Everything on the page. `number` is how many runs the trend has."""
     runs = run.journal.runs(number)
     last = _last(runs)
     content: dict[str, Any] = {
-        "generated_at": clock(),
+        "generated_at": (clock or run.journal.now)(),
         "target": run.target.name,
         "runs": [run_json(each) for each in runs],
         "last": None,
@@ -126,9 +145,9 @@ def run_json(record: RunRecord) -> dict[str, Any]:
 
 
 def _last(runs: Sequence[RunRecord]) -> RunRecord | None:
-    """The run that the page is about: the latest finished one over all orders, else the latest finished one."""
-    finished = [each for each in runs if each.finished_at]
-    return next(filter(is_whole, finished), finished[0] if finished else None)
+    """The run that the page is about: the latest finished push over all orders, else the latest finished push."""
+    finished = [each for each in runs if each.finished_at and each.command != "undo"]
+    return next((each for each in finished if each.is_whole), finished[0] if finished else None)
 
 
 # --------------------------------------------------------------------------------------------------- staged orders
@@ -172,34 +191,37 @@ def _unmapped(run: Run, model: Model) -> Iterator[dict[str, Any]]:
 
 def _queue(run: Run, orders: Orders) -> dict[str, Any]:
     """The retry queue: each order, by reason, and by what CRM lacks."""
-    entries = run.journal.queue()
-    crm_ids = {model.table: run.journal.xref(model.table) for model in run.contract.models}
-    waiting = Group()
-    reasons: dict[str, Group] = {}
-    missing: dict[str, tuple[dict[str, Any], Group]] = {}
-    for entry in entries:
-        if entry.state != "open":
-            continue
-        waiting.add(entry.table, entry.key, orders, entry.first_failed_at)
-        reasons.setdefault(entry.reason or "", Group()).add(entry.table, entry.key, orders, entry.first_failed_at)
-        for item in entry.missing:
-            _, group = missing.setdefault(json.dumps(item, sort_keys=True, default=str), (item, Group()))
-            group.add(entry.table, entry.key, orders, entry.first_failed_at)
+    counts = run.journal.queue_counts()
+    waiting = Tally()
+    reasons: dict[str, Tally] = {}
+    missing: dict[str, tuple[dict[str, Any], Tally]] = {}
+    for entry in run.journal.each_in_queue(["open"]):
+        each = (entry.key, orders.get(entry.table, entry.key).amount, entry.first_failed_at)
+        waiting.add(*each)
+        reasons.setdefault(entry.reason or "", Tally()).add(*each)
+        for name, item in {json.dumps(item, sort_keys=True, default=str): item for item in entry.missing}.items():
+            if name in missing or len(missing) < MOST_MISSING:
+                missing.setdefault(name, (item, Tally()))[1].add(*each)
+    listed = run.journal.queue(limit=MOST)
+    crm_ids = {
+        model.table: run.journal.crm_ids(model.table, [entry.key for entry in listed if entry.table == model.table])
+        for model in run.contract.models
+    }
     rows = []
-    for entry in entries[:MOST]:
+    for entry in listed:
         known = orders.get(entry.table, entry.key)
-        crm = crm_ids.get(entry.table, {}).get(entry.key)
+        crm_id = crm_ids.get(entry.table, {}).get(match_key(entry.key))
         about = {name: value for name, value in vars(entry).items() if name not in ("key", "missing", "resolution")}
-        rows.append({"order": entry.key, **asdict(known), "crm_id": crm.crm_id if crm else None, **about})
+        rows.append({"order": entry.key, **asdict(known), "crm_id": crm_id, **about})
     return {
         "waiting": {
-            "orders": len(waiting.keys),
+            "orders": waiting.number,
             "amount": waiting.amount,
             "since": waiting.since,
-            "held": sum(entry.state == "held" for entry in entries),
-            "ignored": sum(entry.state == "ignored" for entry in entries),
+            "held": counts["held"],
+            "ignored": counts["ignored"],
             "listed": len(rows),
-            "entries": len(entries),
+            "entries": sum(counts.values()),
         },
         "reasons": _heaviest(
             {"reason": reason, **group.as_json(), "since": group.since, "remedy": remedy(reason)}

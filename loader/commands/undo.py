@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from loader import __version__
 from loader.contract import Model
-from loader.dataverse.batch import ChangeSet, Operation, Reply
-from loader.dataverse.client import LostReply
-from loader.errors import NotFound
+from loader.dataverse.batch import ChangeSet, Operation
+from loader.dataverse.client import LostReply, RequestFailed
+from loader.dataverse.pace import Interrupted, backoff
+from loader.errors import LoaderError, NotFound
 from loader.report.text import table
 from loader.run import Run
 from loader.sync import changeset
@@ -20,8 +21,10 @@ from loader.sync.diff import difference
 from loader.sync.gather import read_orders
 from loader.sync.lookups import match_key
 from loader.sync.records import Current, Desired, currency_of, current, line_key
-from loader.warehouse.journal import Event, OrderResult, RunCounts, RunStart
+from loader.warehouse.journal import Event, OrderResult, RunCounts, RunOutcome, RunStart
 
+_ROUNDS = 5
+"""How often an order is looked at and sent again where CRM's answer does not arrive."""
 _CANCEL = {"salesorder": ("CancelSalesOrder", "OrderClose", "orderclose")}
 """CRM table → its cancelling action, that action's parameter and its table (dataverse facts 2.2)."""
 
@@ -34,6 +37,11 @@ class Undone:
     outcome: str
     message: str = ""
     changes: tuple[Mapping[str, Any], ...] = ()
+    event: Event | None = field(default=None, repr=False)
+    """Of the run that is undone."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "event"}
 
 
 @dataclass(frozen=True)
@@ -44,45 +52,103 @@ class _Step:
     changes: tuple[Mapping[str, Any], ...]
     outcome: str
 
+    def shown(self) -> Undone:
+        return Undone(self.event.key, f"would be {self.outcome}", "", self.changes)
 
-def undo(run: Run, run_id: str, *, plan_only: bool, cancel_created: bool) -> list[Undone]:
+
+@dataclass
+class Undoing:
+    """What an undo did. `failure` is what ended it early."""
+
+    orders: list[Undone]
+    failure: LoaderError | None = None
+    interrupted: bool = False
+
+    def count(self, *outcomes: str) -> int:
+        return sum(each.outcome in outcomes for each in self.orders)
+
+
+def undo(run: Run, run_id: str, *, plan_only: bool, cancel_created: bool) -> Undoing:
     """Reverts a run's updates; its creations are cancelled where asked for. Orders changed since are refused.
 
-    What was put back is held in the retry queue: the next push would send GP's values again. Raises NotFound.
+    What was put back is held in the retry queue: the next push would send GP's values again. Raises NotFound, and
+    GuardTripped where the journal belongs to another CRM or another run holds the lock.
     """
-    record = run.journal.run(run_id)
-    events = [event for event in run.journal.events(run_id=record.run_id) if event.outcome in ("created", "updated")]
+    journal = run.journal
+    record = journal.run(run_id)
+    events = [event for event in journal.events(run_id=record.run_id) if event.outcome in ("created", "updated")]
     if not events:
         raise NotFound(f"Run {record.run_id} changed no order.", "`loader status` lists the runs.")
-    done: list[Undone] = []
-    steps: list[_Step] = []
-    for model in run.contract.models:
-        own = [event for event in events if event.table == model.table]
-        for each in _steps(run, model, own, cancel_created):
-            (steps if isinstance(each, _Step) else done).append(each)  # type: ignore[arg-type]
+    journal.refuse_other_crm(run.organization.id, run.settings.crm_url)
     if plan_only:
-        return done + [Undone(step.event.key, f"would be {step.outcome}", "", step.changes) for step in steps]
-    start = RunStart.now("undo", run.settings.crm_url, __version__)
-    run.journal.prepare()
-    with run.journal.holding(start):
-        run.journal.start(start)
-        for step in steps:
-            run.journal.ensure_held()
-            done.append(_apply(run, step, start.run_id))
-        changed = sum(each.outcome in ("undone", "cancelled") for each in done)
-        counts = RunCounts(staged=len(done), updated=changed, blocked=len(done) - changed)
-        run.journal.finish(
-            start.run_id, counts, "ok" if changed == len(done) else "blocked", f"undo of {record.run_id}"
-        )
+        shown = _all_steps(run, events, cancel_created)
+        return Undoing([each.shown() if isinstance(each, _Step) else each for each in shown])
+    start = RunStart.now("undo", run.settings.crm_url, __version__, journal.now)
+    done = Undoing([])
+    journal.prepare()
+    with journal.holding(start):
+        journal.start(start)
+        try:
+            journal.enter_crm(start.run_id, run.organization.id)
+            run.client.before_write = journal.ensure_held
+            for each in _all_steps(run, events, cancel_created):
+                if run.stop.is_set():
+                    raise Interrupted
+                done.orders.append(_Application(run, start.run_id, cancel_created, done).settle(each))
+        except Interrupted:
+            done.interrupted = True
+        except LoaderError as error:
+            done.failure = error
+        except BaseException:
+            journal.finish(start.run_id, _counts(done, run), "error", "Stopped by an unexpected error.")
+            raise
+        journal.finish(start.run_id, _counts(done, run), _outcome(done), _told(done, record.run_id, len(events)))
+    if done.failure and not done.orders:
+        raise done.failure
     return done
 
 
+def _counts(done: Undoing, run: Run, more: int = 0) -> RunCounts:
+    """An undo pushes nothing: what it refuses is not an order that did not arrive."""
+    return RunCounts(
+        staged=len(done.orders) + more,
+        updated=done.count("undone", "cancelled") + more,
+        unchanged=done.count("already so"),
+        skipped=done.count("refused"),
+        requests_read=run.client.reads,
+        requests_write=run.client.writes,
+    )
+
+
+def _outcome(done: Undoing) -> RunOutcome:
+    return "error" if done.failure else "interrupted" if done.interrupted else "ok"
+
+
+def _told(done: Undoing, run_id: str, orders: int) -> str:
+    refused, left = done.count("refused"), orders - len(done.orders)
+    parts = [f"Undo of run {run_id}"]
+    parts += [f"{refused} refused"] if refused else []
+    parts += [f"{left} not reached"] if left else []
+    return ", ".join(parts) + "." + (f" {done.failure}" if done.failure else "")
+
+
 def lines(results: Sequence[Undone]) -> Iterator[str]:
+    """The results as text."""
     for each in results:
         yield f"{each.order} {each.outcome}" + (f": {each.message}" if each.message else "")
         if each.changes:
             rows = [("", str(c["record"]), c["column"], f"{c['before']} → {c['after']}") for c in each.changes]
             yield from table([("", "RECORD", "COLUMN", "CHANGE"), *rows])
+
+
+def _all_steps(run: Run, events: Sequence[Event], cancel_created: bool) -> list[_Step | Undone]:
+    """What is to be done about each event, by what CRM holds now; those that need nothing first."""
+    found = [
+        each
+        for model in run.contract.models
+        for each in _steps(run, model, [event for event in events if event.table == model.table], cancel_created)
+    ]
+    return sorted(found, key=lambda each: isinstance(each, _Step))
 
 
 def _steps(run: Run, model: Model, events: Sequence[Event], cancel_created: bool) -> Iterator[_Step | Undone]:
@@ -91,7 +157,7 @@ def _steps(run: Run, model: Model, events: Sequence[Event], cancel_created: bool
     for event in events:
         rows = [row for row in found[match_key(event.key)] if row[bindings.base.table.id_column] == event.crm_id]
         if not rows:
-            yield Undone(event.key, "refused", "CRM no longer has this order")
+            yield Undone(event.key, "refused", "CRM no longer has this order", event=event)
             continue
         binding = bindings.in_currency(currency_of(rows[0]))
         have = current(rows[0], binding)
@@ -99,7 +165,7 @@ def _steps(run: Run, model: Model, events: Sequence[Event], cancel_created: bool
             yield (
                 _cancelled(event, have, binding)
                 if cancel_created
-                else Undone(event.key, "refused", "the run created it; --cancel-created cancels it")
+                else Undone(event.key, "refused", "the run created it; --cancel-created cancels it", event=event)
             )
         else:
             yield _reverted(event, have, binding)
@@ -108,9 +174,9 @@ def _steps(run: Run, model: Model, events: Sequence[Event], cancel_created: bool
 def _reverted(event: Event, have: Current, binding: Binding) -> _Step | Undone:
     want = _before(have, event, binding)
     if want is None and _is_before(have, event, binding):
-        return Undone(event.key, "already so", "CRM holds the values from before the run")
+        return Undone(event.key, "already so", "CRM holds the values from before the run", event=event)
     if want is None:
-        return Undone(event.key, "refused", "changed in CRM since the run")
+        return Undone(event.key, "refused", "changed in CRM since the run", event=event)
     delta = difference(want, have, binding)
     operations = changeset.for_update(want, have, delta, None, binding)
     reverse = tuple({**change, "before": change["after"], "after": change["before"]} for change in event.changes)
@@ -120,11 +186,11 @@ def _reverted(event: Event, have: Current, binding: Binding) -> _Step | Undone:
 def _cancelled(event: Event, have: Current, binding: Binding) -> _Step | Undone:
     action = _CANCEL.get(binding.table.name)
     if action is None:
-        return Undone(event.key, "refused", f"CRM has no action that cancels a {binding.table.name}")
+        return Undone(event.key, "refused", f"CRM has no action that cancels a {binding.table.name}", event=event)
     name, parameter, close = action
     states = binding.model.meta.state
     if states and have.state.get("statecode") in states.closed:
-        return Undone(event.key, "already so", "closed in CRM")
+        return Undone(event.key, "already so", "closed in CRM", event=event)
     body = {
         parameter: {
             "@odata.type": f"Microsoft.Dynamics.CRM.{close}",
@@ -209,27 +275,66 @@ def _line_changes(event: Event) -> list[_Line]:
     return found
 
 
-def _apply(run: Run, step: _Step, run_id: str) -> Undone:
-    try:
-        (reply,) = run.client.apply([step.operations])
-    except LostReply as error:
-        return Undone(step.event.key, "refused", f"CRM's answer got lost ({error}); run the undo again")
-    if isinstance(reply, Reply):
-        return Undone(step.event.key, "refused", str(reply.error))
-    run.journal.record(
-        [
-            OrderResult(
-                key=step.event.key,
-                table=step.event.table,
-                crm_id=step.crm_id,
-                action="update",
-                outcome="updated",
-                message=f"{step.outcome}: run {step.event.run_id}",
-                changes=step.changes,
-                pushed=True,
-            )
-        ],
-        run_id,
-    )
-    run.journal.set_state(step.event.table, step.event.key, "held")
-    return replace(Undone(step.event.key, step.outcome, "held in the retry queue"), changes=step.changes)
+@dataclass(frozen=True)
+class _Application:
+    """Puts one order back and enters it, whatever becomes of CRM's answers."""
+
+    run: Run
+    run_id: str
+    cancel_created: bool
+    done: Undoing
+
+    def settle(self, step: _Step | Undone) -> Undone:
+        if isinstance(step, Undone):
+            if step.outcome == "already so" and step.event and step.event.outcome == "updated":
+                # Undone by a run that died before it could hold the order: the next push would send it again.
+                self.run.journal.set_state(step.event.table, step.event.key, "held", self._why(step.event))
+            return step
+        refused = self._apply(step)
+        if refused:
+            return refused
+        result = OrderResult(
+            key=step.event.key,
+            table=step.event.table,
+            crm_id=step.crm_id,
+            action="update",
+            outcome="updated",
+            message=f"{step.outcome}: run {step.event.run_id}",
+            changes=step.changes,
+            pushed=True,
+        )
+        counts = _counts(self.done, self.run, more=1)
+        self.run.journal.record_and_hold(result, self.run_id, counts, self._why(step.event))
+        return Undone(step.event.key, step.outcome, "held in the retry queue", step.changes)
+
+    def _why(self, event: Event) -> str:
+        return f"by the undo of run {event.run_id}"
+
+    def _apply(self, step: _Step) -> Undone | None:
+        """None where CRM now holds what it held before. An answer that got lost leads to a look at the order."""
+        was_lost, trouble = False, ""
+        for number in range(_ROUNDS):
+            if number:
+                if self.run.stop.wait(backoff(number - 1)):
+                    raise Interrupted
+                (seen,) = _all_steps(self.run, [step.event], self.cancel_created)
+                if isinstance(seen, Undone):
+                    return None if was_lost and seen.outcome == "already so" else seen
+                step = seen
+            try:
+                replies = self.run.client.apply([step.operations])
+            except LostReply as error:
+                was_lost, trouble = True, str(error)
+                continue
+            except RequestFailed as error:
+                return Undone(step.event.key, "refused", str(error.error))
+            reply = replies[0] if replies else None
+            if isinstance(reply, list):
+                return None
+            if reply is None or reply.error is None:
+                was_lost, trouble = True, "CRM did not answer every operation of the change set"
+            elif reply.error.is_passing:
+                trouble = str(reply.error)
+            else:
+                return Undone(step.event.key, "refused", str(reply.error))
+        return Undone(step.event.key, "refused", f"not settled in {_ROUNDS} attempts ({trouble}); run the undo again")

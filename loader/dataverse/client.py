@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
@@ -93,6 +95,7 @@ class Client:
         self.pace = Pace(concurrency)
         self.reads = 0
         self.writes = 0
+        self._date = ""
         self.before_write: Callable[[], None] = lambda: None
         """Called right before a write request is sent, each time that it is sent; what it raises stops the write."""
         self._auth = auth
@@ -103,6 +106,15 @@ class Client:
         self.patience = patience or Patience()
         self._local = threading.local()
         self._count = threading.Lock()
+
+    @property
+    def server_time(self) -> dt.datetime | None:
+        """CRM's clock, as its last answer told it: UTC, naive. None where none did."""
+        try:
+            told = parsedate_to_datetime(self._date)
+            return told.astimezone(dt.timezone.utc).replace(tzinfo=None)
+        except (TypeError, ValueError, IndexError, OverflowError):
+            return None
 
     def get(self, path: str) -> Any:
         """JSON of one read, numbers as Decimal. Raises RequestFailed, CrmUnavailable, AccessRefused."""
@@ -216,6 +228,7 @@ class Client:
                 continue
 
             self._was_met = True
+            self._date = response.headers.get("Date", "")
             self.pace.advised(response.headers.get("x-ms-dop-hint"))
             if 300 <= response.status_code < 400:
                 raise _not_crm(f"CRM at {self.root} redirects elsewhere ({response.status_code})")

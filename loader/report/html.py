@@ -65,9 +65,15 @@ def headline(content: Mapping[str, Any]) -> tuple[str, str]:
         return "warning", "The first run has not ended yet."
     if last["outcome"] not in ("ok", "blocked"):
         return "bad", f"The last push did not end well: {last['outcome']}."
+    is_whole = last["command"] == "push"
     trouble = last["blocked"] + last["failed"]
-    if trouble:
+    waiting = content["waiting"]["orders"] if content["waiting"] else trouble
+    if waiting and waiting == trouble and is_whole:
         return "warning", f"{trouble:,} of {counted(last['staged'], 'order')} did not arrive with the last push."
+    if waiting:
+        return "warning", f"{counted(waiting, 'order')} {'waits' if waiting == 1 else 'wait'} in the retry queue."
+    if trouble or not is_whole:
+        return "good", "Nothing waits in the retry queue."
     if last["skipped"]:
         return (
             "good",

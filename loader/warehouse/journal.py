@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -34,8 +34,10 @@ from loader.warehouse.connection import Row, Warehouse, columns_of, parts_of, qu
 
 SCHEMA_VERSION = 1
 LOCK_NAME = "push"
-WHOLE = ("push", "push FILE")
-"""The commands that are about every order: a plain push, and one of a plan that was made of every order."""
+WHOLE = "push"
+"""The command that looks at every order: the others say nothing about those that they leave out."""
+AT_A_TIME = 20_000
+"""Rows of a table that are held together where there may be a million of them."""
 FROM_NOW_ON = dt.timedelta(minutes=5)
 """By how much the clocks of two machines may differ before an instant is taken to lie in the future."""
 
@@ -133,8 +135,17 @@ class RunRecord:
 
     @property
     def is_whole(self) -> bool:
-        """Over all orders: a run over some of them says nothing about the others."""
-        return self.command in WHOLE
+        """It looked at every order."""
+        return self.command == WHOLE
+
+    @property
+    def is_scheduled(self) -> bool:
+        """It pushed whatever a plan of all orders had to push, made by itself or before."""
+        return self.command in (WHOLE, "push FILE")
+
+    def ends_after(self, now: dt.datetime) -> bool:
+        """Its end lies in the future: the clock that it went by was wrong, or this one is."""
+        return self.finished_at is not None and self.finished_at > now + FROM_NOW_ON
 
 
 @dataclass(frozen=True)
@@ -588,7 +599,7 @@ class Journal:
             " where run_no > (select coalesce(max(run_no), 0) from {sync_run} where run_id = ?)",
             [run_id],
         )
-        if any(command in WHOLE for _, command in later):
+        if any(command == WHOLE for _, command in later):
             return set(results)
         found: set[str] = set()
         for run, _ in later:
@@ -656,14 +667,53 @@ class Journal:
 
     # --------------------------------------------------------------------------------------- retry queue
 
-    def queue(self, states: Iterable[QueueState] | None = WAITING) -> list[QueueEntry]:
+    def queue(self, states: Iterable[QueueState] | None = WAITING, limit: int | None = None) -> list[QueueEntry]:
         """The queue's entries, longest waiting first; those not resolved, or in `states`, or (None) all."""
-        wanted = {*WAITING, "resolved"} if states is None else set(states)
-        rows = self._query("retry_queue", f"select {_QUEUE_COLUMNS} from {{retry_queue}}")
-        entries = [entry for entry in map(_queue_entry, rows) if entry.state in wanted]
-        return sorted(entries, key=lambda e: (e.first_failed_at or dt.datetime.max, e.table, e.key))
+        rows = self._query(
+            "retry_queue",
+            self._limited(
+                f"select {_QUEUE_COLUMNS} from {{retry_queue}} where {_in_states(states)}"
+                " order by coalesce(first_failed_at, cast('9999-12-31' as date)), crm_table, record_key",
+                limit,
+            ),
+        )
+        return [_queue_entry(row) for row in rows]
 
-    def set_state(self, table: str, key: str, state: Literal["held", "ignored", "open"]) -> QueueEntry:
+    def queue_of(self, key: str) -> list[QueueEntry]:
+        """The entries of one order that are not resolved, whatever their table."""
+        rows = self._query(
+            "retry_queue",
+            f"select {_QUEUE_COLUMNS} from {{retry_queue}} where {folded('record_key')} = ? and state <> 'resolved'",
+            [fold(key)],
+        )
+        return [_queue_entry(row) for row in rows]
+
+    def queue_counts(self) -> dict[QueueState, int]:
+        """How many orders wait, by state. The queue itself may be too long to be read for that."""
+        counts: dict[QueueState, int] = dict.fromkeys(WAITING, 0)
+        for state, number in self._query("retry_queue", "select state, count(*) from {retry_queue} group by state"):
+            if state in counts:
+                counts[state] = int(str(number))  # type: ignore[index]
+        return counts
+
+    def each_in_queue(self, states: Iterable[QueueState] | None = WAITING) -> Iterator[QueueEntry]:
+        """The same as `queue` in no order, one at a time."""
+        for rows in self._blocks("retry_queue", _QUEUE_COLUMNS, _in_states(states)):
+            yield from map(_queue_entry, rows)
+
+    def keys_in_queue(self, table: str, states: Iterable[QueueState], among: Container[str]) -> dict[str, QueueState]:
+        """Key as it is compared → state, of the entries whose key is `among` these."""
+        blocks = self._blocks("retry_queue", "record_key, state", f"{_in_states(states)} and {_is_table(table)}")
+        return {
+            key: state  # type: ignore[misc]
+            for rows in blocks
+            for key, state in ((fold(str(key)), state) for key, state in rows)
+            if key in among
+        }
+
+    def set_state(
+        self, table: str, key: str, state: Literal["held", "ignored", "open"], why: str = "by hand"
+    ) -> QueueEntry:
         """Holds or ignores an order, or releases it (`open`). Gives the entry as it is now.
 
         An order that never failed can be held or ignored too; its release resolves the entry. Releasing an order that
@@ -673,12 +723,21 @@ class Journal:
         def change() -> QueueEntry:
             found = [entry for entry in self._queue_of(table, [key]) if fold(entry.key) == fold(key)]
             entry = found[0] if found else None
-            changed = _released(entry, key) if state == "open" else _put_aside(entry, table, key, state)
+            changed = _released(entry, key) if state == "open" else _put_aside(entry, table, key, state, why)
             if changed != entry:
                 self._put_queue([changed], [e.key for e in found])
             return changed
 
         return self._atomically("retry_queue", change)
+
+    def record_and_hold(self, result: OrderResult, run_id: str, counts: RunCounts, why: str) -> None:
+        """Enters how an order ended and holds it, both or neither."""
+
+        def write() -> None:
+            self.record([result], run_id, counts)
+            self.set_state(result.table, result.key, "held", why)
+
+        self._atomically("retry_queue", write)
 
     def held_or_ignored(self, table: str) -> Mapping[str, QueueState]:
         """The orders that someone holds back or ignores."""
@@ -692,21 +751,21 @@ class Journal:
     def resolve_left_scope(self, table: str, present_keys: Iterable[str]) -> list[str]:
         """Resolves open and held entries of orders that are no longer staged; gives their keys."""
         present = {fold(key) for key in present_keys}
+        where = f"{_in_states(['open', 'held'])} and {_is_table(table)}"
+        blocks = self._blocks("retry_queue", "record_key", where)
+        left = [str(key) for rows in blocks for (key,) in rows if fold(str(key)) not in present]
 
-        def resolve() -> list[str]:
-            rows = self._query(
-                "retry_queue",
-                f"select {_QUEUE_COLUMNS} from {{retry_queue}} where crm_table = ? and state in ('open', 'held')",
-                [table],
-            )
-            left = [entry for entry in map(_queue_entry, rows) if fold(entry.key) not in present]
-            self._put_queue(
-                [replace(entry, state="resolved", resolution="left_scope") for entry in left],
-                [entry.key for entry in left],
-            )
-            return sorted(entry.key for entry in left)
+        def resolve() -> None:
+            for condition, params in self._warehouse.matching("record_key", left):
+                self._execute(
+                    "update {retry_queue} set state = 'resolved', resolution = 'left_scope'"
+                    f" where crm_table = ? and state in ('open', 'held') and {condition}",
+                    [table, *params],
+                )
 
-        return self._atomically("retry_queue", resolve)
+        if left:
+            self._atomically("retry_queue", resolve)
+        return sorted(left)
 
     def _queue_of(self, table: str, keys: Iterable[str]) -> Iterator[QueueEntry]:
         for condition, params in self._warehouse.matching(folded("record_key"), sorted(map(fold, keys))):
@@ -746,6 +805,36 @@ class Journal:
         rows = self._query("crm_xref", f"select {_XREF_COLUMNS} from {{crm_xref}} where crm_table = ?", [table])
         return ByKey((str(row[0]), XrefEntry(*row)) for row in rows)  # type: ignore[arg-type]
 
+    def latest_xref(self, table: str, limit: int) -> list[XrefEntry]:
+        """The records that were written last, newest first."""
+        rows = self._query(
+            "crm_xref",
+            self._limited(
+                f"select {_XREF_COLUMNS} from {{crm_xref}} where crm_table = ?"
+                " order by coalesce(last_pushed_at, cast('1900-01-01' as date)) desc, record_key",
+                limit,
+            ),
+            [table],
+        )
+        return [XrefEntry(*row) for row in rows]  # type: ignore[arg-type]
+
+    def known_keys(self, table: str, among: Container[str]) -> set[str]:
+        """The keys, as they are compared, of known records that are `among` these."""
+        blocks = self._blocks("crm_xref", "record_key", _is_table(table))
+        return {key for rows in blocks for key in (fold(str(row[0])) for row in rows) if key in among}
+
+    def crm_ids(self, table: str, keys: Iterable[str]) -> dict[str, str]:
+        """Key as it is compared → CRM id, of those of these keys that are known."""
+        return {
+            fold(str(key)): str(crm_id)
+            for condition, params in self._warehouse.matching(folded("record_key"), sorted(set(map(fold, keys))))
+            for key, crm_id in self._query(
+                "crm_xref",
+                f"select record_key, crm_id from {{crm_xref}} where crm_table = ? and {condition}",
+                [table, *params],
+            )
+        }
+
     def _put_xref(self, table: str, results: Mapping[str, OrderResult], run_id: str, now: dt.datetime) -> None:
         known_ids = [r for r in results.values() if r.crm_id and r.outcome in ("created", "updated", "unchanged")]
         if not known_ids:
@@ -773,12 +862,13 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------ retention
 
-    def purge(self, retention_days: int, now: dt.datetime | None = None) -> Purged:
+    def purge(self, retention_days: int, witness: dt.datetime | None = None) -> Purged:
         """Deletes runs and events that are older, and queue entries resolved by then.
 
-        What is open, held or ignored stays however old it is, and so do the CRM ids.
+        `witness` is another clock's time: what is deleted is older by both, for a clock that is years ahead once would
+        take everything. What is open, held or ignored stays however old it is, and so do the CRM ids.
         """
-        before = (now or self.now()) - dt.timedelta(days=retention_days)
+        before = min(self.now(), witness or dt.datetime.max) - dt.timedelta(days=retention_days)
 
         def delete() -> Purged:
             events = self._execute("delete from {sync_event} where happened_at < ?", [before])
@@ -823,6 +913,28 @@ class Journal:
         if table not in self._existing:
             return []
         return self._warehouse.query(self._sql(statement), params)
+
+    def _blocks(self, table: str, columns: str, where: str) -> Iterator[list[Row]]:
+        """Rows of a table, without holding them all. `where` has no parameters."""
+        counted = self._query(table, f"select count(*) from {{{table}}} where {where}")
+        if not counted:
+            return
+        if int(str(counted[0][0])) <= AT_A_TIME:
+            yield self._query(table, f"select {columns} from {{{table}}} where {where}")
+            return
+        side = self._warehouse.side()
+        try:
+            numbered = f"select row_number() over (order by record_key) as block_no, {columns} from {{{table}}}"
+            kept = side.keep("blocks", self._sql(f"{numbered} where {where}"), sorted_by="block_no")
+            start = 0
+            while rows := side.query(
+                f"select {columns} from {kept} where block_no > ? and block_no <= ? order by block_no",
+                [start, start + AT_A_TIME],
+            ):
+                yield rows
+                start += AT_A_TIME
+        finally:
+            side.close()
 
     def _insert(self, table: str, *rows: Mapping[str, object]) -> None:
         if not rows:
@@ -974,11 +1086,13 @@ def _queued(result: OrderResult, entry: QueueEntry | None, run_id: str, now: dt.
     return replace(entry, state="resolved", resolution="synced", run_id=run_id)
 
 
-def _put_aside(entry: QueueEntry | None, table: str, key: str, state: Literal["held", "ignored"]) -> QueueEntry:
+def _put_aside(
+    entry: QueueEntry | None, table: str, key: str, state: Literal["held", "ignored"], why: str
+) -> QueueEntry:
     if entry is not None and entry.state != "resolved" and entry.attempts:
         return replace(entry, state=state, resolution=None)
     key = entry.key if entry else key
-    return QueueEntry(table, key, state, f"{state} by hand".capitalize(), [], None, None, 0, state, None, None)
+    return QueueEntry(table, key, state, f"{state.capitalize()} {why}.", [], None, None, 0, state, None, None)
 
 
 def _released(entry: QueueEntry | None, key: str) -> QueueEntry:
@@ -989,6 +1103,16 @@ def _released(entry: QueueEntry | None, key: str) -> QueueEntry:
     if entry.attempts == 0:
         return replace(entry, state="resolved", resolution="released")
     return replace(entry, state="open", resolution=None)
+
+
+def _in_states(states: Iterable[QueueState] | None) -> str:
+    known: tuple[QueueState, ...] = (*WAITING, "resolved")
+    wanted = known if states is None else [state for state in known if state in set(states)]
+    return f"state in ({', '.join(map(repr, wanted))})"
+
+
+def _is_table(table: str) -> str:
+    return "crm_table = '{}'".format(table.replace("'", "''").replace("{", "{{").replace("}", "}}"))
 
 
 def _queue_entry(row: Row) -> QueueEntry:
