@@ -103,6 +103,10 @@ class Run:
     def bindings(self, model: Model) -> Bindings:
         return bind(model, self.tables, self.organization)
 
+    def refuse_other_crm(self) -> None:
+        """Raises GuardTripped where the journal belongs to another CRM organisation than the one at CRM_URL."""
+        self.journal.refuse_other_crm(self.organization.id, self.settings.crm_url)
+
     def keys(self, model: Model) -> list[str]:
         """Keys of the staged orders. A command that needs their rows, too, takes both from `stage`."""
         key = quoted(model.key_column)

@@ -70,6 +70,7 @@ def planned(run: Run, only: Sequence[str], progress: Callable[[int, int], None])
     for model in run.contract.models:
         staged = run.stage(model, only or None)
         staged.require(only)
+        run.refuse_other_crm()
         session = run.session(staged)
         done = 0
         for chunk in plans(session, staged.orders(), run.settings.concurrency, run.stop):

@@ -147,7 +147,7 @@ def push(
 def _make_ready(run: Run, run_id: str) -> None:
     """Every write looks at the lock first, and goes to the organisation that the journal belongs to."""
     run.client.before_write = run.journal.ensure_held
-    run.journal.refuse_other_crm(run.organization.id, run.settings.crm_url)
+    run.refuse_other_crm()
     run.journal.enter_crm(run_id, run.organization.id)
 
 

@@ -69,8 +69,9 @@ class Reconciled:
 def reconcile(run: Run, progress: Progress = lambda done, total: None) -> Reconciled:
     """Reads every staged or once pushed order back from CRM and replaces the snapshot by it, in one transaction.
 
-    CRM is only read.
+    CRM is only read. Raises GuardTripped where the journal belongs to another CRM.
     """
+    run.refuse_other_crm()
     report = Reconciled(utc_now())
     for model in run.contract.models:
         _reconcile_model(run, model, report, progress)

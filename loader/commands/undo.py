@@ -79,7 +79,7 @@ def undo(run: Run, run_id: str, *, plan_only: bool, cancel_created: bool) -> Und
     events = [event for event in journal.events(run_id=record.run_id) if event.outcome in ("created", "updated")]
     if not events:
         raise NotFound(f"Run {record.run_id} changed no order.", "`loader status` lists the runs.")
-    journal.refuse_other_crm(run.organization.id, run.settings.crm_url)
+    run.refuse_other_crm()
     if plan_only:
         shown = _all_steps(run, events, cancel_created)
         return Undoing([each.shown() if isinstance(each, _Step) else each for each in shown])
@@ -315,8 +315,7 @@ class _Application:
         was_lost, trouble = False, ""
         for number in range(_ROUNDS):
             if number:
-                if self.run.stop.wait(backoff(number - 1)):
-                    raise Interrupted
+                self.run.client.patience.wait(backoff(number - 1))
                 (seen,) = _all_steps(self.run, [step.event], self.cancel_created)
                 if isinstance(seen, Undone):
                     return None if was_lost and seen.outcome == "already so" else seen

@@ -1,8 +1,41 @@
 with
 
+held as (
+
+    select run_id
+    from {{ ref('sync_lock') }}
+    where expires_at > {{ utc_now() }}
+
+),
+
+{#- A run that has no end and whose lock is nobody's any more has died; its counts are those of its last events. -#}
 runs as (
 
-    select * from {{ ref('sync_run') }}
+    select
+        sync_run.run_no,
+        sync_run.run_id,
+        sync_run.command,
+        sync_run.crm_url,
+        sync_run.version,
+        sync_run.started_at,
+        sync_run.finished_at,
+        case when sync_run.outcome = 'running' and held.run_id is null then 'died' else sync_run.outcome end as outcome,
+        sync_run.message,
+        sync_run.staged,
+        sync_run.created,
+        sync_run.updated,
+        sync_run.unchanged,
+        sync_run.skipped,
+        sync_run.blocked,
+        sync_run.failed,
+        sync_run.lines_created,
+        sync_run.lines_updated,
+        sync_run.lines_deleted,
+        sync_run.requests_read,
+        sync_run.requests_write
+
+    from {{ ref('sync_run') }} as sync_run
+    left join held on sync_run.run_id = held.run_id
 
 ),
 
@@ -34,7 +67,7 @@ final as (
 
     select
         ---------- the run
-        row_number() over (order by started_at desc, run_id asc) as run_number,
+        row_number() over (order by coalesce(run_no, 0) desc, started_at desc, run_id asc) as run_number,
         run_id,
         command,
         crm_url,
