@@ -15,68 +15,56 @@
     {{ return(adapter.dispatch('phone_from_gp')(phone)) }}
 {%- endmacro %}
 
-{#- Ranges such as [2-9] are compared in binary order: in a dictionary order, they hold ² and ¼ too. -#}
+{#- SQL Server writes out a derived column wherever it is used, unless it is an aggregate: so `typed` is the maximum of one
+    row, and is used seldom. Its shape says where the area code, the seven digits and the extension begin. A phone has one
+    shape at most, as each has another length or another first digit. Ranges such as [2-9] are compared in binary order:
+    in a dictionary order, they hold ² and ¼ too. -#}
 {% macro default__phone_from_gp(phone) -%}
     {%- set like = 'collate Latin1_General_BIN2 like' -%}
-    {%- set not_like = 'collate Latin1_General_BIN2 not like' -%}
     {%- set d3 = '[0-9][0-9][0-9]' -%}
-    {%- set d7 = d3 ~ d3 ~ '[0-9]' -%}
+    {%- set d4 = d3 ~ '[0-9]' -%}
     {%- set area = '[2-9][0-9][0-9]' -%}
     {%- set area_code = default_area_code() -%}
     (
         select
             case
-                when part.typed {{ like }} '%0%' and part.typed {{ not_like }} '%[^0x]%' then null
-                when part.typed {{ like }} '%[0-9]e+[0-9]%' then null
-                when part.number is null or part.number = '0000000000'
-                    or part.extension {{ like }} '%[^0-9]%' then {{ phone }}
+                when clean.typed {{ like }} '%0%' and not clean.typed {{ like }} '%[^0x]%' then null
+                when clean.typed {{ like }} '%[0-9]e+[0-9]%' then null
+                when shape.number_at is null then {{ phone }}
                 else
                     case
-                        when part.number like '000%' then '{{ area_code ~ "-" if area_code }}'
-                        else left(part.number, 3) + '-'
+                        when shape.area_at > 0 then substring(clean.typed, shape.area_at, 3) + '-'
+                        else '{{ area_code ~ "-" if area_code }}'
                     end
-                    + substring(part.number, 4, 3) + '-' + substring(part.number, 7, 4)
-                    + case
-                        when part.extension {{ like }} '%[1-9]%'
-                            then ' x' + substring(part.extension, patindex('%[1-9]%', part.extension), 21)
-                        else ''
-                    end
+                    + stuff(substring(clean.typed, shape.number_at, 7), 4, 0, '-')
+                    + coalesce(' x' + nullif(replace(ltrim(replace(replace(
+                        substring(clean.typed, shape.extension_at, 21), 'x', ''
+                    ), '0', ' ')), ' ', '0'), ''), '')
             end
         from (
-            select
-                split.typed,
-                case
-                    when split.main {{ like }} '{{ area ~ d7 }}' then split.main
-                    when split.main {{ like }} '000{{ d7 }}' then split.main
-                    when split.main {{ like }} '{{ d7 }}' then '000' + split.main
-                    when split.main {{ like }} '1{{ area ~ d7 }}' then substring(split.main, 2, 10)
-                    when split.main {{ like }} '+1{{ area ~ d7 }}' then substring(split.main, 3, 10)
-                    when split.typed {{ like }} '{{ area ~ d7 ~ d3 }}[0-9]' then left(split.typed, 10)
-                    when split.typed {{ like }} '000{{ d7 ~ d3 }}[0-9]' then left(split.typed, 10)
-                end as number,
-                case
-                    when len(split.typed) = 14 and split.typed {{ not_like }} '%[^0-9]%' then right(split.typed, 4)
-                    else split.extension
-                end as extension
+            select max(once.typed) as typed
             from (
-                select
-                    clean.typed,
-                    left(clean.typed, charindex('x', clean.typed + 'x') - 1) as main,
-                    substring(clean.typed, charindex('x', clean.typed + 'x') + 1, 21) as extension
-                from (
-                    select
-                        case
-                            when {{ phone }} {{ like }} '%[^0-9]%' then
-                                replace(translate(
-                                    replace(replace(replace(
-                                        lower({{ phone }}), 'extension', 'x'), 'ext', 'x'), '#', 'x'
-                                    ), '(). /:,', '-------'
-                                ), '-', '')
-                            else {{ phone }}
-                        end as typed
-                ) as clean
-            ) as split
-        ) as part
+                values
+                (replace(translate(
+                    replace(replace(replace(lower({{ phone }}), 'extension', 'x'), 'ext', 'x'), '#', 'x'),
+                    '(). /:,', '-------'
+                ), '-', '') + 'x')
+            ) as once (typed)
+        ) as clean
+        left join (
+            values
+            ('{{ area ~ d3 ~ d4 }}x%', 1, 4, 12),
+            ('000{{ d3 ~ d4 }}x%', 0, 4, 12),
+            ('{{ d3 ~ d4 }}x%', 0, 1, 9),
+            ('1{{ area ~ d3 ~ d4 }}x%', 2, 5, 13),
+            ('+1{{ area ~ d3 ~ d4 }}x%', 3, 6, 14),
+            ('{{ area ~ d3 ~ d4 ~ d4 }}x', 1, 4, 11),
+            ('000{{ d3 ~ d4 ~ d4 }}x', 0, 4, 11)
+        ) as shape (looks, area_at, number_at, extension_at)
+            on
+                clean.typed {{ like }} shape.looks
+                and not clean.typed {{ like }} '%x%[^0-9]%x'
+                and (shape.area_at > 0 or substring(clean.typed, shape.number_at, 7) <> '0000000')
     )
 {%- endmacro %}
 
