@@ -138,8 +138,20 @@ def model_codes(project: Path = PROJECT) -> Iterator[tuple[str, str]]:
             if lookup := meta.get("lookup"):
                 yield f"{lookup['called']}_not_found", outcome[lookup["missing"]]
                 yield f"{lookup['called']}_ambiguous", outcome[lookup["ambiguous"]]
+                if lookup.get("inactive") in ("warn", "block"):
+                    yield f"{lookup['called']}_inactive", {"warn": "warning", "block": "blocked"}[lookup["inactive"]]
+                for its in lookup.get("agree", {}).values():
+                    yield f"{lookup['called']}_{_disagreement(model, its)}", outcome[lookup.get("disagree", "block")]
             if xref := meta.get("xref"):
                 yield f"{xref['called']}_unmapped", outcome[xref["unmapped"]]
+
+
+def _disagreement(model: Yaml, path: str) -> str:
+    column, dot, _ = path.partition(".")
+    if not dot:
+        return "currency"
+    others = {each["name"]: crm_meta(each).get("lookup", {}) for each in model["columns"]}
+    return f"not_of_{others[column]['called']}"
 
 
 def crm_meta(node: Yaml) -> Yaml:

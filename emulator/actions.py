@@ -228,10 +228,23 @@ class Actions:
                 {**share, "accessrightsmask": mask, "changedon": self.records.now()},
             )
 
+    def _check_principal(self, target: Ref, principal: Ref, mask: int) -> None:
+        """Nobody who is disabled or may not do it at all is given a right to one record."""
+        row = self.reader.target_row(principal) or {}
+        if row.get("isdisabled"):
+            raise CrmError(
+                403, "0x80040225", "The specified user is either disabled or is not a member of any business unit."
+            )
+        table, denied = self.schema.tables[target.table], self.denied(principal.id)
+        wanted = [right for right in PRIVILEGES if mask & RIGHTS[f"{right}Access"]]
+        if any(privilege_name(right, table) in denied for right in wanted):
+            raise CrmError(403, "0x80040231", "Target user or team does not hold required privileges.")
+
     def grant_access(self, body: Json, caller: Caller, refs: Refs) -> None:
         target = self._object(body, "Target", refs)
         self.records.allow(caller, "Share", self.schema.tables[target.table])
         principal, mask = self._principal_access(body, refs)
+        self._check_principal(target, principal, mask)
         _, share = self._share(target, principal)
         self._set_share(target, principal, mask | int(str(share.get("accessrightsmask", 0))))
 
@@ -239,6 +252,7 @@ class Actions:
         target = self._object(body, "Target", refs)
         self.records.allow(caller, "Share", self.schema.tables[target.table])
         principal, mask = self._principal_access(body, refs)
+        self._check_principal(target, principal, mask)
         self._set_share(target, principal, mask)
 
     def revoke_access(self, body: Json, caller: Caller, refs: Refs) -> None:

@@ -324,7 +324,7 @@ class LineRules:
         if product_row is None or unit_row is None:
             raise CrmError(400, "0x80043b24", "The product does not exist.")
         if changed and product_row.get("statecode", 0) != 0:
-            raise CrmError(400, "0x80040203", "The product is not active: only active products can be ordered.")
+            raise CrmError(400, "0x8004f908", "You can only add Active products.")
         if product_row.get("defaultuomscheduleid") != unit_row.get("uomscheduleid"):
             raise CrmError(400, "0x80043b16", "The unit does not exist in the specified unit schedule.")
 

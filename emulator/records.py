@@ -432,8 +432,9 @@ class Records:
             row["ownerid"] = who
         currency = columns.get("transactioncurrencyid")
         if currency is not None and currency.is_lookup and currency.create and row.get(currency.name) is None:
-            base = self.reader.base_currency()
-            row[currency.name] = Ref("transactioncurrency", str(base["transactioncurrencyid"]))
+            own = self.store.tables["systemuser"].rows.get(caller.id, {}).get("transactioncurrencyid")
+            base = Ref("transactioncurrency", str(self.reader.base_currency()["transactioncurrencyid"]))
+            row[currency.name] = own or base
 
     def _initial_state(self, table: Table, row: Row, row_id: str) -> None:
         state = row.get("statecode", 0)

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from loader.errors import ContractError
 
 JOURNAL_TABLES = ("sync_run", "sync_event", "retry_queue", "crm_xref", "sync_lock")
 
 OnFailure = Literal["block", "leave"]
+OnInactive = Literal["warn", "block", "missing"]
+
+CURRENCY = "transactioncurrencyid"
+"""The column by which CRM says in which currency a record is."""
 
 
 class _Meta(BaseModel):
@@ -28,6 +32,12 @@ class Lookup(_Meta):
     `match` maps a CRM column, or a one-step path such as `uomscheduleid.name`, to the staged column that holds its
     value. `block` keeps the whole order back, `leave` leaves the column as it is in CRM. Null clears the column; with
     `required_unless` it is missing, except where that staged column is not 0.
+
+    `active` says by which values a row is in use: such a row wins over others of its key. Where CRM has only others,
+    `inactive` says what happens: the row is used with a warning, blocks the order, or counts as missing.
+    `agree` maps a step of the found row, `uomscheduleid.name`, to the same thing in the row that another look-up of
+    the model found, `productid.defaultuomscheduleid.name`, or to the record's own currency; the ids are compared, and
+    messages show the columns after the dot. `blank` holds, for staged columns of `match`, why GP has no value there.
     """
 
     table: str
@@ -36,6 +46,24 @@ class Lookup(_Meta):
     missing: OnFailure = "block"
     ambiguous: OnFailure = "block"
     required_unless: str | None = None
+    active: dict[str, list[int]] = {}
+    inactive: OnInactive = "missing"
+    agree: dict[str, str] = {}
+    disagree: OnFailure = "block"
+    blank: dict[str, str] = {}
+    _reads: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What has to be read of a found row: whether it is in use, and what has to agree with other rows."""
+        return self._reads
+
+    @model_validator(mode="after")
+    def _policies_have_something_to_decide(self) -> Lookup:
+        for policy, subject in (("inactive", "active"), ("disagree", "agree")):
+            if policy in self.model_fields_set and not getattr(self, subject):
+                raise ValueError(f"{policy} says nothing without {subject}")
+        return self
 
 
 class Xref(_Meta):
@@ -91,13 +119,19 @@ class States(_Meta):
 
 
 class ModelMeta(_Meta):
-    """`meta.crm` of a model."""
+    """`meta.crm` of a model.
+
+    `currency` is the ISO code of the currency that the amounts are in; blank is the organisation's base currency.
+    `belongs_to` is the look-up that says whose record it is.
+    """
 
     table: str
     match_on: list[str] = []
     children: ChildrenMeta | None = None
     share_with: ShareWith | None = None
     state: States | None = None
+    currency: str = ""
+    belongs_to: str | None = None
     time_zone: str | None = None
     """IANA's name of the zone whose days GP's dates are. Lines without one have their parent's."""
 
@@ -260,6 +294,7 @@ def _model(node: Mapping[str, Any]) -> Model:
     meta = _validated(ModelMeta, _meta(node)["crm"], f"Model {name}")
     model = Model(name, node["unique_id"], node["relation_name"], columns, meta)
     _check_names(model)
+    _set_reads(model)
     return model
 
 
@@ -278,13 +313,25 @@ def _check_names(model: Model) -> None:
     """Every column that meta.crm names must be a column of the model."""
     known = {column.name for column in model.columns}
     named = [("match_on", name) for name in model.meta.match_on]
-    if model.meta.share_with:
-        named.append(("share_with.owner_of", model.meta.share_with.owner_of))
+    look_ups = {
+        place: name
+        for place, name in (
+            ("share_with.owner_of", model.meta.share_with and model.meta.share_with.owner_of),
+            ("belongs_to", model.meta.belongs_to),
+        )
+        if name
+    }
+    named += look_ups.items()
     for column in model.columns:
         if column.meta.lookup:
             named += [(f"{column.name}: lookup.match", staged) for staged in column.meta.lookup.match.values()]
             if column.meta.lookup.required_unless:
                 named.append((f"{column.name}: lookup.required_unless", column.meta.lookup.required_unless))
+            for path in column.meta.lookup.agree.values():
+                if path != CURRENCY:
+                    named.append((f"{column.name}: lookup.agree", path.partition(".")[0]))
+                    look_ups[f"{column.name}: lookup.agree"] = path.partition(".")[0]
+            _check_blank(model, column, column.meta.lookup)
         if column.meta.xref:
             named.append((f"{column.name}: xref.code", column.meta.xref.code))
     for place, name in named:
@@ -293,12 +340,32 @@ def _check_names(model: Model) -> None:
                 f"Model {model.name}, {place}: there is no column {name!r}.",
                 f"Columns are {', '.join(sorted(known))}.",
             )
-    share = model.meta.share_with
-    if share and model.column(share.owner_of).meta.lookup is None:
-        raise ContractError(
-            f"Model {model.name}, share_with.owner_of: {share.owner_of!r} is not a look-up.",
-            "Name a column with meta.crm.lookup.",
-        )
+    for place, name in look_ups.items():
+        if model.column(name).meta.lookup is None:
+            raise ContractError(
+                f"Model {model.name}, {place}: {name!r} is not a look-up.", "Name a column with meta.crm.lookup."
+            )
+
+
+def _set_reads(model: Model) -> None:
+    lookups = {column.name: column.meta.lookup for column in model.columns if column.meta.lookup}
+    reads: dict[str, list[str]] = {name: [*lookup.active, *lookup.agree] for name, lookup in lookups.items()}
+    for lookup in lookups.values():
+        for path in lookup.agree.values():
+            name, dot, step = path.partition(".")
+            if dot:
+                reads[name].append(step)
+    for name, lookup in lookups.items():
+        lookup._reads = tuple(dict.fromkeys(reads[name]))
+
+
+def _check_blank(model: Model, column: Column, lookup: Lookup) -> None:
+    for name in lookup.blank:
+        if name not in lookup.match.values():
+            raise ContractError(
+                f"Model {model.name}, {column.name}: lookup.blank: {name!r} is not matched by the look-up.",
+                f"It matches {', '.join(lookup.match.values())}.",
+            )
 
 
 def _parents(models: Mapping[str, Model]) -> tuple[Model, ...]:

@@ -32,6 +32,12 @@ REASONS: tuple[Reason, ...] = (
         "Rename or delete all but one of them; `loader check` names keys that are staged twice.",
     ),
     Reason(
+        "currency_differs",
+        ("blocked",),
+        "CRM holds the order in another currency than GP's amounts are in, and CRM never changes an order's currency.",
+        "Delete or rename the order in CRM, so that it is created anew; or set the var `gp_currency`.",
+    ),
+    Reason(
         "order_too_large",
         ("blocked",),
         "The order needs more than 1,000 operations, and one change set holds no more.",
@@ -116,9 +122,41 @@ REASONS: tuple[Reason, ...] = (
         "Correct the date in GP.",
     ),
     Reason(
+        "order_taken_over",
+        ("warning",),
+        "CRM had an order of this name that the loader did not write and that belonged to another account; "
+        "it now holds GP's order.",
+        "If it was another order, enter that one again in CRM under another name.",
+    ),
+    Reason(
+        "share_refused",
+        ("warning",),
+        "CRM refused to share the order with the owner of its account: the owner is disabled or lacks the privileges. "
+        "The order went without it.",
+        "Give the account another owner, and the order is shared with that one.",
+    ),
+    Reason(
+        "*_not_of_*",
+        ("blocked", "warning"),
+        "The row that was found does not go with the other one: a unit is not of the product's own unit group.",
+        "Correct the unit group in CRM, or the item's unit schedule in GP.",
+    ),
+    Reason(
+        "*_currency",
+        ("blocked", "warning"),
+        "The row that was found is in another currency than the order.",
+        "Create a row of this name in the order's currency in CRM.",
+    ),
+    Reason(
+        "*_inactive",
+        ("blocked", "warning"),
+        "CRM has only rows with GP's key that are not active. A warning says that the row is used all the same.",
+        "Activate the row in CRM, or give its key to another one.",
+    ),
+    Reason(
         "*_not_found",
         ("blocked", "warning"),
-        "CRM has no row with the key that GP holds, or GP's field is blank where CRM needs a value.",
+        "CRM has no row in use with the key that GP holds, or GP has no value where CRM needs one.",
         "Create the row in CRM, or correct its key there or in GP; it is found with the next push.",
     ),
     Reason(

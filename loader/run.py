@@ -134,15 +134,14 @@ class Run:
         bindings = self.bindings(model)
         bindings.refuse_problems()
         counted = Counter(map(match_key, staged.keys))
+        xref = self.journal.xref(model.table).values()
         return Session(
             client=self.client,
             bindings=bindings,
             index=read_lookups(self.client, self.tables, staged.lookup_values()),
-            shared={
-                entry.crm_id.lower(): entry.shared_with
-                for entry in self.journal.xref(model.table).values()
-                if entry.shared_with
-            },
+            known=frozenset(entry.crm_id.lower() for entry in xref),
+            shared={entry.crm_id.lower(): entry.shared_with for entry in xref if entry.shared_with},
+            not_shared={entry.crm_id.lower(): entry.not_shared_with for entry in xref if entry.not_shared_with},
             withheld={match_key(key): state for key, state in self.journal.held_or_ignored(model.table).items()},
             repeated=frozenset(key for key, count in counted.items() if count > 1),
         )

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from loader.contract import Column, Model, SeedOptions
+from loader.contract import Column, Lookup, Model, SeedOptions
 from loader.dataverse.batch import Query
 from loader.dataverse.client import RequestFailed
+from loader.dataverse.metadata import Attribute
 from loader.dataverse.query import definition_of
+from loader.reasons import remedy
 from loader.run import Run, StagedOrders
 from loader.sync.binding import Binding, Bindings, tables_needed
 from loader.sync.canonical import DateOutOfRange, DayInstant, Text, Type, same_clock
-from loader.sync.gather import read_lookups, read_orders
-from loader.sync.lookups import Ambiguous, Index, LookupKey, Missing, match_key
+from loader.sync.lookups import Ambiguous, Index, Missing, match_key
+from loader.sync.push import Session, plans
 from loader.warehouse.connection import quoted
 
 
@@ -51,10 +53,11 @@ def _findings(run: Run) -> Iterator[Finding]:
         if not any(problem.fatal for problem in bindings.problems):
             yield from _dates(bindings.base, staged[model.name])
             yield from _time_zone(bindings.base, organization.time_zone)
-            yield from _in_crm_twice(run, bindings.base, staged[model.name].keys)
-            yield from _lookups(run, staged[model.name])
-    for options in contract.options:
-        yield from options_findings(run, options)
+            session = run.session(staged[model.name])
+            yield from _currency(bindings)
+            yield from _orders(run, session, staged[model.name])
+            yield from _lookups(session, staged[model.name])
+    yield from seed_findings(run)
 
 
 def _sop(run: Run) -> Iterator[Finding]:
@@ -184,48 +187,137 @@ def _staged_twice(model: Model, keys: list[str]) -> Iterator[Finding]:
         )
 
 
-def _in_crm_twice(run: Run, binding: Binding, keys: list[str]) -> Iterator[Finding]:
-    found = read_orders(run.client, binding, keys)
-    doubled = sorted(rows[0][binding.key.name] for rows in found.values() if len(rows) > 1)
-    if doubled:
-        yield Finding(
-            "warning",
-            f"CRM has several {binding.table.entity_set} of one name: {_some(doubled)}.",
-            "Those orders are blocked as order_ambiguous: rename or delete all but one.",
-        )
-    else:
-        yield Finding("ok", f"Each staged order is at most once in {binding.table.entity_set}.")
+def _currency(bindings: Bindings) -> Iterator[Finding]:
+    currency, code = bindings.base.currency, bindings.model.meta.currency
+    if currency.id:
+        source = "as meta.crm says" if code else "the organisation's base currency"
+        yield Finding("ok", f"{bindings.model.name}: amounts are in {currency.code}, {source}.")
 
 
-def _lookups(run: Run, staged: StagedOrders) -> Iterator[Finding]:
-    index = read_lookups(run.client, run.tables, staged.lookup_values())
+def _orders(run: Run, session: Session, staged: StagedOrders) -> Iterator[Finding]:
+    """What a push would say of each order, by reason. What look-ups lack is told key by key, in `_lookups`."""
+    model = staged.model
+    told: dict[tuple[bool, str], dict[str, str]] = {}
+    elsewhere = {f"{each.called}_{why}" for each in _all_lookups(model) for why in ("not_found", "ambiguous")}
+    for chunk in plans(session, staged.orders(), run.settings.concurrency, run.stop):
+        for _, plan in chunk:
+            notes = [(True, plan.reason, plan.message)] if plan.action == "block" and not plan.obstacles else []
+            for obstacle in plan.obstacles:
+                if obstacle.code not in elsewhere or "" in obstacle.match.values():
+                    notes.append((True, obstacle.code, obstacle.message))
+            notes += [(False, each.code, each.message) for each in plan.warnings if each.code not in elsewhere]
+            for blocks, code, message in notes:
+                told.setdefault((blocks, code), {}).setdefault(plan.key, message)
+    for (blocks, code), orders in sorted(told.items(), key=lambda item: (not item[0][0], item[0][1])):
+        effect = "would be blocked as" if blocks else "would go with the warning"
+        shown = _some([f"{key} ({message})" for key, message in orders.items()])
+        text = f"{model.name}: {len(orders)} {effect} {code}: {shown}."
+        yield Finding("error" if blocks else "warning", text, remedy(code))
+    if not any(blocks for blocks, _ in told):
+        yield Finding("ok", f"{model.name}: nothing but what CRM lacks keeps an order back.")
+
+
+def _all_lookups(model: Model) -> list[Lookup]:
+    columns = [*model.sent, *(model.children.sent if model.children else ())]
+    return [column.meta.lookup for column in columns if column.meta.lookup]
+
+
+def _lookups(session: Session, staged: StagedOrders) -> Iterator[Finding]:
     for each in filter(None, (staged.model, staged.model.children)):
         for column in each.sent:
             if column.meta.lookup:
-                yield from _one_lookup(staged, each, column, index)
+                yield from _one_lookup(staged, each, column, session.index)
 
 
 def _one_lookup(orders: StagedOrders, model: Model, column: Column, index: Index) -> Iterator[Finding]:
     lookup = column.meta.lookup
     assert lookup is not None
-    rows = orders.rows.distinct(model, list(lookup.match.values()), column.name)
-    outcomes = {" / ".join(str(value).rstrip() for value in row): index.find(LookupKey.of(lookup), row) for row in rows}
-    missing = sorted(key for key, outcome in outcomes.items() if isinstance(outcome, Missing))
-    doubled = sorted(key for key, outcome in outcomes.items() if isinstance(outcome, Ambiguous))
+    staged = list(lookup.match.values())
+    rows = orders.rows.distinct(model, staged, column.name)
+    missing, doubled, blank = [], [], []
+    for row in rows:
+        key = " / ".join(str(value).rstrip() for value in row if value is not None)
+        outcome = index.find(lookup, row)
+        if any(row[staged.index(name)] is None for name in lookup.blank):
+            blank.append(key)
+        elif isinstance(outcome, Missing) or not (outcome.is_active or lookup.inactive != "missing"):
+            missing.append(key)
+        elif isinstance(outcome, Ambiguous):
+            doubled.append(key)
     where = f"{model.name}.{column.name}: {lookup.table} by {', '.join(lookup.match)}"
+    effects = {"block": "their orders are blocked", "leave": "the column is left as it is"}
     if missing:
-        effect = "their orders are blocked" if lookup.missing == "block" else "the column is left as it is"
-        yield Finding(
-            "warning", f"{where}: {len(missing)} not found, {effect}: {_some(missing)}.", "Create them in CRM."
-        )
+        text = f"{where}: {len(missing)} not found, {effects[lookup.missing]}: {_some(sorted(missing))}."
+        yield Finding("warning", text, "Create them in CRM, or make them active there.")
+    if blank:
+        why = ", ".join(lookup.blank.values())
+        text = f"{where}: {len(blank)} cannot be looked up, {effects[lookup.missing]}: {_some(sorted(blank))}: {why}."
+        yield Finding("warning", text, "Correct the lines in GP.")
     if doubled:
-        effect = "their orders are blocked" if lookup.ambiguous == "block" else "the column is left as it is"
-        yield Finding("warning", f"{where}: {len(doubled)} ambiguous, {effect}: {_some(doubled)}.", "Keep one of each.")
-    if not (missing or doubled):
-        yield Finding("ok", f"{where}: all {len(outcomes)} found.")
+        text = f"{where}: {len(doubled)} ambiguous, {effects[lookup.ambiguous]}: {_some(sorted(doubled))}."
+        yield Finding("error" if lookup.ambiguous == "block" else "warning", text, "Keep one of each.")
+    if not (missing or doubled or blank):
+        yield Finding("ok", f"{where}: all {len(rows)} found.")
 
 
-def options_findings(run: Run, options: SeedOptions) -> Iterator[Finding]:
+def seed_findings(run: Run) -> Iterator[Finding]:
+    """What CRM does not know, or does not let the loader set, of the values that seeds hold for its columns."""
+    by_seed: dict[str, list[SeedOptions]] = {}
+    for options in run.contract.options:
+        yield from _options(run, options)
+        by_seed.setdefault(options.seed, []).append(options)
+    for columns in by_seed.values():
+        yield from _states(run, columns)
+
+
+def _states(run: Run, columns: Sequence[SeedOptions]) -> Iterator[Finding]:
+    """Pairs of state and status that CRM refuses, and states that it does not let one set."""
+    for status in columns:
+        table = run.tables.get(status.table)
+        attributes = table.attributes if table else {}
+        known = attributes[status.attribute].states if status.attribute in attributes else {}
+        state = next(
+            (each for each in columns if each.table == status.table and _is_state(attributes.get(each.attribute))), None
+        )
+        if not known or state is None:
+            continue
+        closed = [
+            closed
+            for model in run.contract.models
+            if model.table == status.table and model.meta.state
+            for closed in model.meta.state.closed
+        ]
+        rows = run.warehouse.query(
+            f"select distinct {quoted(state.column)}, {quoted(status.column)} from {status.relation}"
+            f" where {quoted(state.column)} is not null and {quoted(status.column)} is not null"
+        )
+        pairs = sorted((int(str(row[0])), int(str(row[1]))) for row in rows)
+        labels, where = attributes[state.attribute].options, f"Seed {status.seed}"
+        wrong = [(its, value) for its, value in pairs if known.get(value, its) != its]
+        for its, value in wrong:
+            yield Finding(
+                "error",
+                f"{where}: {status.column} {value} ({attributes[status.attribute].options[value]}) does not belong to "
+                f"{state.column} {its} ({labels.get(its, 'unknown')}) but to {known[value]} ({labels[known[value]]}).",
+                "Every order with it would be refused. Correct the seed and run `dbt seed`.",
+            )
+        shut = sorted({its for its, _ in pairs} & set(closed))
+        for its in shut:
+            yield Finding(
+                "error",
+                f"{where}: {state.column} {its} ({labels.get(its, 'unknown')}) closes an order in CRM, which a push "
+                "never does.",
+                "Map it to a state in which CRM keeps the order open, and run `dbt seed`.",
+            )
+        if not wrong and not shut:
+            yield Finding("ok", f"{where}: each {status.column} belongs to its {state.column}.")
+
+
+def _is_state(attribute: Attribute | None) -> bool:
+    return attribute is not None and attribute.kind == "State"
+
+
+def _options(run: Run, options: SeedOptions) -> Iterator[Finding]:
     """Seed values that are no options of their CRM column."""
     table = run.tables.get(options.table)
     attribute = table.attributes.get(options.attribute) if table else None

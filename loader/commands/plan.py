@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -29,9 +30,15 @@ class PlanReport:
     orders: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTED.values(), 0))
     lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("create", "update", "delete"), 0))
     requests: dict[str, int] = field(default_factory=lambda: {"read": 0, "write": 0})
+    reasons: Counter[str] = field(default_factory=Counter)
+    """How many orders each reason sets apart."""
+    warnings: Counter[str] = field(default_factory=Counter)
+    """How many orders have each warning."""
 
     def add(self, plan: OrderPlan) -> None:
         self.orders[_COUNTED[plan.action]] += 1
+        self.reasons.update([plan.reason] if plan.reason else [])
+        self.warnings.update({warning.code for warning in plan.warnings})
         for action in self.lines:
             self.lines[action] += plan.count_lines(action)
 
@@ -47,7 +54,13 @@ class PlanReport:
         return None
 
     def as_json(self) -> dict[str, Any]:
-        return {"orders": self.orders, "lines": self.lines, "requests": self.requests}
+        return {
+            "orders": self.orders,
+            "lines": self.lines,
+            "requests": self.requests,
+            "reasons": dict(sorted(self.reasons.items())),
+            "warnings": dict(sorted(self.warnings.items())),
+        }
 
 
 def plan(

@@ -367,6 +367,7 @@ def _result(settled: Settled) -> OrderResult:
         missing=[{"code": o.code, "table": o.table, "match": dict(o.match)} for o in plan.obstacles if o.table],
         request_id=settled.request_id or None,
         shared_with=":".join(plan.share) if plan.share and settled.pushed else None,
+        not_shared_with=":".join(plan.refused_share) if plan.refused_share else None,
         pushed=settled.pushed,
         reached=settled.reached,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loader.commands.check import Finding, options_findings
+from loader.commands.check import Finding, seed_findings
 from loader.contract import Model
 from loader.run import Run
 from loader.warehouse.connection import quoted
@@ -12,7 +12,7 @@ from loader.warehouse.connection import quoted
 
 def check(run: Run) -> list[Finding]:
     """Findings for every cross-reference of the contract."""
-    findings = [finding for options in run.contract.options for finding in options_findings(run, options)]
+    findings = list(seed_findings(run))
     for model in run.contract.models:
         for each in filter(None, (model, model.children)):
             findings += _unmapped(run, each)

@@ -15,6 +15,9 @@ DUPLICATE_ID = "0x80040237"
 VERSION_MISMATCH = "0x80060882"
 GONE = "0x80040217"
 
+# The one to share with is disabled, lacks the privileges, is the owner, or is a team that CRM manages itself.
+SHARE_REFUSED = {"0x80040225", "0x80040231", "0x80040214", "0x80048339"}
+
 # Deadlock and time-out inside CRM's own database: rolled back, and gone at the next try (dataverse facts 3.10).
 _PASSING = {"0x80044150", "0x80044151", "0x80044152", "0x8004a112"}
 _THROTTLED = {"0x80072321", "0x80072322", "0x80072326"}

@@ -12,7 +12,7 @@ from loader.errors import AccessRefused
 
 @dataclass(frozen=True)
 class Organization:
-    """`currency_precision` maps a currency's id to its decimals."""
+    """`currency_precision` maps a currency's id to its decimals, `currency_codes` to its ISO code."""
 
     id: str
     caller_id: str
@@ -22,6 +22,7 @@ class Organization:
     pricing_decimals: int
     base_currency: str
     currency_precision: Mapping[str, int]
+    currency_codes: Mapping[str, str]
     time_zone: str | None = None
     """The caller's, by IANA's name; None where CRM does not tell it."""
 
@@ -37,7 +38,7 @@ def read_organization(client: Client) -> Organization:
         [
             Query("organizations?$select=issopintegrationenabled,pricingdecimalprecision,_basecurrencyid_value"),
             Query(f"systemusers({caller})?$select=fullname,isintegrationuser"),
-            Query("transactioncurrencies?$select=currencyprecision"),
+            Query("transactioncurrencies?$select=currencyprecision,isocurrencycode"),
         ]
     )
     organization = organizations["value"][0]
@@ -52,6 +53,9 @@ def read_organization(client: Client) -> Organization:
         base_currency=organization.get("_basecurrencyid_value") or "",
         currency_precision={
             row["transactioncurrencyid"]: int(row.get("currencyprecision") or 0) for row in currencies["value"]
+        },
+        currency_codes={
+            row["transactioncurrencyid"]: str(row.get("isocurrencycode") or "") for row in currencies["value"]
         },
         time_zone=_time_zone(client, caller),
     )

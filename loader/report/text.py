@@ -55,6 +55,9 @@ class PlanText:
             f"{orders['skipped']} skipped, {orders['blocked']} blocked; "
             f"lines {lines['create']} to create, {lines['update']} to update, {lines['delete']} to delete."
         )
+        for title, counts in (("Set apart", report.reasons), ("Warnings", report.warnings)):
+            if counts:
+                yield f"{title}: {', '.join(f'{count} {code}' for code, count in sorted(counts.items()))}."
 
 
 def order_lines(plan: OrderPlan) -> Iterator[str]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from loader.contract import Column, Lookup, Model, Xref
+from loader.contract import CURRENCY, Column, Lookup, Model, Xref
 from loader.dataverse.metadata import Attribute, Table
 from loader.dataverse.organization import Organization
 from loader.errors import LoaderError
 from loader.sync.canonical import NoTimeZone, Type, UnsupportedType, Value, type_in_currency
 from loader.sync.lookups import LookupKey
 
-CURRENCY = "transactioncurrencyid"
+CURRENCIES = "transactioncurrency"
 
 
 class ContractMismatch(LoaderError):
@@ -35,6 +35,27 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Currency:
+    """A currency of CRM's; `code` is its ISO code."""
+
+    id: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A step of the found row that must be the same as `its` step of the row that `other` finds.
+
+    Without `other`, it must be the record's own `currency`.
+    """
+
+    path: str
+    other: Lookup | None = None
+    its: str = ""
+    currency: Currency | None = None
+
+
+@dataclass(frozen=True)
 class Field:
     """One staged column and the CRM column it becomes. `navigation` and `target_set` are set for look-ups."""
 
@@ -43,6 +64,7 @@ class Field:
     type: Type
     navigation: str = ""
     target_set: str = ""
+    agreements: tuple[Agreement, ...] = ()
 
     @cached_property
     def name(self) -> str:
@@ -62,12 +84,13 @@ class Field:
 
     @cached_property
     def decided_by(self) -> tuple[str, ...]:
-        """The staged columns that decide what is stored: its own, those that a look-up matches, and the one that tells
-        whether it may be null."""
+        """The staged columns that decide what is stored: its own, those that a look-up matches, the one that tells
+        whether it may be null, and those by which the rows are found that it has to agree with."""
         if self.lookup is None:
             return (self.name,)
         exception = [self.lookup.required_unless] if self.lookup.required_unless else []
-        return (self.name, *self.lookup.match.values(), *exception)
+        others = [name for each in self.agreements if each.other for name in each.other.match.values()]
+        return tuple(dict.fromkeys((self.name, *self.lookup.match.values(), *exception, *others)))
 
     @cached_property
     def sent_name(self) -> str:
@@ -104,6 +127,10 @@ class Binding:
     """Single-valued navigation property from a line to its parent."""
     is_created_locked: bool = False
     """SOP mode creates orders as Submitted (dataverse facts 2.3)."""
+    currency: Currency = Currency("", "")
+    """The one that the values are in."""
+    currency_codes: Mapping[str, str] = field(default_factory=dict)
+    """ISO code of each of CRM's currencies, by id."""
 
     @cached_property
     def select(self) -> tuple[str, ...]:
@@ -135,6 +162,21 @@ class Binding:
         return next((field for field in self.fields if share and field.name == share.owner_of), None)
 
     @cached_property
+    def belongs_to(self) -> Field | None:
+        """The look-up that says whose record it is."""
+        name = self.model.meta.belongs_to
+        return next((field for field in self.fields if field.name == name), None)
+
+    @cached_property
+    def new_currency(self) -> Mapping[str, str]:
+        """What a new record is sent to be in the models' currency, whatever the caller's own is."""
+        attribute = self.table.attributes.get(CURRENCY)
+        navigation = self.table.single.get((CURRENCY, CURRENCIES))
+        if not (attribute and attribute.creatable and navigation and self.currency.id):
+            return {}
+        return {f"{navigation}@odata.bind": f"/transactioncurrencies({self.currency.id})"}
+
+    @cached_property
     def on_create(self) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if field.on_create)
 
@@ -160,10 +202,13 @@ class Bindings:
     tables: Mapping[str, Table]
     organization: Organization
     problems: tuple[Problem, ...]
+    currency: str
+    """Id of the currency that the staged amounts are in."""
     _by_currency: dict[str, Binding]
 
     def in_currency(self, currency: str | None) -> Binding:
-        currency = currency or self.organization.base_currency
+        """To read a record that CRM holds in this currency."""
+        currency = currency or self.currency
         if currency not in self._by_currency:
             self._by_currency[currency] = _bind(self.model, self.tables, self.organization, currency, [])
         return self._by_currency[currency]
@@ -194,8 +239,23 @@ def tables_needed(models: Iterable[Model]) -> list[str]:
 def bind(model: Model, tables: Mapping[str, Table], organization: Organization) -> Bindings:
     """Binds a top-level model; what does not fit is in `problems`."""
     problems: list[Problem] = []
-    binding = _bind(model, tables, organization, organization.base_currency, problems)
-    return Bindings(model, tables, organization, tuple(problems), {organization.base_currency: binding})
+    currency = _currency_of(model, organization, problems)
+    binding = _bind(model, tables, organization, currency, problems)
+    return Bindings(model, tables, organization, tuple(problems), currency, {currency: binding})
+
+
+def _currency_of(model: Model, organization: Organization, problems: list[Problem]) -> str:
+    """Id of the currency that the model's amounts are in."""
+    code = model.meta.currency.strip().casefold()
+    if not code:
+        return organization.base_currency
+    found = [id_ for id_, its in organization.currency_codes.items() if its.casefold() == code]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(sorted(organization.currency_codes.values()))
+    text = f"CRM has {len(found) or 'no'} currencies with the ISO code {model.meta.currency!r}"
+    problems.append(Problem(model.name, CURRENCY, text, f"Set currency in meta.crm to one that CRM has: {known}."))
+    return organization.base_currency
 
 
 def _bind(
@@ -232,6 +292,8 @@ def _bind(
         lines_navigation,
         parent_navigation,
         is_created_locked=organization.sop_integration and bool(model.meta.state and model.meta.state.locked),
+        currency=Currency(currency, organization.currency_codes.get(currency, currency)),
+        currency_codes=organization.currency_codes,
     )
 
 
@@ -285,11 +347,27 @@ def _field(
         targets = ", ".join(attribute.targets) or "nothing"
         problem(f"it points to {targets}, not to {lookup.table}", "Correct meta.crm.lookup.table.")
         return None
-    for path in lookup.match:
-        if not _has_path(path, tables[lookup.table]):
-            problem(f"{lookup.table} has no column {path}", "Create it in CRM, or correct meta.crm.lookup.match.")
+    agreements = tuple(_agreements(lookup, model, Currency(currency, organization.currency_codes.get(currency, ""))))
+    read = [
+        *((lookup.table, path, "match") for path in lookup.match),
+        *((lookup.table, path, "active") for path in lookup.active),
+        *((lookup.table, each.path, "agree") for each in agreements),
+        *((each.other.table, each.its, "agree") for each in agreements if each.other),
+    ]
+    for name, path, word in read:
+        if not _has_path(path, tables[name]):
+            problem(f"{name} has no column {path}", f"Create it in CRM, or correct meta.crm.lookup.{word}.")
             return None
-    return Field(column, attribute, kind, navigation, tables[lookup.table].entity_set)
+    return Field(column, attribute, kind, navigation, tables[lookup.table].entity_set, agreements)
+
+
+def _agreements(lookup: Lookup, model: Model, currency: Currency) -> Iterator[Agreement]:
+    for path, its in lookup.agree.items():
+        if its == CURRENCY:
+            yield Agreement(path, currency=currency)
+        else:
+            column, _, step = its.partition(".")
+            yield Agreement(path, model.column(column).meta.lookup, step)
 
 
 def _has_path(path: str, table: Table) -> bool:

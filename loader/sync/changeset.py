@@ -20,6 +20,7 @@ from loader.sync.ids import derived_id
 from loader.sync.records import Current, Desired
 
 Share = tuple[str, str]
+SHARE = "GrantAccess"
 
 LINES_INSIDE = 50
 """Lines that are inserted together with their new order; CRM may refuse more related records in one insert."""
@@ -39,7 +40,7 @@ def for_create(id_: str, want: Desired, share: Share | None, binding: Binding) -
 
 def _for_create(id_: str, want: Desired, share: Share | None, binding: Binding, inside: int) -> ChangeSet:
     path = _path(binding, id_)
-    body = {binding.table.id_column: id_, **_creation(want.values, binding)}
+    body = {binding.table.id_column: id_, **binding.new_currency, **_creation(want.values, binding)}
     outside: list[Operation] = []
     late: list[Operation] = []
     if binding.lines and want.lines:
@@ -173,7 +174,7 @@ def _grant(id_: str, share: Share | None, binding: Binding) -> list[Operation]:
     return [
         Operation(
             "POST",
-            "GrantAccess",
+            SHARE,
             {
                 "Target": {
                     binding.table.id_column: id_,

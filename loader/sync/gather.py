@@ -81,10 +81,19 @@ def _with_all_lines(client: Client, row: dict[str, Any], binding: Binding) -> di
 
 def _lookup_path(key: LookupKey, tables: Mapping[str, Table], values: Sequence[str], by: str = "") -> str:
     table = tables[key.table]
-    own = [path for path in key.paths if "." not in path]
-    related = [path for path in key.paths if "." in path]
+    steps: dict[str, list[str]] = {}
+    for path in (*key.paths, *key.reads):
+        head, dot, column = path.partition(".")
+        if dot and column not in steps.setdefault(head, []):
+            steps[head].append(column)
     expand = ",".join(
-        f"{table.navigation(*parent_table(path, table))}($select={path.partition('.')[2]})" for path in related
+        f"{table.navigation(*parent_table(head, table))}($select={','.join(columns)})"
+        for head, columns in steps.items()
     )
-    select = [table.id_column, *own, *(["_ownerid_value"] if "ownerid" in table.attributes else [])]
-    return rows_where_in(table.entity_set, by or key.own_column, values, select, expand or None)
+    select = [
+        table.id_column,
+        *(path for path in (*key.paths, *key.reads) if "." not in path),
+        *(f"_{path.partition('.')[0]}_value" for path in key.reads if "." in path),
+        *(["_ownerid_value"] if "ownerid" in table.attributes else []),
+    ]
+    return rows_where_in(table.entity_set, by or key.own_column, values, list(dict.fromkeys(select)), expand or None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from loader.contract import Lookup
@@ -25,13 +25,29 @@ def sent_key(value: object) -> str:
     return cleaned(str(value)).rstrip(" ")
 
 
+class Step(NamedTuple):
+    """What a row's look-up points to: its id, and the column that a path such as `uomscheduleid.name` shows of it."""
+
+    id: str | None
+    shown: object
+
+
 @dataclass(frozen=True)
 class Found:
-    """The one row that matches. `owner` is its owner as (table, id)."""
+    """The one row that matches. `owner` is its owner as (table, id), `columns` what else was read of it, by path.
+
+    `is_active` is False where CRM has only rows of this key that are not in use.
+    """
 
     table: str
     id: str
     owner: tuple[str, str] | None = None
+    columns: Mapping[str, object] = field(default_factory=dict)
+    is_active: bool = True
+
+    def meets(self, active: Mapping[str, Sequence[int]]) -> bool:
+        """Whether the row is in use, as `meta.crm` says what that is. What CRM says nothing of is."""
+        return all(self.columns.get(column) in (None, *allowed) for column, allowed in active.items())
 
 
 @dataclass(frozen=True)
@@ -41,23 +57,28 @@ class Missing:
 
 @dataclass(frozen=True)
 class Ambiguous:
-    """More than one row matches."""
+    """More than one row matches; none of them is in use where `is_active` is False."""
 
     count: int
+    is_active: bool = True
 
 
 Outcome = Found | Missing | Ambiguous
 
 
 class LookupKey(NamedTuple):
-    """What two look-ups share: the CRM table and the CRM columns matched, in the order of `meta.crm`."""
+    """What two look-ups share: the CRM table and the CRM columns matched, in the order of `meta.crm`.
+
+    `reads`: the columns that are read of the rows besides.
+    """
 
     table: str
     paths: tuple[str, ...]
+    reads: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, lookup: Lookup) -> LookupKey:
-        return cls(lookup.table, tuple(lookup.match))
+        return cls(lookup.table, tuple(lookup.match), lookup.reads)
 
     @property
     def own_column(self) -> str:
@@ -78,17 +99,20 @@ class Index:
         by_id = self._values.setdefault(key, {})
         for row in rows:
             values = [_at(row, path, table) for path in key.paths]
-            if all(value is not None for value in values):
-                found[tuple(match_key(value) for value in values)].append(_found(key.table, row, table))
+            if row[table.id_column].lower() not in by_id and all(value is not None for value in values):
+                found[tuple(match_key(value) for value in values)].append(_found(key, row, table))
                 by_id[row[table.id_column].lower()] = tuple(str(value).rstrip(" ") for value in values)
 
-    def find(self, key: LookupKey, values: Sequence[object]) -> Outcome:
-        """The row with these values; None matches what is blank."""
+    def find(self, lookup: Lookup, values: Sequence[object]) -> Outcome:
+        """The row with these values; None matches what is blank. A row in use wins over others of its key."""
         sought = tuple(["" if value is None else match_key(value) for value in values])
-        rows = self._rows.get(key, {}).get(sought, ())
+        rows = self._rows.get(LookupKey.of(lookup), {}).get(sought, ())
         if not rows:
             return Missing()
-        return rows[0] if len(rows) == 1 else Ambiguous(len(rows))
+        used = [row for row in rows if row.meets(lookup.active)] if lookup.active else rows
+        if len(used or rows) > 1:
+            return Ambiguous(len(used or rows), is_active=bool(used))
+        return used[0] if used else replace(rows[0], is_active=False)
 
     def values(self, lookup: Lookup, id_: str) -> dict[str, str]:
         """The other way round: what `lookup` would be staged as for the row of this id, by staged column.
@@ -113,7 +137,11 @@ def _at(row: Mapping[str, Any], path: str, table: Table) -> object:
     return related.get(rest) if related else None
 
 
-def _found(name: str, row: Mapping[str, Any], table: Table) -> Found:
+def _found(key: LookupKey, row: Mapping[str, Any], table: Table) -> Found:
     owner = row.get("_ownerid_value")
     kind = row.get("_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname")
-    return Found(name, row[table.id_column], (kind, owner) if owner and kind else None)
+    columns = {
+        path: Step(row.get(f"_{path.partition('.')[0]}_value"), _at(row, path, table)) if "." in path else row.get(path)
+        for path in key.reads
+    }
+    return Found(key.table, row[table.id_column], (kind, owner) if owner and kind else None, columns)

@@ -20,7 +20,7 @@ from loader.sync.canonical import Value
 from loader.sync.diff import Change, Difference, LineChange, difference, replaced
 from loader.sync.ids import derived_id
 from loader.sync.lookups import match_key
-from loader.sync.records import Current, Desired, Obstacle, Row, Staged, Wanted, Warning, current
+from loader.sync.records import Current, Desired, Obstacle, Row, Staged, Wanted, Warning, currency_of, current
 
 Action = Literal["create", "update", "unchanged", "skip", "block"]
 
@@ -43,6 +43,8 @@ class OrderPlan:
     lines: tuple[LineChange, ...] = ()
     share: tuple[str, str] | None = None
     """(table, id) of the owner that the order is to be shared with."""
+    refused_share: tuple[str, str] | None = None
+    """The owner with whom CRM would not share it."""
     reason: str = ""
     message: str = ""
     obstacles: tuple[Obstacle, ...] = ()
@@ -58,6 +60,22 @@ class OrderPlan:
     def operations(self) -> ChangeSet:
         """The writes; a plan that is only shown never makes them."""
         return self.build()
+
+    def without_share(self, refusal: str) -> OrderPlan:
+        """The same order, without the share that CRM refused."""
+        if self.share is None:
+            return self
+        action: Action = self.action
+        if action == "update" and not (self.header or self.state or self.lines):
+            action = "unchanged"
+        return replace(
+            self,
+            action=action,
+            share=None,
+            refused_share=self.share,
+            warnings=(*self.warnings, share_refused(self.share, refusal)),
+            build=partial(_without_share, self.build),
+        )
 
     def count_lines(self, action: str) -> int:
         if self.new:
@@ -114,6 +132,17 @@ class OrderPlan:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+def share_refused(owner: tuple[str, str], refusal: str = "") -> Warning:
+    """The warning about an order that goes unshared."""
+    words = f": {refusal}" if refusal else ""
+    text = f"CRM refused to share the order with {owner[0]} {owner[1]}, the owner of its account{words}"
+    return Warning("share_refused", "ownerid", text)
+
+
+def _without_share(build: Callable[[], ChangeSet]) -> ChangeSet:
+    return ChangeSet(tuple(each for each in build().operations if each.path != changeset.SHARE))
+
+
 def _from_nothing(values: Mapping[str, Value]) -> list[tuple[str, Value, Value]]:
     return [(column, None, value) for column, value in values.items() if value is not None]
 
@@ -139,15 +168,26 @@ def _json(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the journal remembers of a record. An owner is `table:id`."""
+
+    shared_with: str | None = None
+    not_shared_with: str | None = None
+    """The owner with whom CRM would not share it."""
+    belonged_to: str = ""
+    """Whose CRM's record is, where that is somebody else and the journal does not know the record."""
+
+
 def plan_order(
     staged: Staged,
     wanted: Wanted,
     found: Sequence[Row],
     binding: Binding,
-    shared_with: str | None,
+    known: Known,
     id_attempt: int = 0,
 ) -> OrderPlan:
-    """Decides for one order. `found` are CRM's orders of that name, `shared_with` is what the journal remembers.
+    """Decides for one order. `found` are CRM's orders of that name, `known` is what the journal remembers of it.
 
     `id_attempt` counts up when the id of a new order turned out to be taken.
     """
@@ -160,7 +200,12 @@ def plan_order(
         message = "closed in CRM; left alone"
         return OrderPlan(staged.key, model.table, "skip", have.id, reason="closed_in_crm", message=message)
 
-    obstacles = wanted.obstacles + tuple(_nameless(staged, binding)) + tuple(_repeated_lines(staged, model))
+    obstacles = (
+        *_other_currency(found, binding),
+        *wanted.obstacles,
+        *_nameless(staged, binding),
+        *_repeated_lines(staged, model),
+    )
     if obstacles:
         return OrderPlan(
             staged.key,
@@ -172,12 +217,18 @@ def plan_order(
             obstacles=obstacles,
             warnings=wanted.warnings,
         )
-    share = _share(wanted, shared_with)
+    share, warnings = wanted.owner, wanted.warnings
+    if share and known.not_shared_with == ":".join(share):
+        warnings, share = (*warnings, share_refused(share)), None
+    elif share and known.shared_with == ":".join(share):
+        share = None
     if have is None:
         plan = _create(staged.key, wanted, share, binding, id_attempt)
     else:
         plan = _update(staged.key, wanted.record, have, share, binding)
-    plan = replace(plan, warnings=wanted.warnings) if wanted.warnings else plan
+        if known.belonged_to:
+            warnings = (*warnings, _taken_over(staged, known, binding))
+    plan = replace(plan, warnings=warnings) if warnings else plan
     if _most_operations(wanted, have, binding) > MAX_OPERATIONS and len(plan.operations) > MAX_OPERATIONS:
         message = f"needs {len(plan.operations)} operations; one change set holds {MAX_OPERATIONS}"
         return replace(plan, action="block", reason="order_too_large", message=message)
@@ -210,10 +261,23 @@ def _repeated_lines(staged: Staged, model: Model) -> list[Obstacle]:
     return [Obstacle("line_repeated", f"line {', '.join(map(str, key))} is staged more than once") for key in repeated]
 
 
-def _share(wanted: Wanted, shared_with: str | None) -> tuple[str, str] | None:
-    if wanted.owner is None or shared_with == ":".join(wanted.owner):
-        return None
-    return wanted.owner
+def _other_currency(found: Sequence[Row], binding: Binding) -> Iterator[Obstacle]:
+    """CRM never changes a record's currency, and an amount in another one is another amount."""
+    held = currency_of(found[0]) if found else None
+    if held and binding.currency.id and held.lower() != binding.currency.id.lower():
+        code = binding.currency_codes.get(held, held)
+        text = f"CRM's record is in {code}, the amounts are in {binding.currency.code}"
+        yield Obstacle("currency_differs", text)
+
+
+def _taken_over(staged: Staged, known: Known, binding: Binding) -> Warning:
+    """A record that someone else made in CRM, of somebody else."""
+    field_ = binding.belongs_to
+    assert field_ is not None
+    assert field_.lookup is not None
+    table = field_.lookup.table
+    text = f"CRM had it for {table} {known.belonged_to}, now it is for {table} {str(staged.row[field_.name]).rstrip()}"
+    return Warning("order_taken_over", field_.name, text)
 
 
 def _create(key: str, wanted: Wanted, share: tuple[str, str] | None, binding: Binding, id_attempt: int) -> OrderPlan:

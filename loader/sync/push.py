@@ -16,14 +16,14 @@ from typing import Literal
 
 from loader.dataverse.batch import MAX_OPERATIONS, Reply
 from loader.dataverse.client import Client, LostReply, RequestFailed
-from loader.dataverse.errors import DUPLICATE_ID, CrmError
+from loader.dataverse.errors import DUPLICATE_ID, SHARE_REFUSED, CrmError
 from loader.dataverse.pace import Interrupted, backoff
 from loader.errors import CrmUnavailable, LoaderError, LockLost, WarehouseUnavailable
 from loader.sync.binding import Bindings
-from loader.sync.gather import read_orders
+from loader.sync.gather import read_looked_up, read_orders
 from loader.sync.lookups import Index, match_key
-from loader.sync.plan import OrderPlan, plan_order
-from loader.sync.records import Row, Staged, currency_of, desired_orders
+from loader.sync.plan import Known, OrderPlan, plan_order
+from loader.sync.records import Row, Staged, Wanted, desired_orders
 
 CHUNK = 500
 """Orders planned together: one read request."""
@@ -62,8 +62,12 @@ class Session:
     client: Client
     bindings: Bindings
     index: Index
+    known: frozenset[str] = frozenset()
+    """CRM ids of the records that the journal knows."""
     shared: Mapping[str, str] = field(default_factory=dict)
     """CRM id → "table:id" of the owner the record was shared with, from the journal. A new record is not shared yet."""
+    not_shared: Mapping[str, str] = field(default_factory=dict)
+    """CRM id → the owner with whom CRM refused to share the record."""
     withheld: Mapping[str, str] = field(default_factory=dict)
     """Match key → "held" or "ignored"."""
     repeated: frozenset[str] = frozenset()
@@ -81,25 +85,47 @@ class Session:
     def plan_against(
         self, found: Mapping[str, Sequence[Row]], orders: Sequence[Staged], attempts: Mapping[str, int]
     ) -> list[OrderPlan]:
-        """Plans orders against what was read. Each is worked out in the currency of the record that CRM has."""
+        """Plans orders against what was read."""
         planned: dict[int, OrderPlan] = {}
-        by_currency: dict[str | None, list[int]] = {}
+        numbers = []
         for number, order in enumerate(orders):
             apart = self._set_apart(order)
             if apart:
                 planned[number] = apart
             else:
-                rows = found[match_key(order.key)]
-                by_currency.setdefault(currency_of(rows[0]) if rows else None, []).append(number)
-        for currency, numbers in by_currency.items():
-            binding = self.bindings.in_currency(currency)
-            wanted = desired_orders([orders[number] for number in numbers], binding, self.index)
-            for number, want in zip(numbers, wanted, strict=True):
-                order, key = orders[number], match_key(orders[number].key)
-                rows, attempt = found[key], attempts.get(order.key, 0)
-                shared = self.shared.get(rows[0][binding.table.id_column].lower()) if rows else None
-                planned[number] = plan_order(order, want, rows, binding, shared, attempt)
+                numbers.append(number)
+        binding = self.bindings.base
+        wanted = desired_orders([orders[number] for number in numbers], binding, self.index)
+        pairs = [(want, found[match_key(orders[number].key)]) for number, want in zip(numbers, wanted, strict=True)]
+        strangers = self._strangers(pairs)
+        for number, (want, rows) in zip(numbers, pairs, strict=True):
+            id_ = rows[0][binding.table.id_column].lower() if rows else ""
+            known = Known(self.shared.get(id_), self.not_shared.get(id_), strangers.get(id_, ""))
+            planned[number] = plan_order(
+                orders[number], want, rows, binding, known, attempts.get(orders[number].key, 0)
+            )
         return [planned[number] for number in range(len(orders))]
+
+    def _strangers(self, pairs: Iterable[tuple[Wanted, Sequence[Row]]]) -> Mapping[str, str]:
+        """Records that the journal does not know and that are somebody else's in CRM: CRM id → whose."""
+        binding = self.bindings.base
+        field_ = binding.belongs_to
+        if field_ is None or field_.lookup is None or field_.lookup_key is None:
+            return {}
+        holders: dict[str, str] = {}
+        for want, rows in pairs:
+            if len(rows) != 1 or want.obstacles or rows[0][binding.table.id_column].lower() in self.known:
+                continue
+            holder, ours = rows[0].get(field_.wire_name), want.record.values.get(field_.name)
+            if holder and ours and holder.lower() != ours:
+                holders[rows[0][binding.table.id_column].lower()] = holder
+        index = Index()
+        if holders:
+            ids = set(holders.values())
+            read_looked_up(self.client, self.bindings.tables, index, {field_.lookup_key: ids})
+        return {
+            id_: ", ".join(index.values(field_.lookup, holder).values()) or holder for id_, holder in holders.items()
+        }
 
     def _set_apart(self, order: Staged) -> OrderPlan | None:
         """The plan of an order that is not even compared."""
@@ -307,6 +333,8 @@ class _Attempt:
     """CRM is in trouble rather than the order: leave it alone for a while."""
     retry_after: float = 0.0
     last_error: str | None = None
+    share_refusal: str = ""
+    """CRM's words, when it would not share the order."""
 
     def lost(self, error: LostReply) -> None:
         self.was_lost = self.is_passing = True
@@ -326,6 +354,9 @@ class _Attempt:
             self.retry_after = error.retry_after or 0.0
             self.id_attempt += error.code == DUPLICATE_ID and not self.was_lost and self.plan.action == "create"
             return []
+        if error.code in SHARE_REFUSED and self.plan.share:
+            self.share_refusal = str(error)
+            return []
         return [self.rejected(error)]
 
     def rejected(self, error: CrmError) -> Settled:
@@ -335,6 +366,8 @@ class _Attempt:
     def planned_again(self, plan: OrderPlan) -> list[Settled]:
         if self.was_lost:
             self.first_plan = self._intended
+        if self.share_refusal:
+            plan = plan.without_share(self.share_refusal)
         if plan.writes:
             self.plan = plan
             return []
@@ -350,6 +383,9 @@ class _Attempt:
     def _settle(self, outcome: Outcome) -> Settled:
         self.is_settled = True
         plan = self._intended
+        if self.share_refusal:
+            plan = plan.without_share(self.share_refusal)
+            outcome = outcome if plan.writes else "unchanged"
         return Settled(plan if plan is self.plan else replace(plan, crm_id=self.plan.crm_id), outcome)
 
 

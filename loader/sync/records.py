@@ -9,10 +9,10 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-from loader.contract import Lookup, Model, Xref
-from loader.sync.binding import CURRENCY, Binding, Field
+from loader.contract import CURRENCY, Lookup, Model, OnFailure, Xref
+from loader.sync.binding import Agreement, Binding, Field
 from loader.sync.canonical import DateOutOfRange, Value, ValueOutOfRange
-from loader.sync.lookups import Found, Index, LookupKey, Missing
+from loader.sync.lookups import Found, Index, Missing, Step
 
 Row = Mapping[str, Any]
 
@@ -246,30 +246,88 @@ def _translated(field_: Field, xref: Xref, staged: object, code: object) -> Valu
 
 
 def _looked_up(field_: Field, lookup: Lookup, staged: Sequence[object], index: Index) -> Value | _Trouble:
-    own, *wanted = staged
-    is_optional = bool(wanted.pop()) if lookup.required_unless else True
-    if own is None and is_optional:
+    row = dict(zip(field_.decided_by, staged, strict=True))
+    own = row[field_.name]
+    if own is None and (lookup.required_unless is None or row[lookup.required_unless]):
         return None
-    outcome = index.find(field_.lookup_key or LookupKey.of(lookup), wanted)
-    if isinstance(outcome, Found):
-        return outcome.id.lower()
-    match = {path: str(value).rstrip() for path, value in zip(lookup.match, wanted, strict=True) if value is not None}
-    words = " and ".join(f"{path} {value!r}" for path, value in match.items())
+    sought = [row[column] for column in lookup.match.values()]
+    match = {path: str(value).rstrip() for path, value in zip(lookup.match, sought, strict=True) if value is not None}
     if own is None:
-        match = {path: match.get(path, "") for path in lookup.match}
-        code, policy, text = f"{lookup.called}_not_found", lookup.missing, f"{field_.name} is blank; CRM needs one"
-    elif isinstance(outcome, Missing):
-        code, policy, text = f"{lookup.called}_not_found", lookup.missing, f"CRM has no {lookup.table} with {words}"
-    else:
-        code, policy = f"{lookup.called}_ambiguous", lookup.ambiguous
-        text = f"CRM has {outcome.count} rows of {lookup.table} with {words}"
+        text = f"{field_.name} is blank; CRM needs one"
+        return _refused(field_, "not_found", lookup.missing, text, {path: match.get(path, "") for path in lookup.match})
+    for column, why in lookup.blank.items():
+        if row[column] is None:
+            whose = (each.other for each in field_.agreements if each.other)
+            of = [f" of {other.called} {_key(other, row)}" for other in whose]
+            text = f"{field_.name} {_key(lookup, row)}{''.join(of)}: {why}"
+            return _refused(field_, "not_found", lookup.missing, text)
+
+    outcome, named = index.find(lookup, sought), _named(lookup, row)
+    if isinstance(outcome, Missing):
+        return _refused(field_, "not_found", lookup.missing, f"CRM has no {named}", match)
+    if not outcome.is_active and lookup.inactive == "missing":
+        return _refused(field_, "not_found", lookup.missing, f"CRM has {named}, but it is not active", match)
+    if not isinstance(outcome, Found):
+        text = f"CRM has {outcome.count} rows of {named}"
+        return _refused(field_, "ambiguous", lookup.ambiguous, text, match)
+    if not outcome.is_active and lookup.inactive == "block":
+        return _refused(field_, "inactive", "block", f"{named} is not active in CRM", match)
+    for agreement in field_.agreements:
+        if trouble := _disagreement(field_, lookup, outcome, agreement, row, index):
+            return trouble
+    if not outcome.is_active:
+        text = f"{named} is not active in CRM; it is used all the same"
+        warning = Warning(f"{lookup.called}_inactive", field_.name, text)
+        return _Trouble((warning,), outcome.id.lower(), is_left=False)
+    return outcome.id.lower()
+
+
+def _refused(field_: Field, why: str, policy: OnFailure, text: str, match: Mapping[str, str] | None = None) -> _Trouble:
+    """What becomes of a look-up without a usable row. `match` names the row that CRM would need."""
+    assert field_.lookup is not None
+    code = f"{field_.lookup.called}_{why}"
     if policy == "block":
-        return _Trouble((Obstacle(code, text, lookup.table, match),))
+        return _Trouble((Obstacle(code, text, field_.lookup.table if match else "", match or {}),))
     return _Trouble((Warning(code, field_.name, f"{text}; left as it is"),))
+
+
+def _disagreement(
+    field_: Field, lookup: Lookup, found: Found, agreement: Agreement, row: Row, index: Index
+) -> _Trouble | None:
+    """Says so where the found row does not go with the row that another look-up found, or with the record."""
+    own = found.columns.get(agreement.path)
+    assert isinstance(own, Step)
+    if agreement.other is None:
+        currency = agreement.currency
+        if own.id is None or currency is None or own.id.lower() == currency.id.lower():
+            return None
+        text = f"{_named(lookup, row)} is in {own.shown}, the amounts are in {currency.code}"
+        return _refused(field_, "currency", lookup.disagree, text)
+    other = index.find(agreement.other, [row[column] for column in agreement.other.match.values()])
+    its = other.columns.get(agreement.its) if isinstance(other, Found) else None
+    if not isinstance(its, Step) or None in (own.id, its.id) or own.id == its.id:
+        return None
+    text = (
+        f"{_named(lookup, row)} is of {agreement.path} {own.shown!r}, "
+        f"but {_named(agreement.other, row)} is of {agreement.its} {its.shown!r}"
+    )
+    return _refused(field_, f"not_of_{agreement.other.called}", lookup.disagree, text)
+
+
+def _named(lookup: Lookup, row: Row) -> str:
+    """`product with productnumber 'X'`, of a staged row."""
+    words = (
+        f"{path} {str(row[column]).rstrip()!r}" for path, column in lookup.match.items() if row[column] is not None
+    )
+    return f"{lookup.table} with {' and '.join(words)}"
+
+
+def _key(lookup: Lookup, row: Row) -> str:
+    return " / ".join(repr(str(row[each]).rstrip()) for each in lookup.match.values() if row[each] is not None)
 
 
 def _owner(row: Row, field_: Field | None, index: Index) -> tuple[str, str] | None:
     if field_ is None or field_.lookup is None:
         return None
-    found = index.find(LookupKey.of(field_.lookup), [row[staged] for staged in field_.lookup.match.values()])
+    found = index.find(field_.lookup, [row[staged] for staged in field_.lookup.match.values()])
     return found.owner if isinstance(found, Found) else None

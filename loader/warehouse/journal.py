@@ -165,6 +165,7 @@ class OrderResult:
     missing: Sequence[Mapping[str, object]] = ()
     request_id: str | None = None
     shared_with: str | None = None
+    not_shared_with: str | None = None
     pushed: bool = False
     reached: bool = True
     """False where the run ended before it looked at the record."""
@@ -215,6 +216,7 @@ class XrefEntry:
     first_pushed_at: dt.datetime | None
     last_pushed_at: dt.datetime | None
     shared_with: str | None
+    not_shared_with: str | None
     run_id: str | None
 
 
@@ -1054,7 +1056,7 @@ _QUEUE_FIELDS = (
     "run_id",
 )
 _QUEUE_COLUMNS = ", ".join(("crm_table", "record_key", *_QUEUE_FIELDS))
-_XREF_COLUMNS = "record_key, crm_id, first_pushed_at, last_pushed_at, shared_with, run_id"
+_XREF_COLUMNS = "record_key, crm_id, first_pushed_at, last_pushed_at, shared_with, not_shared_with, run_id"
 
 
 def _queued(result: OrderResult, entry: QueueEntry | None, run_id: str, now: dt.datetime) -> QueueEntry | None:
@@ -1127,11 +1129,14 @@ def _xref_entry(result: OrderResult, before: XrefEntry | None, run_id: str, now:
         pushed_at = now if result.pushed else None
         first = before.first_pushed_at if before else None
         key = before.key if before else result.key
-        return XrefEntry(key, result.crm_id, first or pushed_at, pushed_at, result.shared_with, run_id)
+        shares = result.shared_with, result.not_shared_with
+        return XrefEntry(key, result.crm_id, first or pushed_at, pushed_at, *shares, run_id)
     if result.pushed:
         before = replace(before, first_pushed_at=before.first_pushed_at or now, last_pushed_at=now, run_id=run_id)
     if result.shared_with and result.shared_with != before.shared_with:
-        before = replace(before, shared_with=result.shared_with, run_id=run_id)
+        before = replace(before, shared_with=result.shared_with, not_shared_with=None, run_id=run_id)
+    elif result.not_shared_with and result.not_shared_with != before.not_shared_with:
+        before = replace(before, not_shared_with=result.not_shared_with, run_id=run_id)
     return before
 
 

@@ -173,7 +173,7 @@ def test_an_order_can_be_set_to_invoiced(client: Client) -> None:
         ({"productid@odata.bind": f"/products({PHONE})", "quantity": 1}, "0x80043b0d"),
         (product_line(**{"uomid@odata.bind": f"/uoms({HOUR})"}), "0x80043b16"),
         (product_line(quantity=None), "0x80081012"),
-        (product_line(**{"productid@odata.bind": f"/products({RETIRED})"}), "0x80040203"),
+        (product_line(**{"productid@odata.bind": f"/products({RETIRED})"}), "0x8004f908"),
         (product_line(ispriceoverridden=False), "0x80043b12"),
         (product_line(lineitemnumber=-1), "0x8004432f"),
         (product_line(manualdiscountamount=-1), "0x80040317"),

@@ -55,6 +55,7 @@ class PaperCrm:
         body = dict(body)
         lines = body.pop(binding.lines_navigation, [])
         self.id = body.pop(binding.table.id_column)
+        assert {name: body.pop(name) for name in binding.new_currency} == binding.new_currency, "the models' currency"
         self.values = {each.name: None for each in binding.fields} | _content(body, binding.fields, is_new=True)
         self.state = dict(SUBMITTED if binding.is_created_locked else NEW_STATE)
         for line in lines:

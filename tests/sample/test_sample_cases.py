@@ -16,7 +16,7 @@ BLOCKED = {
 OUT_OF_SCOPE = {"transferred", "cancelled", "voided", "history", "stub", "no_header", "not_an_order"}
 WARNINGS = {
     *("price_level_not_found", "price_level_ambiguous", "sales_rep_not_found", "sales_rep_ambiguous"),
-    *("payment_terms_unmapped", "shipping_method_unmapped"),
+    *("payment_terms_unmapped", "shipping_method_unmapped", "order_taken_over"),
 }
 CASES = [row.cells for row in rows(FOLDER / "cases.csv", ("case", "order", "outcome"))]
 EXPECTED = """
