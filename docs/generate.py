@@ -45,6 +45,7 @@ allowed ones.
 | `gp_database` | `GP_CRM_GP_DATABASE`, else the target's own | the database of GP's company |
 | `gp_schema` | `dbo` (DuckDB: `gp`) | the schema of GP's tables there |
 | `gp_companies` | none | several companies instead, with prefixes ([operating.md](operating.md)) |
+| `gp_currency` | the CRM organisation's base currency | ISO code of the currency that GP's functional amounts are in |
 | `gp_time_zone` | US Eastern: `{iana: …, windows: …}` | GP's zone, as DuckDB and as SQL Server names it |
 | `default_area_code` | `"000"` | put in front of a phone number without an area code; `"000"` is none |
 | `amounts` | `spec` | `reconciled` sends figures that add up: trade discount, gross amounts, discounts of whole lines |
@@ -198,8 +199,13 @@ def _in_crm(name: str, meta: Yaml) -> str:
     notes = []
     if lookup := meta.get("lookup"):
         keys = " and ".join(f"`{column}`" for column in lookup["match"])
-        missing = {"block": "the order waits", "leave": "left as it is in CRM"}[lookup["missing"]]
-        notes.append(f"id of the `{lookup['table']}` by {keys}; not found: {missing}")
+        effects = {"block": "the order waits", "leave": "left as it is in CRM", "warn": "used with a warning"}
+        notes.append(f"id of the `{lookup['table']}` by {keys}; not found: {effects[lookup['missing']]}")
+        if lookup.get("inactive", "missing") != "missing":
+            notes.append(f"not active: {effects[lookup['inactive']]}")
+        for its, other in lookup.get("agree", {}).items():
+            whose = "the order's own currency" if "." not in other else f"`{other}`"
+            notes.append(f"`{its}` must be {whose}, else: {effects[lookup.get('disagree', 'block')]}")
     if xref := meta.get("xref"):
         unmapped = {"block": "the order waits", "leave": "left as it is in CRM"}[xref["unmapped"]]
         notes.append(f"unmapped code: {unmapped}")

@@ -40,8 +40,8 @@ def _findings(run: Run) -> Iterator[Finding]:
     staged = {model.name: run.stage(model) for model in contract.models}
     count = sum(len(each.keys) for each in staged.values())
     yield Finding("ok", f"Warehouse {run.target.address}: {count} orders are staged.")
-    for text, remedy in run.warehouse.shortcomings():
-        yield Finding("error", text, remedy)
+    for text, way_out in run.warehouse.shortcomings():
+        yield Finding("error", text, way_out)
     organization = run.organization
     yield Finding("ok", f"CRM {run.settings.crm_url}: signed in as {organization.caller_name}.")
     yield from _sop(run)
