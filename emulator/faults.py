@@ -14,6 +14,8 @@ Each method adds one fault and gives it back; `fired` says how often it struck. 
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -42,15 +44,18 @@ class Page:
     """What something else than CRM answers: a proxy, a firewall, a sign-in page for the network."""
 
     status: int = 200
-    body: bytes = b"<html><body>Please sign in.</body></html>"
+    body: bytes = b"<html><body>Please sign in. {request}</body></html>"
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "text/html; charset=utf-8"})
     echo: bool = False
-    """With the request's headers and body written into it."""
+    """The request's headers and body are written in the place of `{request}`, escaped as HTML or JSON wants it."""
 
     def text(self, headers: Mapping[str, str], body: bytes) -> bytes:
         if not self.echo:
-            return self.body
-        return b"\n".join([self.body, *(f"{name}: {value}".encode() for name, value in headers.items()), body])
+            return self.body.replace(b"{request}", b"")
+        request = "\n".join([*(f"{name}: {value}" for name, value in headers.items()), body.decode("utf-8", "replace")])
+        is_json = "json" in dict(self.headers).get("Content-Type", "")
+        escaped = json.dumps(request)[1:-1] if is_json else html.escape(request)
+        return self.body.replace(b"{request}", escaped.encode())
 
 
 @dataclass

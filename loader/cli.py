@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 import click
 
@@ -35,32 +37,63 @@ class Invocation:
         self.project_dir = Path(".")
         self.output = Output()
         self.signal: int | None = None
+        self._finishes = False
 
     @contextmanager
     def run(self, access: Literal["read", "write", "push"] = "read", **flags: object) -> Iterator[Run]:
         """The command's project, warehouse and CRM."""
         from loader.run import Run
 
-        with Run(self.project_dir, self.profiles_dir, self.target, flags, access=access) as run:
+        talk = self.output.talk
+        run = Run(self.project_dir, self.profiles_dir, self.target, flags, access=access, talk=talk)
+        with run, self._signals(run):
             yield run
 
     @contextmanager
-    def stoppable(self, run: Run) -> Iterator[None]:
-        """The first signal asks the run to finish what it has in hand, the second ends it at once."""
+    def stoppable(self) -> Iterator[None]:
+        """A signal asks what is done within to finish what it has in hand."""
+        self._finishes = True
+        try:
+            yield
+        finally:
+            self._finishes = False
+
+    @contextmanager
+    def _signals(self, run: Run) -> Iterator[None]:
+        """The first signal stops the run, the second ends the process at once, whatever a thread still waits for."""
 
         def stop(number: int, frame: object) -> None:
             if self.signal is not None:
-                raise KeyboardInterrupt
+                self._leave(number)
             self.signal = number
             run.stop.set()
+            if not self._finishes:
+                raise KeyboardInterrupt
             self.output.talk("Stopping after the orders in hand; once more to stop at once.")
 
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _leave(self, number: int) -> NoReturn:
+        """What this run did not finish, the next one takes up: a run may die at any moment."""
+        with suppress(Exception):  # it may be in the middle of a line
+            self.output.error(Interrupted(number, "Interrupted at once."))
+        end_now(128 + number)
+
+
+def end_now(exit_code: int) -> NoReturn:
+    """Ends the process without waiting for threads that wait for a server."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(exit_code)
 
 
 def _global_options(command: F) -> F:
@@ -222,7 +255,7 @@ def push(
 
         with invocation.run("write") as run:
             build_or_stop(run, command, invocation.output.talk)
-    with invocation.run("push") as run, invocation.stoppable(run):
+    with invocation.run("push") as run, invocation.stoppable():
         saved = read_plan_file(planfile, run.settings.crm_url) if planfile else None
         with invocation.output.progress("Pushing") as progress:
             report = pushing.push(
@@ -372,7 +405,7 @@ def retry_now(invocation: Invocation) -> None:
     from loader.commands.told import PushTold
 
     told = PushTold(invocation.output.json)
-    with invocation.run("push") as run, invocation.stoppable(run):
+    with invocation.run("push") as run, invocation.stoppable():
         orders = pushing.open_in_queue(run)
         if not orders:
             invocation.output.data({"orders": {}}, lambda: iter(["The retry queue has no open order that is staged."]))
@@ -429,7 +462,8 @@ def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: b
     """
     from loader.commands import undo as undoing
 
-    with invocation.run("read" if plan_only else "push") as run, invocation.stoppable(run):
+    finishing = nullcontext() if plan_only else invocation.stoppable()
+    with invocation.run("read" if plan_only else "push") as run, finishing:
         done = undoing.undo(run, run_id, plan_only=plan_only, cancel_created=cancel_created)
     output, refused = invocation.output, done.count("refused")
     content = {"orders": [each.as_json() for each in done.orders]}
@@ -611,7 +645,10 @@ def main() -> None:
     """The console script: runs a command and exits with the code its outcome has."""
     gc.set_threshold(100_000, 50, 1_000)  # plans make no cycles, and there are many of them
     speak_utf8()
-    sys.exit(run_command(sys.argv[1:]))
+    exit_code = run_command(sys.argv[1:])
+    if exit_code >= 128:
+        end_now(exit_code)
+    sys.exit(exit_code)
 
 
 def run_command(arguments: list[str]) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Literal, NoReturn
 
 from loader.errors import UsageError
 from loader.secrets import Secret
+from loader.settings import flaw
 
 Dialect = Literal["duckdb", "sqlserver"]
 DEFAULT_DRIVER = "ODBC Driver 18 for SQL Server"
@@ -399,6 +400,12 @@ class _Output:
 
     def _secret(self, key: str) -> Secret | None:
         value = self._optional(key)
+        found = flaw(value or "", strict=False)
+        if found:
+            raise UsageError(
+                f"{self._where}: {key} {found}, which does not belong to it.",
+                "Correct the environment variable or the file that it comes from; `printf %s` writes no line break.",
+            )
         return None if value is None else Secret(value)
 
     def _integer(self, key: str, default: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -42,6 +42,8 @@ class Run:
     flags: Mapping[str, object] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     stop: threading.Event = field(default_factory=threading.Event)
+    talk: Callable[[str], None] = lambda text: None
+    """Says something on the side."""
     access: Literal["read", "write", "push"] = "read"
     """What the command does with the warehouse. A push wants it for itself."""
 
@@ -67,7 +69,10 @@ class Run:
 
     @cached_property
     def settings(self) -> Settings:
-        return read_settings(self.project_dir, self.environ, self.flags)
+        settings = read_settings(self.project_dir, self.environ, self.flags)
+        for doubt in settings.doubts:
+            self.talk(f"Warning: {doubt}")
+        return settings
 
     @cached_property
     def contract(self) -> Contract:

@@ -76,16 +76,15 @@ def _pattern(known: frozenset[str]) -> re.Pattern[str]:
 
 
 def _encoded(character: str) -> str:
-    """A pattern for one character as servers write it back."""
+    """A pattern for one character as servers write it back; the character itself begins some of its other forms."""
     if character.isascii() and character.isalnum():
         return character
     number = ord(character)
-    forms = [re.escape(character), rf"&#0*{number};", rf"(?i:&#x0*{number:x};)"]
+    forms = [rf"&#0*{number};", rf"(?i:&#x0*{number:x};)"]
     forms.append("".join(rf"(?i:%{byte:02x})" for byte in character.encode("utf-8", "surrogatepass")))
-    forms += [rf"(?i:\\u{unit:04x})" for unit in [number] if number < 0x10000]
-    named = html.escape(character)
-    forms += [re.escape(named)] if named != character else []
+    forms += [rf"(?i:\\u{number:04x})"] if number < 0x10000 else []
+    forms += [re.escape(html.escape(character))] if html.escape(character) != character else []
     forms += [r"\+"] if character == " " else []
     forms += [r"\\" + re.escape(character)] if character in "\"'/\\" else []
     forms += {"\n": [r"\\n"], "\r": [r"\\r"], "\t": [r"\\t"]}.get(character, [])
-    return f"(?:{'|'.join(forms)})"
+    return f"(?:{'|'.join([*forms, re.escape(character)])})"

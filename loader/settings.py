@@ -10,6 +10,7 @@ import importlib
 import ipaddress
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,17 @@ class Settings:
     password: Secret | None = None
     ca_bundle: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def doubts(self) -> list[str]:
+        """What may be right, and more often is a slip: to be told before anybody is locked out."""
+        return [
+            f"{setting.name} ({self.origins[setting.name]}) {found}, which is taken as part of it."
+            for setting in _SETTINGS
+            if setting.read is _password
+            and (secret := getattr(self, setting.field))
+            and (found := flaw(secret.reveal()))
+        ]
 
 
 @dataclass(frozen=True)
@@ -195,15 +207,66 @@ def _api_version(given: _Given) -> str:
     return given.value
 
 
+_QUOTES = "\"'`´‘’“”„«»"
+
+
+def flaw(text: str, *, strict: bool = True) -> str | None:
+    """What does not belong to a value that was copied or read from a file, in words; None where nothing is odd.
+
+    `strict` minds surrounding blanks and quotes, too, which a password may have.
+    """
+    if "\n" in text or "\r" in text:
+        return f"{_place(text, chr(10) + chr(13))} a line break"
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs"):
+            return f"{_place(text, character)} an invisible character (U+{ord(character):04X})"
+    if strict and text != text.strip():
+        return ("begins with" if text[0].isspace() else "ends with") + " a blank"
+    if strict and text and (text[0] in _QUOTES or text[-1] in _QUOTES):
+        quote = text[0] if text[0] in _QUOTES else text[-1]
+        return f"{_place(text, quote)} the quote {quote}"
+    return None
+
+
+def _place(text: str, characters: str) -> str:
+    return "begins with" if text[0] in characters else "ends with" if text[-1] in characters else "holds"
+
+
+def _refuse_flaw(given: _Given, text: str, *, strict: bool = True) -> None:
+    found = flaw(text, strict=strict)
+    if found:
+        raise UsageError(f"{given.name} ({given.origin}) {found}, which does not belong to it.", _FLAW_REMEDY)
+
+
+_FLAW_REMEDY = (
+    "Set it to the value alone. A file is written without a line break by `printf %s`, not by `echo`; quotes belong to "
+    "the shell, not into an env file that is taken as it is."
+)
+
+
 def _secret(given: _Given) -> Secret:
+    _refuse_flaw(given, str(given.value))
     return Secret(str(given.value))
+
+
+def _password(given: _Given) -> Secret:
+    """Blanks and quotes around a password may be part of it: `Settings.doubts` has them."""
+    _refuse_flaw(given, str(given.value), strict=False)
+    return Secret(str(given.value))
+
+
+def _identity(given: _Given) -> str:
+    text = _text(given)
+    _refuse_flaw(given, text)
+    return text
 
 
 def _token(given: _Given) -> Secret:
     token = str(given.value).strip()
+    _refuse_flaw(given, token)
     if not re.fullmatch(r"[!-~]+", token):
         raise UsageError(
-            f"{given.name} ({given.origin}) holds blanks, line breaks or letters that no token has.",
+            f"{given.name} ({given.origin}) holds blanks or letters that no token has.",
             f"Set {given.name} to the token alone, without the word Bearer.",
         )
     return Secret(token)
@@ -216,8 +279,8 @@ def _existing(given: _Given) -> Path:
     return path
 
 
-def _url(given: _Given) -> str:
-    remedy = f"Set {given.name} to an address such as https://contoso.crm.dynamics.com."
+def _address(given: _Given, remedy: str) -> SplitResult:
+    """A URL to which credentials may be sent."""
     try:
         parts = urlsplit(_text(given))
         host, _ = parts.hostname, parts.port
@@ -229,14 +292,44 @@ def _url(given: _Given) -> str:
             f"{given.name} ({given.origin}) holds a user name or password.",
             "Leave credentials out of the URL; CRM_AUTH says which settings hold them.",
         )
-    if parts.scheme not in ("https", "http") or not host or parts.query or parts.fragment:
-        given.refuse("not an https URL without query.", remedy)
+    if parts.scheme not in ("https", "http") or not host:
+        given.refuse("not an https URL.", remedy)
     if parts.scheme == "http" and not is_loopback(host):
         given.refuse(
             "plain http would send the credentials readable.",
             f"Use https. Plain http is allowed to this machine only ({', '.join(_LOOPBACK)}).",
         )
-    return _without_api_path(parts)
+    return parts
+
+
+def _authority(given: _Given) -> str:
+    parts = _address(given, f"Set {given.name} to an address such as https://login.microsoftonline.com.")
+    root = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    if parts.query or parts.fragment:
+        given.refuse("a login service's address has no query.", f"Set {given.name} to {root}.")
+    return root
+
+
+def _organisation(given: _Given) -> str:
+    """The organisation's root: people paste the Web API's address, too, and what the browser shows.
+
+    On premises an organisation is the first part of the path, if its host has several.
+    """
+    parts = _address(given, f"Set {given.name} to an address such as https://contoso.crm.dynamics.com.")
+    root = f"{parts.scheme}://{parts.netloc}"
+    path = re.sub(r"/api/data(/v[0-9.]+)?/?$", "", parts.path).strip("/")
+    first, *rest = path.split("/")
+    is_online = re.search(r"\.(dynamics\.(com|cn)|appsplatform\.us|microsoftdynamics\.us)$", parts.hostname or "", re.I)
+    if not is_online and re.fullmatch(r"[\w-]+", first) and first.lower() not in _PAGES:
+        root = f"{root}/{first}"
+    elif first:
+        rest = [path]
+    if rest or parts.query or parts.fragment:
+        given.refuse("the address of a page, not of the organisation.", f"Set {given.name} to {root}.")
+    return root
+
+
+_PAGES = ("apps", "main", "tools", "uclient", "webresources", "_static", "_forms", "api", "home")
 
 
 _LOOPBACK = ("localhost", "127.0.0.0/8", "::1")
@@ -254,16 +347,10 @@ def is_loopback(host: str) -> bool:
     return address in ipaddress.ip_network("127.0.0.0/8")
 
 
-def _without_api_path(parts: SplitResult) -> str:
-    """The organisation's root: people paste the Web API's address as well."""
-    path = re.sub(r"/api/data(/v[0-9.]+)?/?$", "", parts.path).rstrip("/")
-    return f"{parts.scheme}://{parts.netloc}{path}"
-
-
 # ------------------------------------------------------------------------------------------------ names, credentials
 
 _SETTINGS = (
-    _Setting("CRM_URL", "crm_url", _url),
+    _Setting("CRM_URL", "crm_url", _organisation),
     _Setting("CRM_API_VERSION", "api_version", _api_version, "v9.2"),
     _Setting(
         "CRM_AUTH",
@@ -271,15 +358,15 @@ _SETTINGS = (
         _one_of("client_secret", "certificate", "device_code", "token", "ntlm"),
         "client_secret",
     ),
-    _Setting("CRM_TENANT_ID", "tenant_id", _text),
-    _Setting("CRM_CLIENT_ID", "client_id", _text),
+    _Setting("CRM_TENANT_ID", "tenant_id", _identity),
+    _Setting("CRM_CLIENT_ID", "client_id", _identity),
     _Setting("CRM_CLIENT_SECRET", "client_secret", _secret, secret=True),
     _Setting("CRM_CERTIFICATE", "certificate", _existing),
-    _Setting("CRM_CERTIFICATE_PASSWORD", "certificate_password", _secret, secret=True),
+    _Setting("CRM_CERTIFICATE_PASSWORD", "certificate_password", _password, secret=True),
     _Setting("CRM_ACCESS_TOKEN", "access_token", _token, secret=True),
-    _Setting("CRM_USER", "user", _text),
-    _Setting("CRM_PASSWORD", "password", _secret, secret=True),
-    _Setting("CRM_AUTHORITY", "authority", _url, "https://login.microsoftonline.com"),
+    _Setting("CRM_USER", "user", _identity),
+    _Setting("CRM_PASSWORD", "password", _password, secret=True),
+    _Setting("CRM_AUTHORITY", "authority", _authority, "https://login.microsoftonline.com"),
     _Setting("CRM_CA_BUNDLE", "ca_bundle", _existing),
     _Setting("CRM_CONCURRENCY", "concurrency", _integer(1, 52), 4),
     _Setting("CRM_BATCH_SIZE", "batch_size", _integer(1, 1000), 1000),

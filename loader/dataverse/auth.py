@@ -20,7 +20,7 @@ from loader.dataverse.errors import retry_after
 from loader.dataverse.http import Session
 from loader.dataverse.pace import Patience, backoff
 from loader.errors import AccessRefused, CrmUnavailable, LoaderError, UsageError
-from loader.secrets import Secret, excerpt
+from loader.secrets import Secret, excerpt, redact
 from loader.visible import visible
 
 _RENEW_EARLY = 300.0
@@ -289,7 +289,7 @@ class _LoginSession(Session):
         if how == "names" and other.scheme == "https" and is_known:
             return
         raise CrmUnavailable(
-            f"The login service at {own.netloc} {how} {url[:200]!r}, where the credentials are not sent.",
+            f"The login service at {own.netloc} {how} {redact(url)[:200]!r}, where the credentials are not sent.",
             "Set CRM_AUTHORITY to the address of the login service itself. A proxy or a sign-in page for the network "
             "answers in its place, too.",
         )

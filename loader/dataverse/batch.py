@@ -9,6 +9,7 @@ from typing import Any
 import simplejson
 
 from loader.dataverse.errors import CrmError, parse_error
+from loader.secrets import excerpt
 
 MAX_OPERATIONS = 1000
 
@@ -151,5 +152,5 @@ def _reply(part_head: bytes, content: bytes) -> Reply:
     try:
         status = int(status_line.split(b" ")[1])
     except (IndexError, ValueError):
-        raise MalformedReply(f"no status line: {status_line[:80]!r}") from None
+        raise MalformedReply(f"no status line: {excerpt(status_line, 80)!r}") from None
     return Reply(status, {**_headers(part_head), **_headers(headers)} if status >= 400 else {}, body)

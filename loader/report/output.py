@@ -51,7 +51,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "run_id": self._run_id,
             "order": getattr(record, "order", None),
-            "message": record.getMessage(),
+            "message": redact(record.getMessage()),
         }
         for name in ("outcome", "reason", "code", "remedy"):
             if getattr(record, name, None):
@@ -59,6 +59,17 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["trace"] = redact(self.formatException(record.exc_info))
         return json_text(line)
+
+
+class _Text(logging.Formatter):
+    """What libraries warn of. Without any handler Python itself shows it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(shown, redact(super().format(record)).split("\n")))
+
+
+if logging.lastResort is not None:
+    logging.lastResort.setFormatter(_Text())
 
 
 class _Stderr(logging.Handler):
@@ -129,6 +140,7 @@ class Output:
         click.echo(shown(text))
 
     def talk(self, text: str) -> None:
+        text = redact(text)
         if self.logs_json:
             _log.info(text)
         elif not self.quiet:

@@ -114,6 +114,8 @@ def test_something_else_can_answer(client: Client, crm: Emulator) -> None:
     assert reply.headers["Content-Type"].startswith("text/html")
     assert f"authorization: Bearer {crm.token}" in reply.text
     assert "echoed" in reply.text
+    crm.faults.page(echo=True, body='{"said": "{request}"}', headers={"Content-Type": "application/json"})
+    assert '"name": "echoed"' in client.post("salesorders", order("echoed")).json()["said"]
     assert names(crm) == []
 
 

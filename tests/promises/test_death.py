@@ -95,6 +95,55 @@ def test_a_second_signal_ends_the_run_at_once(handful: Handful) -> None:
     handful.assert_in_sync()
 
 
+@pytest.mark.parametrize("arguments", [("push",), ("plan",), ("check",)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_wait_for_a_silent_crm(
+    handful: Handful, arguments: tuple[str, ...], number: signal.Signals
+) -> None:
+    handful.settings["CRM_TIMEOUT"] = "600"
+    handful.crm.faults.delay_before_commit(600, None)
+    process = handful.start(*arguments)
+    until(lambda: handful.crm.requests)
+    process.send_signal(number)
+    time.sleep(0.5)
+    process.send_signal(number)
+    started = time.monotonic()
+    result = ended(process)
+    assert time.monotonic() - started < 20
+    assert result.exit_code == 128 + number, result.stdout + result.stderr
+    assert result.error["code"] == "interrupted"
+    assert "Traceback" not in result.stderr
+
+
+def test_the_first_signal_settles_what_crm_still_answers(handful: Handful) -> None:
+    """CRM is slow to reply to one write, and that reply counts."""
+    handful.settings.update(CRM_BATCH_SIZE="1", CRM_CONCURRENCY="1")
+    handful.crm.faults.delay_after_commit(2, 1, kind="write")
+    process = handful.start("push")
+    until(lambda: writes(handful) >= 1)
+    process.send_signal(signal.SIGTERM)
+    result = ended(process)
+    assert result.exit_code == 143, result.stdout + result.stderr
+    assert result.orders["created"] + result.orders["updated"] == 1
+    handful.assert_adds_up(result)
+
+
+def test_an_undo_that_is_stopped_finishes_the_order_in_hand(handful: Handful) -> None:
+    done = handful.push().data["run_id"]
+    handful.crm.faults.latency(0.4)
+    handful.crm.reset_log()
+    process = handful.start("undo", "--run", done, "--cancel-created")
+    until(lambda: writes(handful) >= 2)
+    process.send_signal(signal.SIGTERM)
+    result = ended(process)
+    assert result.exit_code == 143, result.stdout + result.stderr
+    assert 1 <= len(result.data["orders"]) < len(GOING)
+    assert {each["outcome"] for each in result.data["orders"]} <= {"undone", "cancelled"}
+    handful.crm.faults.clear()
+    again = handful.loader("undo", "--run", done, "--cancel-created")
+    assert again.exit_code == 0, again.stdout
+
+
 def test_killed_again_and_again_the_next_run_completes_it(handful: Handful) -> None:
     """At the first read, before, in and after writes."""
     one_by_one(handful, 0.15)

@@ -198,6 +198,56 @@ def test_a_certificate_that_cannot_be_used_says_why(secure: Handful, tmp_path: P
     assert secure.crm.tokens.requests == 0
 
 
+OF_LOGIN = '{"error": "invalid_client", "error_description": "AADSTS7000215: Invalid: {request}"}'
+OF_CRM = '{"error": {"code": "0x80040265", "message": "refused: {request}"}}'
+JSON = {"Content-Type": "application/json"}
+NOT_JSON = "<html><pre>" + "x" * 150 + "{request}</pre></html>"
+ECHOES: dict[str, dict[str, object]] = {
+    "login, page": {"kind": "login", "status": 503, "body": NOT_JSON},
+    "login, refusal": {"kind": "login", "status": 401, "body": OF_LOGIN, "headers": JSON, "path": "token"},
+    "login, page with 200": {"kind": "login", "body": NOT_JSON, "path": "token"},
+    "read, page": {"kind": "read", "status": 502, "body": NOT_JSON},
+    "read, page with 200": {"kind": "read", "body": NOT_JSON},
+    "read, refusal": {"kind": "read", "status": 400, "body": OF_CRM, "headers": JSON},
+    "read, forbidden": {"kind": "read", "status": 403, "body": OF_CRM, "headers": JSON},
+    "write, page": {"kind": "write", "status": 400, "body": NOT_JSON},
+    "write, page with 200": {"kind": "write", "body": NOT_JSON},
+    "write, refusal": {"kind": "write", "status": 400, "body": OF_CRM, "headers": JSON},
+    "write, lost": {"kind": "write", "status": 500, "body": OF_CRM, "headers": JSON},
+    "write, multipart": {
+        "kind": "write",
+        "body": "--b\r\n\r\n{request}\r\n--b--",
+        "headers": {"Content-Type": "multipart/mixed; boundary=b"},
+    },
+}
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("where", ECHOES)
+def test_a_server_that_writes_back_what_it_was_sent_tells_nobody(
+    secure: Handful, waits: list[float], tmp_path: Path, where: str, log_format: str
+) -> None:
+    fault = secure.crm.faults.page(None, echo=True, **ECHOES[where])
+    plan = tmp_path / "a.plan"
+    runs = [
+        secure.loader("push", "-v", "--log-format", log_format),
+        secure.loader("plan", "-v", "--out", str(plan), json_output=False),
+        secure.loader("check", "-v", json_output=False),
+        secure.loader("push", "-v", json_output=False),
+    ]
+    assert fault.fired
+    assert runs[0].exit_code in (1, 3, 5, 6)
+    assert not any("Traceback" in run.stderr for run in runs)
+    secure.crm.faults.clear()
+    runs += [
+        secure.loader("status", json_output=False),
+        secure.loader("status", "--run", runs[0].data["run_id"]) if runs[0].envelope.get("data") else runs[0],
+        secure.loader("retry", "list"),
+        secure.loader("report", "--out", str(tmp_path / "report.html")),
+    ]
+    assert_told_nobody(secure, *runs, files=tuple(tmp_path.iterdir()))
+
+
 @pytest.mark.parametrize("url", ["http://crm.example", "http://192.168.7.7/contoso", "http://localhost.example"])
 def test_plain_http_is_for_this_machine_alone(handful: Handful, url: str) -> None:
     handful.settings["CRM_URL"] = url

@@ -260,3 +260,17 @@ def test_a_target_is_frozen(project: Path) -> None:
     target: Target = read_target(project, None, None, {})
     with pytest.raises(AttributeError):
         target.name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("password", ["hunter2\n", "\r\nhunter2", "hun\ufeffter2"])
+def test_a_password_with_a_line_break_is_named_and_not_shown(project: Path, password: str) -> None:
+    error = refused(project, "sqlserver", **{**SERVER, "GP_CRM_SQLSERVER_PASSWORD": password})
+    assert "password" in error.message
+    assert "a line break" in error.message or "U+FEFF" in error.message
+    assert "hunter2" not in error.message + error.remedy
+
+
+def test_a_password_may_have_blanks_and_quotes(project: Path) -> None:
+    target = read_target(project, None, "sqlserver", {**SERVER, "GP_CRM_SQLSERVER_PASSWORD": "'hunter 2 "})
+    assert target.password is not None
+    assert target.password.reveal() == "'hunter 2 "

@@ -126,6 +126,96 @@ def test_an_address_that_would_send_credentials_elsewhere_is_refused(tmp_path: P
     assert "environment" in error.message
 
 
+PAGES = {
+    URL + "/main.aspx": URL,
+    URL + "/main.aspx?appid=1f2e&pagetype=entitylist": URL,
+    URL + "/main.aspx#1": URL,
+    URL + "/apps/sales": URL,
+    URL + "/anything": URL,
+    URL + "/api/data/v9.2/salesorders": URL,
+    URL + "/api/data/v9.2/?$top=1": URL,
+    URL + "?a=b": URL,
+    "https://contoso.crm4.dynamics.com:443/Contoso": "https://contoso.crm4.dynamics.com:443",
+    "https://crm.contoso.com/main.aspx": "https://crm.contoso.com",
+    "https://crm.contoso.com/Contoso/main.aspx": "https://crm.contoso.com/Contoso",
+    "https://crm.contoso.com/Contoso/apps/sales?x=1": "https://crm.contoso.com/Contoso",
+    "https://crm.contoso.com/apps/sales": "https://crm.contoso.com",
+}
+
+
+@pytest.mark.parametrize("url", PAGES)
+def test_the_address_of_a_page_is_refused_with_what_to_write(tmp_path: Path, url: str) -> None:
+    error = refused(tmp_path, CRM_URL=url)
+    assert error.remedy == f"Set CRM_URL to {PAGES[url]}."
+    assert url in error.message
+    assert read(tmp_path, CRM_URL=PAGES[url]).crm_url == PAGES[url]
+
+
+def test_a_login_service_may_have_a_path_and_no_query(tmp_path: Path) -> None:
+    assert read(tmp_path, CRM_AUTHORITY="https://sts.contoso.com/adfs/").authority == "https://sts.contoso.com/adfs"
+    assert "Set CRM_AUTHORITY to https://a.com." in refused(tmp_path, CRM_AUTHORITY="https://a.com/?x=1").remedy
+    assert "https" in refused(tmp_path, CRM_AUTHORITY="http://login.contoso.com").remedy
+
+
+FLAWS = {
+    "hunter2\n": "ends with a line break",
+    "hunter2\r\n": "ends with a line break",
+    "\nhunter2": "begins with a line break",
+    "hun\nter2": "holds a line break",
+    "\ufeffhunter2": "begins with an invisible character (U+FEFF)",
+    "hun\u200bter2": "holds an invisible character (U+200B)",
+    "\thunter2": "begins with an invisible character (U+0009)",
+    "hunter2\x00": "ends with an invisible character (U+0000)",
+}
+SURROUNDED = {
+    "hunter2 ": "ends with a blank",
+    "hunter2\u00a0": "ends with a blank",
+    '"hunter2"': 'begins with the quote "',
+    "'hunter2'": "begins with the quote '",
+    "hunter2'": "ends with the quote '",
+    "“hunter2”": "begins with the quote “",
+}
+PASSWORDS = {
+    "CRM_CERTIFICATE_PASSWORD": {"CRM_AUTH": "certificate", "CRM_CERTIFICATE": __file__},
+    "CRM_PASSWORD": {"CRM_AUTH": "ntlm", "CRM_USER": "CONTOSO\\loader"},
+}
+
+
+@pytest.mark.parametrize("value", [*FLAWS, *SURROUNDED])
+def test_a_client_secret_with_something_around_it_is_named_and_not_shown(tmp_path: Path, value: str) -> None:
+    error = refused(tmp_path, CRM_CLIENT_SECRET=value)
+    assert "CRM_CLIENT_SECRET (environment) " + {**FLAWS, **SURROUNDED}[value] in error.message
+    assert "hunter2" not in error.message + error.remedy
+
+
+@pytest.mark.parametrize("name", ["CRM_TENANT_ID", "CRM_CLIENT_ID", "CRM_USER", "CRM_ACCESS_TOKEN"])
+@pytest.mark.parametrize("value", ["hun\nter2", *[value for value in SURROUNDED if value[1:-1] == "hunter2"]])
+def test_ids_and_tokens_with_something_in_them_are_named(tmp_path: Path, name: str, value: str) -> None:
+    error = refused(tmp_path, **{name: value})
+    assert f"{name} (environment) " + {**FLAWS, **SURROUNDED}[value] in error.message
+    assert read(tmp_path, **{name: " hunter2\n"}) == read(tmp_path, **{name: "hunter2"})
+
+
+@pytest.mark.parametrize("name", PASSWORDS)
+@pytest.mark.parametrize("value", [*FLAWS, *SURROUNDED])
+def test_a_password_may_have_blanks_and_quotes_around_it_which_is_told(tmp_path: Path, name: str, value: str) -> None:
+    environ = {**PASSWORDS[name], name: value}
+    if value in FLAWS:
+        assert FLAWS[value] in refused(tmp_path, **environ).message
+        return
+    given = read(tmp_path, **environ)
+    assert vars(given)[name.lower().removeprefix("crm_")].reveal() == value
+    (doubt,) = given.doubts
+    assert f"{name} (environment) {SURROUNDED[value]}" in doubt
+    assert "hunter2" not in doubt
+
+
+def test_good_secrets_leave_no_doubt(tmp_path: Path) -> None:
+    for environ in PASSWORDS.values():
+        given = read(tmp_path, **environ, CRM_PASSWORD='it\'s "fine" so', CRM_CERTIFICATE_PASSWORD="a b")
+        assert given.doubts == []
+
+
 def test_a_password_in_the_url_is_refused_and_not_repeated(tmp_path: Path) -> None:
     error = refused(tmp_path, CRM_URL="https://me:hunter2@contoso.com")
     assert "hunter2" not in error.message + error.remedy
