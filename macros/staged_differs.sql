@@ -19,10 +19,7 @@
         when {{ exact_text('left(' ~ staged ~ ', coalesce(held.max_length, 4000))') }} <> {{ exact_text(crm) }} then 1
         {%- elif family == 'instant' %}
         when held.column_type = 'date' and cast({{ staged }} as date) <> cast({{ crm }} as date) then 1
-        when
-            held.column_type = 'day'
-            and ({{ staged }} < {{ crm }} or {{ staged }} >= {{ dbt.dateadd('day', 1, crm) }})
-            then 1
+        when held.column_type = 'day' and {{ seconds_between(crm, staged) }} not between 0 and 86399.999 then 1
         when held.column_type not in ('date', 'day') and {{ staged }} <> {{ crm }} then 1
         {%- elif family == 'decimal' %}
         when coalesce(try_cast(abs({{ staged }} - {{ crm }}) as decimal(27, 11)), 1) > coalesce(held.rounding, 0.5) then 1

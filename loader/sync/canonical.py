@@ -224,15 +224,18 @@ class DayInstant(Instant):
 class WallClock(Instant):
     """What a clock in `time_zone` shows at a staged instant (behaviour TimeZoneIndependent).
 
-    CRM writes it like an instant: `2024-11-03T00:00:00Z` is midnight, wherever one is.
+    CRM writes it like an instant: `2024-11-03T00:00:00Z` is midnight, wherever one is. With `is_day` (format DateOnly)
+    it is always midnight.
     """
 
     time_zone: str = "UTC"
+    is_day: bool = False
     name: str = "local date and time"
 
     def canonical(self, value: object) -> Value:
         is_local = isinstance(value, str) or not isinstance(value, datetime)
-        return _written(_moment(value) if is_local else _local(_moment(value), self.time_zone))
+        local = _moment(value) if is_local else _local(_moment(value), self.time_zone)
+        return _written(local.replace(hour=0, minute=0, second=0) if self.is_day else local)
 
     def staged(self, value: Value) -> object:
         return None if value is None else _utc(_moment(value), self.time_zone)
@@ -311,11 +314,14 @@ def type_in_currency(attribute: Attribute, organization: Organization, time_zone
 
 
 def _date_type(attribute: Attribute, organization: Organization, time_zone: str | None) -> Type:
+    is_day = attribute.date_format == "DateOnly"
     if attribute.date_behaviour in ("DateOnly", "TimeZoneIndependent"):
         if time_zone is None:
             raise NoTimeZone(f"CRM's column holds a date of no time zone (behaviour {attribute.date_behaviour})")
-        return Day(time_zone) if attribute.date_behaviour == "DateOnly" else WallClock(time_zone=time_zone)
-    return DayInstant(time_zone=organization.time_zone) if attribute.date_format == "DateOnly" else Instant()
+        if attribute.date_behaviour == "DateOnly":
+            return Day(time_zone)
+        return WallClock(time_zone=time_zone, is_day=is_day)
+    return DayInstant(time_zone=organization.time_zone) if is_day else Instant()
 
 
 def _money_decimals(attribute: Attribute, organization: Organization, currency: str) -> int:

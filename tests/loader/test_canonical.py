@@ -92,6 +92,9 @@ def test_crms_dates_as_they_are_staged() -> None:
     berlin = datetime(2027, 6, 14, 22)
     assert Day("Europe/Berlin").staged("2027-06-15") == berlin
     assert WallClock(time_zone="Europe/Berlin").staged("2027-06-15T00:00:00Z") == berlin
+    havana = datetime(2027, 3, 14, 5)  # the clocks of that day begin with one o'clock
+    assert Day("America/Havana").staged("2027-03-14") == havana
+    assert WallClock(time_zone="America/Havana", is_day=True).canonical(havana) == "2027-03-14T00:00:00Z"
     assert Instant().staged("2027-06-14T22:00:00Z") == "2027-06-14T22:00:00Z"
     assert Day("Europe/Berlin").staged(None) is WallClock().staged(None) is None
 
