@@ -158,6 +158,7 @@ class _Handler:
                 log.writes,
                 isinstance(work, list),
                 lambda name: any(crm.names_order(operation, name) for operation in operations),
+                [operation.target for operation in operations],
             )
             limits = crm.throttle.request(user) if crm.throttle is not None else nullcontext(_NO_HEADERS)
             with limits as extra:
@@ -200,6 +201,9 @@ class _Handler:
             await asyncio.sleep(held.seconds)
         with self.crm.lock:
             reply = self._run(request, work, user)
+        spoilt = faults.strike(seen, "spoil")
+        if spoilt is not None and spoilt.change is not None:
+            reply.body = spoilt.change(reply.body)
         after = faults.strike(seen, "reset_after_commit", "delay_after_commit", "drip")
         if after is not None:
             if after.what == "reset_after_commit":
@@ -250,7 +254,8 @@ class _Handler:
 
     def _operate(self, operation: Operation, caller: Caller, refs: Mapping[str, Ref]) -> Reply:
         crm = self.crm
-        if crm.faults.waiting and crm.faults.has("error", "deadlock"):
+        spoilt = None
+        if crm.faults.waiting and crm.faults.has("error", "deadlock", "spoil_part"):
             seen = Seen(
                 operation.method,
                 operation.target,
@@ -258,11 +263,16 @@ class _Handler:
                 int(operation.method != "GET"),
                 False,
                 lambda name: crm.names_order(operation, name),
+                [operation.target],
             )
             fault = crm.faults.strike(seen, "error", "deadlock")
             if fault is not None and fault.error is not None:
                 raise fault.error
-        return crm.api.run(operation, caller, refs)
+            spoilt = crm.faults.strike(seen, "spoil_part")
+        reply = crm.api.run(operation, caller, refs)
+        if spoilt is not None and spoilt.change is not None:
+            reply.body = spoilt.change(reply.body)
+        return reply
 
     # ------------------------------------------------ tokens
 

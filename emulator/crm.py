@@ -18,7 +18,6 @@ from .doors import Control
 from .errors import CrmError
 from .faults import Faults
 from .metadata import UTC, time_zones
-from .odata_filter import ListLexer
 from .query import Queries
 from .reader import Reader
 from .records import Caller, Records
@@ -52,7 +51,6 @@ class Crm:
         dop_hint: int | None = None,
         keep_parts: bool = False,
         control: Control | None = None,
-        list_lexer: ListLexer = "any",
         readings: Readings | None = None,
     ) -> None:
         self.organisation = snapshot.load(source)
@@ -64,8 +62,7 @@ class Crm:
         self.readings = readings or Readings()
         self.records = Records(self.reader, Clock(), self.readings)
         book, order_rules = orders.install(self.records)
-        self.queries = Queries(self.reader, self.api_url)
-        self.queries.list_lexer = list_lexer
+        self.queries = Queries(self.reader, self.api_url, self.readings)
         actions = Actions(self.records, book, order_rules, self.denied)
         self.api = Api(self.records, self.queries, actions, Definitions(self.schema), self.api_url)
         chosen = Limits() if limits is True else limits or None

@@ -8,6 +8,7 @@ Each method adds one fault and gives it back; `fired` says how often it struck. 
 - `kind`: "read" (no write in it), "write" (a write in it), "batch", or "login": requests to the login service, which no
   other fault strikes
 - `order`: requests that name this order, or its id
+- `value`: reads that look for this value
 - `skip`: let that many fitting requests pass first
 - `when`: any function of the request (in Python only)
 """
@@ -17,9 +18,10 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
+from urllib.parse import unquote
 
 from .errors import CrmError, deadlock
 
@@ -35,8 +37,20 @@ class Seen:
     batch: bool
     names: Callable[[str], bool]
     """Whether it names an order."""
+    targets: Sequence[str] = ()
+    """The targets of its operations, each a path with its query."""
     login: bool = False
     """It is for the login service."""
+
+    def looks_for(self, value: str) -> bool:
+        """Whether a filter of one of its reads has this value, escaped or not."""
+        return any(value in items for target in self.targets for items in listed(target))
+
+
+def listed(target: str) -> Iterator[set[str]]:
+    """The items of each list of values in a target."""
+    for items in re.findall(r"PropertyValues=\[(.*?)\]\)", unquote(target)):
+        yield {json.loads(item) for item in re.findall(r'"(?:[^"\\]|\\.)*"', items)}
 
 
 @dataclass(frozen=True)
@@ -66,12 +80,14 @@ class Fault:
     path: str | None = None
     kind: str | None = None
     order: str | None = None
+    value: str | None = None
     skip: int = 0
     when: Callable[[Seen], bool] | None = None
     seconds: float = 0.0
     retry_after: int | None = None
     error: CrmError | None = None
     page: Page | None = None
+    change: Callable[[bytes], bytes] | None = None
     fired: int = 0
     passed: int = 0
 
@@ -85,6 +101,7 @@ class Fault:
                 or {"login": True, "read": seen.writes == 0, "write": seen.writes > 0, "batch": seen.batch}[self.kind]
             )
             and (self.order is None or seen.names(self.order))
+            and (self.value is None or seen.looks_for(self.value))
             and (self.when is None or self.when(seen))
         )
 
@@ -93,7 +110,7 @@ class Fault:
         return self.times is not None and self.fired >= self.times
 
     def describe(self) -> dict[str, object]:
-        shown = ("what", "times", "method", "path", "kind", "order", "skip", "seconds", "retry_after", "fired")
+        shown = ("what", "times", "method", "path", "kind", "order", "value", "skip", "seconds", "retry_after", "fired")
         return {name: getattr(self, name) for name in shown}
 
 
@@ -194,6 +211,14 @@ class Faults:
     def deadlock(self, times: int | None = 1, **conditions: object) -> Fault:
         """An operation that fits loses a deadlock: SQL error 1205."""
         return self._add("deadlock", times, conditions, error=deadlock())
+
+    def spoil(self, change: Callable[[bytes], bytes], times: int | None = 1, **conditions: object) -> Fault:
+        """Everything is done; what `change` makes of the reply's body arrives."""
+        return self._add("spoil", times, conditions, change=change)
+
+    def spoil_part(self, change: Callable[[bytes], bytes], times: int | None = 1, **conditions: object) -> Fault:
+        """As `spoil`, for the reply to an operation that fits, on its own or within a batch."""
+        return self._add("spoil_part", times, conditions, change=change)
 
     def clear(self) -> None:
         """No faults, no latency."""

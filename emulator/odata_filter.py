@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import operator
 import re
-import typing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -17,7 +16,7 @@ from typing import Any, Protocol, TypeAlias
 from .errors import CrmError, bad_request, not_implemented
 from .metadata import Column
 from .store import Ref, Row, Value, fold
-from .values import GUID, parse_date, parse_instant
+from .values import GUID, ListLexer, parse_date, parse_instant
 
 # ---------------------------------------------------------------- tree
 
@@ -120,9 +119,6 @@ _KIND_NAMES = {
 PREFIX = "Microsoft.Dynamics.CRM."
 _LIST = re.compile(r"\s*\[")
 _BALANCE = re.compile(r"""["'\[\]]""")
-
-ListLexer: TypeAlias = typing.Literal["any", "before 7.7", "7.7", "mended"]
-"""How the end of a list of values is found: by the lexer of one version of OData's library, or only where all agree."""
 
 
 def list_end(text: str, start: int, lexer: ListLexer) -> int:

@@ -13,10 +13,10 @@ from urllib.parse import quote, unquote, unquote_plus
 
 from .errors import CrmError, bad_request, not_implemented
 from .metadata import Column, Relationship, Table
-from .odata_filter import ListLexer, Node, Path, Test, candidates, compile_filter, parse_filter
+from .odata_filter import Node, Path, Test, candidates, compile_filter, parse_filter
 from .reader import Reader
 from .store import SEQUENCE, VERSION, Ref, Row, Value, fold
-from .values import formatted
+from .values import ListLexer, Readings, formatted
 
 MAX_PAGE = 5000
 FORMATTED = "OData.Community.Display.V1.FormattedValue"
@@ -229,17 +229,17 @@ def wants(pattern: str | None, annotation: str) -> bool:
 class Queries:
     """Answers reads over the rows of a store."""
 
-    def __init__(self, reader: Reader, api_url: Callable[[], str]) -> None:
+    def __init__(self, reader: Reader, api_url: Callable[[], str], readings: Readings) -> None:
         self.reader = reader
         self.schema = reader.schema
         self.store = reader.store
         self.api_url = api_url
-        self.list_lexer: ListLexer = "any"
+        self.readings = readings
         self._all: dict[str, list[Column]] = {}
 
     def options(self, pairs: Iterable[tuple[str, str]]) -> Options:
         """The options of a read of many rows."""
-        return parse_options(pairs, lexer=self.list_lexer)
+        return parse_options(pairs, lexer=self.readings.list_lexer)
 
     def selected(self, table: Table, select: list[str] | None) -> list[Column]:
         if select is None:

@@ -20,7 +20,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .app import application
 from .crm import Crm
 from .doors import Control
-from .odata_filter import ListLexer
 from .snapshot import Json
 from .throttle import Limits
 from .values import Readings
@@ -107,7 +106,6 @@ class Emulator(Crm):
 
     `snapshot`: what is in it (a dict, a JSON file, or nothing but defaults). `limits`: service protection (True: the
     documented ones). `secrets`: client secrets by client id for the token endpoint. `tls`: (certificate, key) files.
-    `list_lexer`: the version of OData's lexer that reads lists of values; by default a list that the versions read
     differently is refused.
     `control`: who may use `/_emulator/…`.
     `readings`: how it has the other points on which sources disagree.
@@ -126,7 +124,6 @@ class Emulator(Crm):
         dop_hint: int | None = None,
         keep_parts: bool = False,
         control: Control | None = None,
-        list_lexer: ListLexer = "any",
         readings: Readings | None = None,
     ) -> None:
         super().__init__(
@@ -137,7 +134,6 @@ class Emulator(Crm):
             dop_hint=dop_hint,
             keep_parts=keep_parts,
             control=control,
-            list_lexer=list_lexer,
             readings=readings,
         )
         self._address = (host, port)

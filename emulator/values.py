@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
+from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 from .errors import CrmError, bad_payload
@@ -34,6 +35,10 @@ DEFAULT_RANGE = {
 }
 
 
+ListLexer: TypeAlias = Literal["any", "before 7.7", "7.7", "mended"]
+"""How the end of a list of values is found: by the lexer of one version of OData's library, or only where all agree."""
+
+
 @dataclass
 class Readings:
     """How this organisation has it where sources disagree about the service; by default as strict as any of them."""
@@ -43,6 +48,7 @@ class Readings:
     keeps_only_midnight: bool = False
     """Of an instant that is shown as a day (format DateOnly, behaviour UserLocal), what is kept is midnight in the
     caller's time zone, not the instant."""
+    list_lexer: ListLexer = "any"
     most_related: int | None = 50
     """A record comes with at most so many related ones in one insert; None: with any number."""
 

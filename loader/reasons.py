@@ -56,6 +56,18 @@ REASONS: tuple[Reason, ...] = (
         "Correct the value in GP, or widen the column's range in CRM.",
     ),
     Reason(
+        "value_refused",
+        ("blocked",),
+        "CRM refuses to look for a value of the order; the message names the value and has CRM's own words.",
+        "Correct the value in GP; the orders that do not have it go all the same.",
+    ),
+    Reason(
+        "version_missing",
+        ("blocked",),
+        "CRM's reply has no version of the order, asked twice, so that nobody could tell whether it moved meanwhile.",
+        "Look for what takes `@odata.etag` out of replies between the loader and CRM.",
+    ),
+    Reason(
         "plan_stale",
         ("blocked",),
         "The order changed in GP or in CRM after the plan was saved.",

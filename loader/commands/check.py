@@ -12,11 +12,12 @@ from loader.dataverse.batch import Query
 from loader.dataverse.client import RequestFailed
 from loader.dataverse.metadata import Attribute
 from loader.dataverse.query import definition_of
+from loader.dataverse.replies import optional_text, rows, text
 from loader.reasons import remedy
 from loader.run import Run, StagedOrders
 from loader.sync.binding import Binding, Bindings, tables_needed
 from loader.sync.canonical import DateOutOfRange, DayInstant, Text, Type, same_clock
-from loader.sync.lookups import Ambiguous, Index, Missing, match_key
+from loader.sync.lookups import Ambiguous, Index, Missing, Refused, match_key
 from loader.sync.push import Session, plans
 from loader.warehouse.connection import quoted
 
@@ -40,8 +41,8 @@ def _findings(run: Run) -> Iterator[Finding]:
     staged = {model.name: run.stage(model) for model in contract.models}
     count = sum(len(each.keys) for each in staged.values())
     yield Finding("ok", f"Warehouse {run.target.address}: {count} orders are staged.")
-    for text, way_out in run.warehouse.shortcomings():
-        yield Finding("error", text, way_out)
+    for shortcoming in run.warehouse.shortcomings():
+        yield Finding("error", *shortcoming)
     organization = run.organization
     yield Finding("ok", f"CRM {run.settings.crm_url}: signed in as {organization.caller_name}.")
     yield from _sop(run)
@@ -161,12 +162,12 @@ def _privileges(run: Run, bindings: Bindings) -> Iterator[Finding]:
     except RequestFailed:
         yield Finding("warning", "CRM does not tell the caller's privileges; a missing one shows at the first push.")
         return
-    held = {row.get("PrivilegeName", "").lower() for row in answer["RolePrivileges"]}
+    held = {(optional_text(row, "PrivilegeName") or "").lower() for row in rows(answer, "RolePrivileges")}
     needed = {
-        privilege["Name"]
-        for entity in named
-        for privilege in entity["Privileges"]
-        if privilege["PrivilegeType"] in verbs[entity["LogicalName"]]
+        text(privilege, "Name")
+        for verb, entity in zip(verbs.values(), named, strict=True)
+        for privilege in rows(entity, "Privileges")
+        if privilege.get("PrivilegeType") in verb
     }
     missing = sorted(name for name in needed if name.lower() not in held)
     if missing:
@@ -234,12 +235,14 @@ def _one_lookup(orders: StagedOrders, model: Model, column: Column, index: Index
     assert lookup is not None
     staged = list(lookup.match.values())
     rows = orders.rows.distinct(model, staged, column.name)
-    missing, doubled, blank = [], [], []
+    missing, doubled, blank, refused = [], [], [], []
     for row in rows:
         key = " / ".join(str(value).rstrip() for value in row if value is not None)
         outcome = index.find(lookup, row)
         if any(row[staged.index(name)] is None for name in lookup.blank):
             blank.append(key)
+        elif isinstance(outcome, Refused):
+            refused.append(key)  # told in `_orders`, with CRM's words
         elif isinstance(outcome, Missing) or not (outcome.is_active or lookup.inactive != "missing"):
             missing.append(key)
         elif isinstance(outcome, Ambiguous):
@@ -256,7 +259,7 @@ def _one_lookup(orders: StagedOrders, model: Model, column: Column, index: Index
     if doubled:
         text = f"{where}: {len(doubled)} ambiguous, {effects[lookup.ambiguous]}: {_some(sorted(doubled))}."
         yield Finding("error" if lookup.ambiguous == "block" else "warning", text, "Keep one of each.")
-    if not (missing or doubled or blank):
+    if not (missing or doubled or blank or refused):
         yield Finding("ok", f"{where}: all {len(rows)} found.")
 
 

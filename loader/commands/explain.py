@@ -106,7 +106,7 @@ def _status(run: Run, order: str) -> dict[str, Any] | None:
 def _add_staged(run: Run, orders: StagedOrders, content: dict[str, Any]) -> None:
     session = run.session(orders)
     staged = next(orders.orders())
-    found = read_orders(run.client, session.bindings.base, [staged.key])[match_key(staged.key)]
+    found = read_orders(run.client, session.bindings.base, [staged.key]).rows[match_key(staged.key)]
     binding = session.bindings.in_currency(currency_of(found[0]) if found else None)
     want, _, _ = desired(staged, binding, session.index)
     have = current(found[0], binding) if len(found) == 1 else None

@@ -190,7 +190,7 @@ class _ModelPush:
         run, model, bindings = self._run, self._model, self._run.bindings(self._model)
         known = {entry.crm_id.lower(): entry.key for entry in run.journal.latest_xref(model.table, MOST_KNOWN)}
         found = read_orders(run.client, bindings.base, list(known.values()))
-        records = [current(row, bindings.base) for rows in found.values() for row in rows]
+        records = [current(row, bindings.base) for rows in found.rows.values() for row in rows]
         still_open = [known[each.id] for each in records if each.id in known and not is_closed(each, model)]
         if still_open:
             shown = ", ".join(sorted(still_open)[:3])

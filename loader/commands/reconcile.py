@@ -16,10 +16,10 @@ from loader.errors import LoaderError
 from loader.run import Run
 from loader.sync.binding import Binding, Bindings, Field
 from loader.sync.canonical import Number, Text
-from loader.sync.gather import read_looked_up, read_orders
+from loader.sync.gather import Records, read_looked_up, read_orders
 from loader.sync.lookups import Index, LookupKey, match_key, sent_key
 from loader.sync.push import CHUNK
-from loader.sync.records import Current, Row, currency_of, current
+from loader.sync.records import Current, currency_of, current
 from loader.warehouse.connection import columns_of, quoted
 from loader.warehouse.journal import utc_now
 
@@ -57,6 +57,8 @@ class Reconciled:
     orders: int = 0
     lines: int = 0
     not_in_crm: int = 0
+    unread: dict[str, str] = field(default_factory=dict)
+    """Orders of which CRM would not say what it has, and why; they are in no other figure but `asked`."""
     requests: dict[str, int] = field(default_factory=dict)
     differences: dict[str, int] = field(default_factory=dict)
     """Rows of audit_crm_differences by kind."""
@@ -85,10 +87,14 @@ def lines(report: Reconciled) -> Iterator[str]:
     yield f"Read {report.orders} orders with {report.lines} lines from CRM, {report.requests['read']} requests."
     if report.not_in_crm:
         yield f"{report.not_in_crm} of {report.asked} orders are not there."
+    for message in report.unread.values():
+        yield f"Not read: {message}"
     for kind, count in report.differences.items():
         yield f"  {kind}: {count}"
     found = sum(report.differences.values())
-    if found:
+    if not found and report.unread:
+        yield "CRM agrees with every order that was read."
+    elif found:
         yield f"{found} differences in {report.orders_that_differ} orders: `select * from {DIFFERENCES}`."
     else:
         yield "CRM agrees with every staged order."
@@ -111,7 +117,8 @@ def _reconcile_model(run: Run, model: Model, report: Reconciled, progress: Progr
             report.orders += len(orders)
             report.lines += sum(len(each) for each in children)
             names = {match_key(row[model.key_column]) for row in orders}
-            report.not_in_crm += count - len(names)
+            report.not_in_crm += count - len(names) - (len(reader.unread) - len(report.unread))
+            report.unread = dict(reader.unread)
             done += count
             progress(done, len(keys))
 
@@ -170,11 +177,12 @@ class _Reader:
         self._run, self._bindings, self._keys, self._at = run, bindings, keys, snapshot_at
         self._index = Index()
         self._known: dict[LookupKey, set[str]] = {}
+        self.unread: dict[str, str] = {}
 
     def chunks(self, keys: Sequence[str]) -> Iterator[tuple[int, Snapshot]]:
         """(how many were asked for, their rows), read ahead by a few threads."""
         workers = self._run.settings.concurrency
-        ahead: deque[tuple[int, Future[dict[str, list[Row]]]]] = deque()
+        ahead: deque[tuple[int, Future[Records]]] = deque()
         with ThreadPoolExecutor(workers, thread_name_prefix="read") as readers:
             for start in range(0, len(keys), CHUNK):
                 chunk = keys[start : start + CHUNK]
@@ -184,9 +192,11 @@ class _Reader:
             while ahead:
                 yield self._rows(*ahead.popleft())
 
-    def _rows(self, count: int, future: Future[dict[str, list[Row]]]) -> tuple[int, Snapshot]:
+    def _rows(self, count: int, future: Future[Records]) -> tuple[int, Snapshot]:
         held = []
-        for rows in future.result().values():
+        records = future.result()
+        self.unread |= {key: message for key, (_, message) in records.unread.items() if not records.rows[key]}
+        for rows in records.rows.values():
             for row in rows:
                 binding = self._bindings.in_currency(currency_of(row))
                 held.append((binding, current(row, binding)))

@@ -44,7 +44,7 @@ def _refuse_submitted(run: Run) -> None:
         condition = " or ".join(f"statecode eq {state}" for state in locked)
         page = next(run.client.pages(rows(table.entity_set, [model.key_column], condition=condition)))
         if page:
-            names = ", ".join(str(row[model.key_column]) for row in page[:5])
+            names = ", ".join(str(row.get(model.key_column)) for row in page[:5])
             more = f" and {len(page) - 5} more" if len(page) > 5 else ""
             raise GuardTripped(
                 f"{table.entity_set} are Submitted: {names}{more}. SOP mode stays on.",

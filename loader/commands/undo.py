@@ -18,7 +18,7 @@ from loader.sync import changeset
 from loader.sync.binding import Binding
 from loader.sync.canonical import Value
 from loader.sync.diff import difference
-from loader.sync.gather import read_orders
+from loader.sync.gather import Records, read_orders
 from loader.sync.lookups import match_key
 from loader.sync.records import Current, Desired, currency_of, current, line_key
 from loader.warehouse.journal import Event, OrderResult, RunCounts, RunOutcome, RunStart
@@ -153,9 +153,13 @@ def _all_steps(run: Run, events: Sequence[Event], cancel_created: bool) -> list[
 
 def _steps(run: Run, model: Model, events: Sequence[Event], cancel_created: bool) -> Iterator[_Step | Undone]:
     bindings = run.bindings(model)
-    found = read_orders(run.client, bindings.base, [event.key for event in events]) if events else {}
+    found = read_orders(run.client, bindings.base, [event.key for event in events]) if events else Records({})
     for event in events:
-        rows = [row for row in found[match_key(event.key)] if row[bindings.base.table.id_column] == event.crm_id]
+        key = match_key(event.key)
+        if key in found.unread:
+            yield Undone(event.key, "refused", found.unread[key][1])
+            continue
+        rows = [row for row in found.rows[key] if row[bindings.base.table.id_column] == event.crm_id]
         if not rows:
             yield Undone(event.key, "refused", "CRM no longer has this order", event=event)
             continue
@@ -201,7 +205,8 @@ def _cancelled(event: Event, have: Current, binding: Binding) -> _Step | Undone:
     }
     reopen = have.state.get(binding.state_column) in binding.locked_states
     path = f"{binding.table.entity_set}({have.id})"
-    first = [Operation("PATCH", path, dict(binding.editable_state))] if reopen else []
+    only_this_version = {"If-Match": have.etag}
+    first = [Operation("PATCH", path, dict(binding.editable_state), only_this_version)] if reopen else []
     return _Step(event, have.id, ChangeSet((*first, Operation("POST", name, body))), (), "cancelled")
 
 

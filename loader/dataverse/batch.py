@@ -60,7 +60,7 @@ class Reply:
 
     @property
     def error(self) -> CrmError | None:
-        return parse_error(self.status, self.body, dict(self.headers)) if self.status >= 400 else None
+        return None if 200 <= self.status < 300 else parse_error(self.status, self.body, self.headers)
 
 
 class MalformedReply(ValueError):
@@ -153,4 +153,4 @@ def _reply(part_head: bytes, content: bytes) -> Reply:
         status = int(status_line.split(b" ")[1])
     except (IndexError, ValueError):
         raise MalformedReply(f"no status line: {excerpt(status_line, 80)!r}") from None
-    return Reply(status, {**_headers(part_head), **_headers(headers)} if status >= 400 else {}, body)
+    return Reply(status, {**_headers(part_head), **_headers(headers)} if status >= 300 else {}, body)

@@ -6,19 +6,20 @@ import datetime as dt
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
-from loader.dataverse import batch
+from loader.dataverse import batch, replies
 from loader.dataverse.errors import CrmError, parse_error
 from loader.dataverse.http import ReplyTooLarge, Session
 from loader.dataverse.pace import Pace, Patience, backoff
+from loader.dataverse.replies import Row, UnexpectedReply
 from loader.errors import AccessRefused, CrmUnavailable, LoaderError
-from loader.secrets import excerpt, redact
+from loader.secrets import redact
 
 _HEADERS = {
     "Accept": "application/json",
@@ -33,6 +34,13 @@ FIRST_CONTACT = 4
 """Attempts to reach a server that never answered yet: the address is more likely wrong than the service down."""
 _LONGEST_URL = 30_000
 """Characters; CRM takes 32,768 in a URL and twice that inside a batch (dataverse facts 3.6)."""
+_DAMAGED = 3
+"""How often a read is asked whose answer arrives damaged."""
+_CONTINUE = {"Prefer": "odata.continue-on-error"}
+_NOT_CRM = (
+    "Check CRM_URL, which is the organisation's own address, and what stands between here and CRM:"
+    " a proxy, a firewall, a login page."
+)
 CERTIFICATE_REMEDY = "Set CRM_CA_BUNDLE to the file with your own certificate authority."
 
 
@@ -48,6 +56,16 @@ class Auth(Protocol):
 
         Says whether it was the one in use, so that trying again is trying a new one for the first time.
         """
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What came of one read of a batch. Without an answer it is asked again, after `retry_after` seconds."""
+
+    answer: Row | CrmError | None = None
+    failure: str = "the reply is incomplete"
+    is_passing: bool = False
+    retry_after: float | None = None
 
 
 class LostReply(Exception):
@@ -70,6 +88,8 @@ class RequestFailed(LoaderError):
     def __init__(self, error: CrmError) -> None:
         super().__init__(str(error))
         self.error = error
+        if error.is_foreign:
+            self.code, self.exit_code, self.remedy = CrmUnavailable.code, CrmUnavailable.exit_code, _NOT_CRM
 
 
 class Client:
@@ -116,51 +136,88 @@ class Client:
         except (TypeError, ValueError, IndexError, OverflowError):
             return None
 
-    def get(self, path: str) -> Any:
-        """JSON of one read, numbers as Decimal. Raises RequestFailed, CrmUnavailable, AccessRefused."""
-        content = self._send("GET", self._url(path), None, {}, is_read=True).content
-        try:
-            return _json(content)
-        except ValueError:
-            raise _not_crm(f"CRM at {self.root} did not answer in JSON but with {excerpt(content, 60)!r}") from None
+    def get(self, path: str) -> Row:
+        """The JSON object of one read. Raises RequestFailed, CrmUnavailable, AccessRefused."""
+        url, attempt = self._url(path), 0
+        while True:
+            response = self._send("GET", url, None, {}, is_read=True)
+            try:
+                return replies.parsed(response.content)
+            except UnexpectedReply as error:
+                if "json" not in response.headers.get("Content-Type", "").lower():
+                    sender = response.headers.get("Server")
+                    raise _not_crm(f"{error.message.rstrip('.')}{f', from {sender}' if sender else ''}") from None
+                attempt += 1
+                if attempt == _DAMAGED:
+                    raise
+            self._wait(backoff(attempt))
 
-    def pages(self, path: str) -> Iterator[list[dict[str, Any]]]:
+    def pages(self, path: str) -> Iterator[list[Row]]:
         """The rows of a collection, page by page; nextLink is followed as CRM wrote it."""
-        url = self._url(path)
-        page = self.get(url) if len(url) < _LONGEST_URL else self.query([batch.Query(path)])[0]
-        yield page["value"]
-        while next_link := page.get("@odata.nextLink"):
-            page = self.get(next_link)
-            yield page["value"]
+        (page,) = self.query([batch.Query(path)])
+        yield from self.pages_from(page)
 
-    def query(self, queries: Sequence[batch.Query]) -> list[Any]:
+    def pages_from(self, page: Row) -> Iterator[list[Row]]:
+        """The rows of a page that was read, and those of the pages that follow it."""
+        yield replies.rows(page)
+        followed = set()
+        while next_link := replies.optional_text(page, "@odata.nextLink"):
+            if next_link in followed:
+                raise UnexpectedReply(f"CRM's pages go round in a circle: {replies.first_words(next_link.encode())}.")
+            followed.add(next_link)
+            page = self.get(next_link)
+            yield replies.rows(page)
+
+    def query(self, queries: Sequence[batch.Query]) -> list[Row]:
         """JSON of several reads in one request. An error of one of them is raised as RequestFailed."""
-        answers: list[Any] = []
-        for start in range(0, len(queries), 100):
-            answers += self._query(queries[start : start + 100])
+        answers: list[Row] = []
+        for answer in self.ask(queries):
+            if isinstance(answer, CrmError):
+                raise RequestFailed(answer)
+            answers.append(answer)
         return answers
 
-    def _query(self, queries: Sequence[batch.Query]) -> list[Any]:
-        content_type, body = batch.encode(queries, self.root)
-        for attempt in range(self._attempts):
-            response = self._send("POST", self.root + "$batch", body, {"Content-Type": content_type}, is_read=True)
-            replies, refusal, failure = self._replies(response)
-            if refusal is None and len(replies) == len(queries):
-                return [_json(reply.body) for reply in replies]
-            if refusal and not refusal.is_passing:
-                _raise(refusal)
-            self._wait((refusal and refusal.retry_after) or backoff(attempt))
-        raise self._out_of_reach(failure)
+    def ask(self, queries: Sequence[batch.Query]) -> list[Row | CrmError]:
+        """JSON of several reads in one request; in the place of one that CRM refuses, its error."""
+        if len(queries) == 1 and len(self._url(queries[0].path)) < _LONGEST_URL:
+            try:
+                return [self.get(queries[0].path)]
+            except RequestFailed as refused:
+                if not refused.error.is_too_large:
+                    return [refused.error]
+        answers: list[Row | CrmError] = []
+        for start in range(0, len(queries), 100):
+            answers += self._ask(queries[start : start + 100])
+        return answers
 
-    def _replies(self, response: requests.Response) -> tuple[list[batch.Reply], CrmError | None, str]:
-        """The replies to reads, the first of their errors, and in words why there are too few of them."""
-        try:
-            parts = batch.decode(response.headers.get("Content-Type", ""), response.content)
-        except batch.MalformedReply as error:
-            return [], None, str(error)
-        replies = [part for part in parts if isinstance(part, batch.Reply)]
-        refusal = next((reply.error for reply in replies if reply.error), None)
-        return replies, refusal, str(refusal or "the reply is incomplete")
+    def _ask(self, queries: Sequence[batch.Query]) -> list[Row | CrmError]:
+        answers: dict[int, Row | CrmError] = {}
+        trouble, damaged = _Part(), 0
+        for attempt in range(self._attempts):
+            asked = [number for number in range(len(queries)) if number not in answers]
+            content_type, body = batch.encode([queries[number] for number in asked], self.root)
+            headers = {"Content-Type": content_type, **_CONTINUE}
+            try:
+                response = self._send("POST", self.root + "$batch", body, headers, is_read=True)
+            except RequestFailed as refused:
+                if len(queries) == 1:
+                    if refused.error.is_foreign:
+                        raise
+                    return [refused.error]
+                half = len(queries) // 2
+                return self._ask(queries[:half]) + self._ask(queries[half:])
+            parts = _parts(response)
+            answers |= {
+                number: part.answer for number, part in zip(asked, parts, strict=False) if part.answer is not None
+            }
+            if len(answers) == len(queries):
+                return [answers[number] for number in range(len(queries))]
+            trouble = next((part for part in parts if part.answer is None), _Part())
+            damaged += not trouble.is_passing
+            if damaged == _DAMAGED:
+                raise UnexpectedReply(f"CRM at {self.root} did not answer what it was asked: {trouble.failure}.")
+            self._wait(trouble.retry_after or backoff(attempt))
+        raise self._out_of_reach(trouble.failure)
 
     def apply(self, change_sets: Sequence[batch.ChangeSet]) -> list[batch.Reply | list[batch.Reply]]:
         """Sends change sets in one request; each is applied whole or not at all, whatever becomes of the others.
@@ -168,7 +225,7 @@ class Client:
         The answer may be shorter than what was sent: the rest was not run. Raises LostReply.
         """
         content_type, body = batch.encode(change_sets, self.root)
-        headers = {"Content-Type": content_type, "Prefer": "odata.continue-on-error"}
+        headers = {"Content-Type": content_type, **_CONTINUE}
         response = self._send("POST", self.root + "$batch", body, headers, is_read=False)
         try:
             return batch.decode(response.headers.get("Content-Type", ""), response.content)
@@ -185,7 +242,10 @@ class Client:
         """CRM's own links are followed on CRM_URL's host alone: nothing else is shown the credentials."""
         if not path.startswith(("http://", "https://")):
             return self.root + path
-        own, link = urlsplit(self.root), urlsplit(path)
+        try:
+            own, link = urlsplit(self.root), urlsplit(path)
+        except ValueError:
+            raise UnexpectedReply(f"CRM's reply links to {replies.first_words(path.encode())!r}.") from None
         return urlunsplit((own.scheme, own.netloc, link.path, link.query, ""))
 
     def _send(
@@ -277,17 +337,40 @@ class Client:
 
 
 def _raise(error: CrmError) -> NoReturn:
+    if error.is_foreign and error.status != 401 and not error.is_too_large:
+        raise _not_crm(f"What answered is not CRM: {error}")
     if error.is_refused:
         raise AccessRefused(f"CRM refused access: {error}", _refused_remedy(error))
     raise RequestFailed(error)
 
 
 def _not_crm(message: str) -> CrmUnavailable:
-    return CrmUnavailable(message + ".", "Check CRM_URL: it is the organisation's own address, without a login page.")
+    return CrmUnavailable(message + ".", _NOT_CRM)
 
 
-def _json(body: bytes) -> Any:
-    return json.loads(body, parse_float=Decimal)
+def _parts(response: requests.Response) -> list[_Part]:
+    """What came of each read of a batch. Raises AccessRefused."""
+    try:
+        decoded = batch.decode(response.headers.get("Content-Type", ""), response.content)
+    except batch.MalformedReply as error:
+        return [_Part(failure=str(error))]
+    return [_part(reply) for reply in decoded]
+
+
+def _part(reply: batch.Reply | list[batch.Reply]) -> _Part:
+    if isinstance(reply, list):
+        return _Part(failure="a change set is answered where a read was asked for")
+    error = reply.error
+    if error is None:
+        try:
+            return _Part(replies.parsed(reply.body))
+        except UnexpectedReply as unexpected:
+            return _Part(failure=unexpected.message.rstrip("."))
+    if error.is_refused:
+        _raise(error)
+    if error.is_passing or error.is_foreign:
+        return _Part(failure=str(error), is_passing=error.is_passing, retry_after=error.retry_after)
+    return _Part(error)
 
 
 def _is_multipart(response: requests.Response) -> bool:

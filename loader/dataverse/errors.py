@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 
-from loader.secrets import excerpt, redact
+from loader.dataverse.replies import UnexpectedReply, first_words, parsed
+from loader.secrets import redact
 
 DUPLICATE_ID = "0x80040237"
 VERSION_MISMATCH = "0x80060882"
@@ -32,6 +33,10 @@ class CrmError:
     message: str
     retry_after: float | None = None
     request_id: str | None = None
+    is_foreign: bool = False
+    """Not in Dataverse's words: something on the way has answered, not CRM."""
+    content_id: str | None = None
+    """The operation of a change set that was refused, by its number in the request."""
 
     @property
     def is_throttled(self) -> bool:
@@ -40,7 +45,13 @@ class CrmError:
     @property
     def is_passing(self) -> bool:
         """Not applied, and may well succeed when sent again."""
-        return self.is_throttled or self.code in _PASSING or self.status in (502, 503, 504)
+        is_outage = self.status in (502, 503, 504) or (self.is_foreign and self.status >= 500)
+        return self.is_throttled or self.code in _PASSING or is_outage
+
+    @property
+    def is_too_large(self) -> bool:
+        """The request was too large for something on the way: less at a time may pass."""
+        return self.status in (413, 414)
 
     @property
     def is_conflict(self) -> bool:
@@ -52,26 +63,51 @@ class CrmError:
         return self.status in (401, 403)
 
     def __str__(self) -> str:
-        return f"{self.message} ({self.code or self.status})"
+        return self.message if self.is_foreign else f"{self.message} ({self.code or self.status})"
 
 
 def parse_error(status: int, body: bytes, headers: Mapping[str, str]) -> CrmError:
-    """Reads `{"error": {"code", "message"}}`; whatever else came is quoted, shortened. No secret is left in it."""
-    code, message = "", excerpt(body, 300) or f"HTTP {status}"
-    try:
-        error = json.loads(body)["error"]
-        code, message = str(error.get("code") or ""), str(error.get("message") or message)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        pass
+    """Reads `{"error": {"code", "message"}}`; of whatever else came it says who sent it and how it begins.
+
+    No secret is left in it.
+    """
     lowered = {name.lower(): value for name, value in headers.items()}
     request_id = lowered.get("x-ms-service-request-id") or lowered.get("req_id")
+    told = _told(body)
+    if told is None:
+        code, message = "", _foreign(status, body, lowered)
+    else:
+        code, message = told[0], told[1] or f"HTTP {status}"
     return CrmError(
         status,
         redact(code),
         redact(message),
         retry_after(lowered.get("retry-after"), lowered.get("date")),
         redact(request_id) if request_id else None,
+        is_foreign=told is None,
+        content_id=lowered.get("content-id"),
     )
+
+
+def _told(body: bytes) -> tuple[str, str] | None:
+    """Code and message in Dataverse's own form; None for anything else."""
+    try:
+        error = parsed(body).get("error")
+    except UnexpectedReply:
+        return None
+    if not isinstance(error, dict) or not {"code", "message"} & error.keys():
+        return None
+    return str(error.get("code") or ""), str(error.get("message") or "")
+
+
+def _foreign(status: int, body: bytes, headers: Mapping[str, str]) -> str:
+    try:
+        phrase = f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        phrase = str(status)
+    server = headers.get("server") or headers.get("via")
+    words = first_words(body)
+    return f"{phrase}{f' from {server}' if server else ''}, {f'beginning {words!r}' if words else 'without a text'}"
 
 
 def retry_after(value: str | None, date: str | None = None) -> float | None:

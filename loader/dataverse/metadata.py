@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from loader.dataverse.batch import Query
 from loader.dataverse.client import Client, RequestFailed
 from loader.dataverse.query import definition_of
+from loader.dataverse.replies import Row, flag, nested, number, option, optional_text, rows, text, whole
 from loader.errors import UsageError
 
 _CASTS = {
@@ -100,56 +100,69 @@ def _paths(name: str) -> list[str]:
     ]
 
 
-def _table(name: str, answers: list[Any]) -> Table:
+def _table(name: str, answers: list[Row]) -> Table:
     entity, attributes, *typed = answers
-    details: dict[str, dict[str, Any]] = {}
+    details: dict[str, Row] = {}
     for answer in typed:
-        for row in answer["value"]:
-            details.setdefault(row["LogicalName"], {}).update(row)
+        for row in rows(answer):
+            details.setdefault(text(row, "LogicalName"), {}).update(row)
     return Table(
         name=name,
-        entity_set=entity["EntitySetName"],
-        id_column=entity["PrimaryIdAttribute"],
+        entity_set=text(entity, "EntitySetName"),
+        id_column=text(entity, "PrimaryIdAttribute"),
         attributes={
-            row["LogicalName"]: _attribute(row, details.get(row["LogicalName"], {})) for row in attributes["value"]
+            attribute.name: attribute
+            for attribute in (_attribute(row, details.get(text(row, "LogicalName"), {})) for row in rows(attributes))
         },
-        single={
-            (row["ReferencingAttribute"], row["ReferencedEntity"]): row["ReferencingEntityNavigationPropertyName"]
-            for row in entity["ManyToOneRelationships"]
-        },
-        collections={
-            (row["ReferencingEntity"], row["ReferencingAttribute"]): row["ReferencedEntityNavigationPropertyName"]
-            for row in entity["OneToManyRelationships"]
-        },
+        single=_navigations(
+            entity,
+            "ManyToOneRelationships",
+            ("ReferencingAttribute", "ReferencedEntity", "ReferencingEntityNavigationPropertyName"),
+        ),
+        collections=_navigations(
+            entity,
+            "OneToManyRelationships",
+            ("ReferencingEntity", "ReferencingAttribute", "ReferencedEntityNavigationPropertyName"),
+        ),
     )
 
 
-def _attribute(row: Mapping[str, Any], detail: Mapping[str, Any]) -> Attribute:
-    options = (detail.get("OptionSet") or detail.get("GlobalOptionSet") or {}).get("Options") or []
+def _navigations(entity: Row, name: str, columns: tuple[str, str, str]) -> dict[tuple[str, str], str]:
+    """Navigation properties by the two columns that tell which one it is."""
+    found: dict[tuple[str, str], str] = {}
+    for row in rows(entity, name):
+        first, second, navigation = (optional_text(row, column) for column in columns)
+        if first and second and navigation:
+            found[(first, second)] = navigation
+    return found
+
+
+def _attribute(row: Row, detail: Row) -> Attribute:
+    held = nested(detail, "OptionSet") or nested(detail, "GlobalOptionSet")
+    options = rows(held, "Options") if held.get("Options") else []
     behaviour = detail.get("DateTimeBehavior")
+    targets = detail.get("Targets")
     return Attribute(
-        name=row["LogicalName"],
-        kind=row["AttributeType"],
-        creatable=bool(row["IsValidForCreate"]),
-        updatable=bool(row["IsValidForUpdate"]),
-        readable=bool(row["IsValidForRead"]),
-        max_length=detail.get("MaxLength"),
-        minimum=_decimal(detail.get("MinValue")),
-        maximum=_decimal(detail.get("MaxValue")),
-        precision=detail.get("Precision"),
-        precision_source=detail.get("PrecisionSource"),
-        date_format=detail.get("Format"),
-        date_behaviour=behaviour.get("Value") if isinstance(behaviour, Mapping) else behaviour,
-        targets=tuple(detail.get("Targets") or ()),
-        options={option["Value"]: _label(option) for option in options},
-        states={option["Value"]: option["State"] for option in options if "State" in option},
+        name=text(row, "LogicalName"),
+        kind=text(row, "AttributeType"),
+        creatable=flag(row, "IsValidForCreate"),
+        updatable=flag(row, "IsValidForUpdate"),
+        readable=flag(row, "IsValidForRead"),
+        max_length=whole(detail, "MaxLength"),
+        minimum=number(detail, "MinValue"),
+        maximum=number(detail, "MaxValue"),
+        precision=whole(detail, "Precision"),
+        precision_source=whole(detail, "PrecisionSource"),
+        date_format=optional_text(detail, "Format"),
+        date_behaviour=optional_text(behaviour, "Value")
+        if isinstance(behaviour, dict)
+        else optional_text(detail, "DateTimeBehavior"),
+        targets=tuple(map(str, targets)) if isinstance(targets, list) else (),
+        options={option(each, "Value"): _label(each) for each in options},
+        states={option(each, "Value"): option(each, "State") for each in options if "State" in each},
     )
 
 
-def _label(option: Mapping[str, Any]) -> str:
-    label = (option.get("Label") or {}).get("UserLocalizedLabel") or {}
-    return str(label.get("Label") or option["Value"])
-
-
-def _decimal(value: object) -> Decimal | None:
-    return None if value is None else Decimal(str(value))
+def _label(held: Row) -> str:
+    label = nested(nested(held, "Label"), "UserLocalizedLabel")
+    return str(label.get("Label") or option(held, "Value"))

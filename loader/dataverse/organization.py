@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from loader.dataverse.batch import Query
 from loader.dataverse.client import Client, RequestFailed
+from loader.dataverse.replies import flag, identifier, optional_text, rows, whole
 from loader.errors import AccessRefused
 
 
@@ -33,7 +34,7 @@ class Organization:
 
 
 def read_organization(client: Client) -> Organization:
-    caller = client.get("WhoAmI")["UserId"]
+    caller = identifier(client.get("WhoAmI"), "UserId")
     organizations, user, currencies = client.query(
         [
             Query("organizations?$select=issopintegrationenabled,pricingdecimalprecision,_basecurrencyid_value"),
@@ -41,21 +42,22 @@ def read_organization(client: Client) -> Organization:
             Query("transactioncurrencies?$select=currencyprecision,isocurrencycode"),
         ]
     )
-    organization = organizations["value"][0]
-    pricing_decimals = organization.get("pricingdecimalprecision")
+    organization = next(iter(rows(organizations)), {})
+    pricing_decimals = whole(organization, "pricingdecimalprecision")
     return Organization(
-        id=organization["organizationid"],
+        id=identifier(organization, "organizationid"),
         caller_id=caller,
-        caller_name=user.get("fullname") or caller,
-        sop_integration=bool(organization.get("issopintegrationenabled")),
-        integration_user=bool(user.get("isintegrationuser")),
-        pricing_decimals=2 if pricing_decimals is None else int(pricing_decimals),  # 0 is a choice, too
-        base_currency=organization.get("_basecurrencyid_value") or "",
+        caller_name=optional_text(user, "fullname") or caller,
+        sop_integration=flag(organization, "issopintegrationenabled"),
+        integration_user=flag(user, "isintegrationuser"),
+        pricing_decimals=2 if pricing_decimals is None else pricing_decimals,  # 0 is a choice, too
+        base_currency=optional_text(organization, "_basecurrencyid_value") or "",
         currency_precision={
-            row["transactioncurrencyid"]: int(row.get("currencyprecision") or 0) for row in currencies["value"]
+            identifier(row, "transactioncurrencyid"): whole(row, "currencyprecision") or 0 for row in rows(currencies)
         },
         currency_codes={
-            row["transactioncurrencyid"]: str(row.get("isocurrencycode") or "") for row in currencies["value"]
+            identifier(row, "transactioncurrencyid"): optional_text(row, "isocurrencycode") or ""
+            for row in rows(currencies)
         },
         time_zone=_time_zone(client, caller),
     )
@@ -74,6 +76,6 @@ def _time_zone(client: Client, caller: str) -> str | None:
         )
     except (RequestFailed, AccessRefused):
         return None
-    names = {row.get("timezonecode"): str(row.get("standardname")) for row in zones["value"]}
-    zone = get_global("windows_zone_mapping").get(names.get(settings.get("timezonecode"), ""))
+    names = {whole(row, "timezonecode"): optional_text(row, "standardname") for row in rows(zones)}
+    zone = get_global("windows_zone_mapping").get(names.get(whole(settings, "timezonecode")) or "")
     return None if zone is None else str(zone)

@@ -25,6 +25,8 @@ SHARE = "GrantAccess"
 LINES_INSIDE = 50
 """Lines that are inserted together with their new order; CRM may refuse more related records in one insert."""
 
+_EXISTING = {"If-Match": "*"}
+"""Of a row that is gone CRM makes no new one: without it a PATCH is an upsert."""
 _NAMESPACE = uuid.UUID("2f6c1a3e-9a55-5d6e-8a36-6b2f6f0f7d11")
 
 
@@ -86,6 +88,7 @@ def for_update(want: Desired, have: Current, delta: Difference, share: Share | N
         *([_set_state(path, final)] if final != before else []),
     ]
     if writes:
+        assert have.etag, "a record without a version is not planned"
         if writes[0].method != "PATCH" or writes[0].path != path:
             writes.insert(0, Operation("PATCH", path, {binding.key.name: have.values[binding.key.name]}))
         writes[0] = replace(writes[0], headers={"If-Match": have.etag})
@@ -99,7 +102,7 @@ def _lines(changes: Iterable[LineChange], have: Current, binding: Binding) -> It
     for number, line in enumerate(changes):
         if line.action == "delete":
             assert line.id is not None
-            yield Operation("DELETE", _path(lines, line.id))
+            yield Operation("DELETE", _path(lines, line.id), headers=_EXISTING)
         elif line.action == "update":
             assert line.id is not None
             yield from _patch(_path(lines, line.id), _after(line.changes), lines.fields)
@@ -154,7 +157,7 @@ def _patch(path: str, values: Mapping[str, Value], fields: Iterable[Field]) -> l
             cleared.append(Operation("DELETE", f"{path}/{field.navigation}/$ref"))
         else:
             body[field.sent_name] = _sent(field, value)
-    return [*([Operation("PATCH", path, body)] if body else []), *cleared]
+    return [*([Operation("PATCH", path, body, _EXISTING)] if body else []), *cleared]
 
 
 def _sent(field: Field, value: Value) -> Value:
@@ -162,7 +165,7 @@ def _sent(field: Field, value: Value) -> Value:
 
 
 def _set_state(path: str, state: Mapping[str, int]) -> Operation:
-    return Operation("PATCH", path, dict(state))
+    return Operation("PATCH", path, dict(state), _EXISTING)
 
 
 def _grant(id_: str, share: Share | None, binding: Binding) -> list[Operation]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from loader.contract import Model
-from loader.dataverse.batch import Query
-from loader.dataverse.client import Client
+from loader.dataverse.client import Client, RequestFailed
 from loader.dataverse.metadata import Table
-from loader.dataverse.query import chunks, rows_where_in
+from loader.dataverse.reading import Read, Refusal, read_rows, shape_of
+from loader.dataverse.replies import Shape
 from loader.sync.binding import Binding
 from loader.sync.lookups import Index, LookupKey, match_key, parent_table, sent_key
 from loader.sync.records import Row
@@ -18,17 +19,16 @@ from loader.sync.records import Row
 def read_lookups(client: Client, tables: Mapping[str, Table], wanted: Mapping[LookupKey, Iterable[str]]) -> Index:
     """Every CRM row that one of the staged values names. `wanted` holds the values of each look-up's own column."""
     index = Index()
-    reads = [
-        (key, Query(_lookup_path(key, tables, chunk)))
-        for key, values in wanted.items()
-        for chunk in chunks(sorted({match_key(value): sent_key(value) for value in values}.values()))
+    reads = {_lookup_read(key, tables): key for key in wanted}
+    asked = [
+        (read, sorted({match_key(value): sent_key(value) for value in wanted[key]}.values()))
+        for read, key in reads.items()
     ]
-    answers = client.query([query for _, query in reads]) if reads else []
-    for (key, _), answer in zip(reads, answers, strict=True):
-        index.add(key, tables[key.table], answer["value"])
-        while next_link := answer.get("@odata.nextLink"):
-            answer = client.get(next_link)
-            index.add(key, tables[key.table], answer["value"])
+    for read, found in read_rows(client, asked):
+        if isinstance(found, Refusal):
+            index.refuse(reads[read], found.value, str(found.error))
+        else:
+            index.add(reads[read], read.table, found)
     return index
 
 
@@ -36,11 +36,10 @@ def read_looked_up(
     client: Client, tables: Mapping[str, Table], index: Index, wanted: Mapping[LookupKey, Iterable[str]]
 ) -> None:
     """Adds the CRM rows of these ids to `index`, so that it can tell by which values they are looked up."""
-    for key, ids in wanted.items():
-        table = tables[key.table]
-        for chunk in chunks(sorted(ids)):
-            for page in client.pages(_lookup_path(key, tables, chunk, table.id_column)):
-                index.add(key, table, page)
+    reads = {_lookup_read(key, tables, tables[key.table].id_column): key for key in wanted}
+    for read, found in read_rows(client, [(read, sorted(wanted[key])) for read, key in reads.items()], together=1):
+        if not isinstance(found, Refusal):
+            index.add(reads[read], read.table, found)
 
 
 def lookup_columns(model: Model) -> dict[LookupKey, list[tuple[Model, str]]]:
@@ -55,45 +54,84 @@ def lookup_columns(model: Model) -> dict[LookupKey, list[tuple[Model, str]]]:
     return columns
 
 
-def read_orders(client: Client, binding: Binding, keys: Sequence[str]) -> dict[str, list[Row]]:
-    """CRM's records of these names with their lines, by match key; one request for up to 500."""
+@dataclass(frozen=True)
+class Records:
+    """CRM's records of some keys with their lines, by match key."""
+
+    rows: dict[str, list[Row]]
+    unread: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Keys whose records are not known: reason code and message."""
+
+
+def read_orders(client: Client, binding: Binding, keys: Sequence[str]) -> Records:
+    """CRM's records of these names with their lines; one request for up to 500."""
+    read = _record_read(binding)
+    found: dict[str, dict[str, Row]] = {match_key(key): {} for key in keys}
+    records = Records({})
+    for _, rows in read_rows(client, [(read, [sent_key(key) for key in keys])], together=1):
+        if isinstance(rows, Refusal):
+            message = f"CRM refuses to look for {binding.key.name} {rows.value!r}: {rows.error}"
+            records.unread[match_key(rows.value)] = ("value_refused", message)
+            continue
+        for row in rows:
+            key = match_key(row[binding.key.name] or "")
+            versioned = _with_version(client, row, read) if key in found else None
+            if versioned:
+                found[key][row[binding.table.id_column]] = _with_all_lines(client, versioned, binding)
+    for key, held in found.items():
+        records.rows[key] = list(held.values())
+        if not all(row.get("@odata.etag") for row in held.values()):
+            records.unread[key] = ("version_missing", f"CRM gives no version of {binding.key.name} {key!r}")
+    return records
+
+
+def _record_read(binding: Binding) -> Read:
+    children = None
     expand = None
     if binding.lines:
         expand = f"{binding.lines_navigation}($select={','.join(binding.lines.select)})"
-    found: dict[str, list[Row]] = {match_key(key): [] for key in keys}
-    for chunk in chunks([sent_key(key) for key in keys]):
-        path = rows_where_in(binding.table.entity_set, binding.key.name, chunk, binding.select, expand)
-        for page in client.pages(path):
-            for row in page:
-                held = found.get(match_key(row[binding.key.name]))
-                if held is not None:
-                    held.append(_with_all_lines(client, row, binding))
-    return found
+        children = (binding.lines_navigation, shape_of(binding.lines.table, binding.lines.select))
+    shape = shape_of(binding.table, binding.select, children=children)
+    return Read(binding.table, binding.key.name, binding.select, shape, expand)
 
 
 def _with_all_lines(client: Client, row: dict[str, Any], binding: Binding) -> dict[str, Any]:
     """Versions before 9.1 expand a collection to an empty list and a link to it (dataverse facts 3.6)."""
     link = row.get(f"{binding.lines_navigation}@odata.nextLink")
-    if link and not row[binding.lines_navigation]:
-        row[binding.lines_navigation] = [line for page in client.pages(link) for line in page]
+    if binding.lines and link and not row[binding.lines_navigation]:
+        shape = shape_of(binding.lines.table, binding.lines.select)
+        lines = (shape.check(line) for page in client.pages(link) for line in page)
+        row[binding.lines_navigation] = list({line[shape.id_column]: line for line in lines}.values())
     return row
 
 
-def _lookup_path(key: LookupKey, tables: Mapping[str, Table], values: Sequence[str], by: str = "") -> str:
+def _with_version(client: Client, row: dict[str, Any], read: Read) -> dict[str, Any] | None:
+    """The record, read once more where it came without a version; None where it is gone."""
+    if row.get("@odata.etag"):
+        return row
+    try:
+        return read.shape.check(client.get(read.path_of(row[read.table.id_column])))
+    except RequestFailed as refused:
+        if refused.error.status != 404:
+            raise
+        return None
+
+
+def _lookup_read(key: LookupKey, tables: Mapping[str, Table], by: str = "") -> Read:
     table = tables[key.table]
     steps: dict[str, list[str]] = {}
     for path in (*key.paths, *key.reads):
         head, dot, column = path.partition(".")
         if dot and column not in steps.setdefault(head, []):
             steps[head].append(column)
-    expand = ",".join(
-        f"{table.navigation(*parent_table(head, table))}($select={','.join(columns)})"
-        for head, columns in steps.items()
-    )
+    related = {table.navigation(*parent_table(head, table)): columns for head, columns in steps.items()}
+    expand = ",".join(f"{navigation}($select={','.join(columns)})" for navigation, columns in related.items())
     select = [
         table.id_column,
         *(path for path in (*key.paths, *key.reads) if "." not in path),
         *(f"_{path.partition('.')[0]}_value" for path in key.reads if "." in path),
         *(["_ownerid_value"] if "ownerid" in table.attributes else []),
     ]
-    return rows_where_in(table.entity_set, by or key.own_column, values, list(dict.fromkeys(select)), expand or None)
+    select = list(dict.fromkeys(select))
+    shape = shape_of(table, select, {each: Shape("", dict.fromkeys(columns, "")) for each, columns in related.items()})
+    return Read(table, by or key.own_column, tuple(select), shape, expand or None)

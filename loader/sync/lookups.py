@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from loader.contract import Lookup
 from loader.dataverse.metadata import Table
+from loader.dataverse.replies import optional_text
 from loader.sync.canonical import cleaned
 
 
@@ -63,7 +64,14 @@ class Ambiguous:
     is_active: bool = True
 
 
-Outcome = Found | Missing | Ambiguous
+@dataclass(frozen=True)
+class Refused:
+    """CRM refuses to look for the value; in its own words."""
+
+    message: str
+
+
+Outcome = Found | Missing | Ambiguous | Refused
 
 
 class LookupKey(NamedTuple):
@@ -92,6 +100,7 @@ class Index:
     def __init__(self) -> None:
         self._rows: dict[LookupKey, dict[tuple[str, ...], list[Found]]] = {}
         self._values: dict[LookupKey, dict[str, tuple[str, ...]]] = {}
+        self._refused: dict[tuple[LookupKey, str], Refused] = {}
 
     def add(self, key: LookupKey, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
         """Adds the rows CRM returned for one look-up; single-step paths are read from their `$expand`."""
@@ -103,10 +112,17 @@ class Index:
                 found[tuple(match_key(value) for value in values)].append(_found(key, row, table))
                 by_id[row[table.id_column].lower()] = tuple(str(value).rstrip(" ") for value in values)
 
+    def refuse(self, key: LookupKey, value: str, message: str) -> None:
+        """Notes that CRM refuses to look for a value of the look-up's own column."""
+        self._refused[(key, match_key(value))] = Refused(message)
+
     def find(self, lookup: Lookup, values: Sequence[object]) -> Outcome:
         """The row with these values; None matches what is blank. A row in use wins over others of its key."""
+        key = LookupKey.of(lookup)
         sought = tuple(["" if value is None else match_key(value) for value in values])
-        rows = self._rows.get(LookupKey.of(lookup), {}).get(sought, ())
+        if self._refused and (refused := self._refused.get((key, sought[key.paths.index(key.own_column)]))):
+            return refused
+        rows = self._rows.get(key, {}).get(sought, ())
         if not rows:
             return Missing()
         used = [row for row in rows if row.meets(lookup.active)] if lookup.active else rows
@@ -139,7 +155,7 @@ def _at(row: Mapping[str, Any], path: str, table: Table) -> object:
 
 def _found(key: LookupKey, row: Mapping[str, Any], table: Table) -> Found:
     owner = row.get("_ownerid_value")
-    kind = row.get("_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname")
+    kind = optional_text(row, "_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname")
     columns = {
         path: Step(row.get(f"_{path.partition('.')[0]}_value"), _at(row, path, table)) if "." in path else row.get(path)
         for path in key.reads

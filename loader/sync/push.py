@@ -20,7 +20,7 @@ from loader.dataverse.errors import DUPLICATE_ID, SHARE_REFUSED, CrmError
 from loader.dataverse.pace import Interrupted, backoff
 from loader.errors import CrmUnavailable, LoaderError, LockLost, WarehouseUnavailable
 from loader.sync.binding import Bindings
-from loader.sync.gather import read_looked_up, read_orders
+from loader.sync.gather import Records, read_looked_up, read_orders
 from loader.sync.lookups import Index, match_key
 from loader.sync.plan import Known, OrderPlan, plan_order
 from loader.sync.records import Row, Staged, Wanted, desired_orders
@@ -77,26 +77,26 @@ class Session:
         """Plans orders against CRM as it is now."""
         return self.plan_against(self.read(orders), orders, attempts or {})
 
-    def read(self, orders: Sequence[Staged]) -> Mapping[str, Sequence[Row]]:
+    def read(self, orders: Sequence[Staged]) -> Records:
         """What CRM has of these orders, by match key."""
         asked = [order.key for order in orders if match_key(order.key) not in self.withheld]
-        return read_orders(self.client, self.bindings.base, asked) if asked else {}
+        return read_orders(self.client, self.bindings.base, asked) if asked else Records({})
 
-    def plan_against(
-        self, found: Mapping[str, Sequence[Row]], orders: Sequence[Staged], attempts: Mapping[str, int]
-    ) -> list[OrderPlan]:
+    def plan_against(self, found: Records, orders: Sequence[Staged], attempts: Mapping[str, int]) -> list[OrderPlan]:
         """Plans orders against what was read."""
         planned: dict[int, OrderPlan] = {}
         numbers = []
         for number, order in enumerate(orders):
-            apart = self._set_apart(order)
+            apart = self._set_apart(order, found)
             if apart:
                 planned[number] = apart
             else:
                 numbers.append(number)
         binding = self.bindings.base
         wanted = desired_orders([orders[number] for number in numbers], binding, self.index)
-        pairs = [(want, found[match_key(orders[number].key)]) for number, want in zip(numbers, wanted, strict=True)]
+        pairs = [
+            (want, found.rows[match_key(orders[number].key)]) for number, want in zip(numbers, wanted, strict=True)
+        ]
         strangers = self._strangers(pairs)
         for number, (want, rows) in zip(numbers, pairs, strict=True):
             id_ = rows[0][binding.table.id_column].lower() if rows else ""
@@ -127,7 +127,7 @@ class Session:
             id_: ", ".join(index.values(field_.lookup, holder).values()) or holder for id_, holder in holders.items()
         }
 
-    def _set_apart(self, order: Staged) -> OrderPlan | None:
+    def _set_apart(self, order: Staged, found: Records) -> OrderPlan | None:
         """The plan of an order that is not even compared."""
         table, key = self.bindings.model.table, match_key(order.key)
         if key in self.withheld:
@@ -135,6 +135,9 @@ class Session:
         if key in self.repeated:
             message = f"{self.bindings.model.name} has more than one row of this key"
             return OrderPlan(order.key, table, "block", reason="order_ambiguous", message=message)
+        if key in found.unread:
+            reason, message = found.unread[key]
+            return OrderPlan(order.key, table, "block", reason=reason, message=message)
         return None
 
 
@@ -148,11 +151,11 @@ def plans(
 ) -> Iterator[list[tuple[Staged, OrderPlan]]]:
     """Chunks of planned orders, in order; CRM is read ahead by `workers` threads, and compared on the caller's."""
 
-    def joined(chunk: list[Staged], found: Future[Mapping[str, Sequence[Row]]]) -> list[tuple[Staged, OrderPlan]]:
+    def joined(chunk: list[Staged], found: Future[Records]) -> list[tuple[Staged, OrderPlan]]:
         return list(zip(chunk, session.plan_against(found.result(), chunk, {}), strict=True))
 
     source = iter(staged)
-    ahead: deque[tuple[list[Staged], Future[Mapping[str, Sequence[Row]]]]] = deque()
+    ahead: deque[tuple[list[Staged], Future[Records]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="read") as readers:
         try:
             while chunk := list(islice(source, CHUNK)):
@@ -245,7 +248,7 @@ class Pusher:
                     pending = [attempt for attempt in pending if not attempt.is_settled]
                 if not pending:
                     return settled
-            self._give_up(pending)
+            self._give_up([attempt for attempt in pending if attempt.was_lost])
             reason, text = "crm_rejected", "still refused after several attempts"
         except Interrupted:
             reason, text = "interrupted", "the run was stopped before this order was settled; the next one takes it up"
@@ -289,6 +292,7 @@ class Pusher:
         except RequestFailed as error:
             if len(pending) == 1:
                 settled.append(pending[0].rejected(error.error))
+                self._give_up(pending if error.error.is_foreign else [])
                 return True
             half = len(pending) // 2
             return self._apply(pending[:half], settled) and self._apply(pending[half:], settled)
@@ -310,10 +314,10 @@ class Pusher:
 
     def _give_up(self, pending: list[_Attempt]) -> None:
         """Raises CrmUnavailable when it is not one order that CRM cannot answer, but CRM itself."""
-        self._given_up += sum(attempt.was_lost for attempt in pending)
+        self._given_up += len(pending)
         if self._given_up >= GIVEN_UP:
             raise CrmUnavailable(
-                f"CRM did not answer writes in {ROUNDS} attempts: {pending[-1].last_error}",
+                f"CRM did not answer writes: {pending[-1].last_error}",
                 "Check the service's health, and run again later: what arrived is not sent twice.",
             )
 
@@ -349,6 +353,9 @@ class _Attempt:
                 return [self._settle("created" if self._intended.action == "create" else "updated")]
             self.was_lost, self.last_error = True, "CRM did not answer every operation of the change set"
             return []
+        if error.is_foreign and not error.is_passing:
+            self.was_lost, self.last_error = True, f"the reply to the change set is not CRM's: {error}"
+            return []
         if error.is_passing or error.is_conflict:
             self.last_error, self.is_passing = str(error), error.is_passing
             self.retry_after = error.retry_after or 0.0
@@ -360,8 +367,9 @@ class _Attempt:
         return [self.rejected(error)]
 
     def rejected(self, error: CrmError) -> Settled:
-        self.is_settled = True
-        return Settled(self.plan, "failed", "crm_rejected", str(error), error.request_id or "")
+        self.is_settled, self.last_error = True, str(error)
+        reason = "crm_unavailable" if error.is_foreign else "crm_rejected"
+        return Settled(self.plan, "failed", reason, str(error), error.request_id or "")
 
     def planned_again(self, plan: OrderPlan) -> list[Settled]:
         if self.was_lost:

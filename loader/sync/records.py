@@ -10,9 +10,10 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 from loader.contract import CURRENCY, Lookup, Model, OnFailure, Xref
+from loader.dataverse.replies import unexpected
 from loader.sync.binding import Agreement, Binding, Field
 from loader.sync.canonical import DateOutOfRange, Value, ValueOutOfRange
-from loader.sync.lookups import Found, Index, Missing, Step
+from loader.sync.lookups import Found, Index, Missing, Refused, Step
 
 Row = Mapping[str, Any]
 
@@ -140,10 +141,17 @@ def current(row: Row, binding: Binding) -> Current:
     return Current(
         id=row[binding.table.id_column],
         etag=row.get("@odata.etag", ""),
-        values={field.name: field.type.read(row.get(field.wire_name)) for field in binding.fields},
-        state={field.name: int(row[field.name]) for field in binding.state_fields if row.get(field.name) is not None},
+        values={field.name: _read(field, row[field.wire_name]) for field in binding.fields},
+        state={field.name: row[field.name] for field in binding.state_fields if row[field.name] is not None},
         lines=lines,
     )
+
+
+def _read(field_: Field, value: object) -> Value:
+    try:
+        return field_.type.read(value)
+    except (ValueError, ArithmeticError):
+        raise unexpected(field_.name, value, f"a {field_.type.name}") from None
 
 
 def currency_of(row: Row) -> str | None:
@@ -263,6 +271,9 @@ def _looked_up(field_: Field, lookup: Lookup, staged: Sequence[object], index: I
             return _refused(field_, "not_found", lookup.missing, text)
 
     outcome, named = index.find(lookup, sought), _named(lookup, row)
+    if isinstance(outcome, Refused):
+        text = f"CRM refuses to look for {named}: {outcome.message}"
+        return _Trouble((Obstacle("value_refused", text),))
     if isinstance(outcome, Missing):
         return _refused(field_, "not_found", lookup.missing, f"CRM has no {named}", match)
     if not outcome.is_active and lookup.inactive == "missing":

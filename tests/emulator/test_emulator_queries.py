@@ -11,7 +11,7 @@ import pytest
 from web_api import AARON, ASTOR, EACH, EACH_SCHEDULE, EUR, TEAM, Client, product_line, refused, write_in
 
 from emulator import Emulator
-from emulator.odata_filter import ListLexer
+from emulator.values import ListLexer
 
 
 def names(client: Client, condition: str, entity_set: str = "salesorders") -> list[str]:
@@ -90,7 +90,7 @@ def test_in_lists(client: Client, orders: list[str], condition: str, expected: s
 
 
 def test_in_lists_hold_any_text(crm: Emulator, client: Client) -> None:
-    crm.queries.list_lexer = "mended"
+    crm.readings.list_lexer = "mended"
     wild = ["O'Brien", 'say "hi"', "a,b", "back\\slash", "brackets ] and ) [", "übung", "a&b=c", "50%", "#1", "end\\"]
     for name in wild:
         client.order(name)
@@ -117,7 +117,7 @@ MISREAD: dict[tuple[str, ...], tuple[ListLexer, ...]] = {
 def test_lists_are_read_as_one_version_of_the_lexer_reads_them(
     crm: Emulator, client: Client, texts: tuple[str, ...], lexer: ListLexer
 ) -> None:
-    crm.queries.list_lexer = lexer
+    crm.readings.list_lexer = lexer
     for text in texts:
         client.order(text)
     condition = IN.format("'name'", json.dumps(texts))

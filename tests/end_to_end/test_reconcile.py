@@ -244,3 +244,12 @@ def test_without_its_tables_it_says_what_to_do(bench: Workbench) -> None:
 )
 def test_crms_values_take_the_staged_type(value: str | int | Decimal | None, data_type: str, staged: object) -> None:
     assert as_staged(value, Column("c", data_type, "", ColumnMeta())) == staged
+
+
+def test_an_order_that_crm_refuses_to_look_for_is_named(bench: Workbench) -> None:
+    whole = bench.loader("reconcile").data
+    bench.crm.faults.error(None, method="GET", value=ORDER, message="Not this one.")
+    ended = bench.loader("reconcile")
+    assert ended.exit_code == 0
+    assert ["Not this one." in message for message in ended.data["unread"].values()] == [True]
+    assert (ended.data["orders"], ended.data["not_in_crm"]) == (whole["orders"] - 1, whole["not_in_crm"])

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.odata_filter import In, ListLexer, parse_filter
+from emulator.odata_filter import In, parse_filter
+from emulator.values import ListLexer
 from loader.dataverse.query import IN_LIMIT, chunks, definition_of, rows_where_in
 
 TELLING = st.text(st.sampled_from("'\"[]{}()\\,;%&+#=:/ aé\u202e\ud83d\U0001f600\x00\n"), min_size=1, max_size=8)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator.odata_filter import ListLexer
+from emulator.values import ListLexer
 from tests.promises.conftest import NEW, ORDERS, WITHOUT_PRODUCT, Handful
 
 ODD = [
@@ -116,7 +116,7 @@ def flags(texts: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("lexer", LEXERS)
 def test_any_order_number_finds_its_own_order_alone(odd: Handful, lexer: ListLexer) -> None:
-    odd.crm.queries.list_lexer = lexer
+    odd.crm.readings.list_lexer = lexer
     before = everything(odd)
     ended = odd.push(*flags(ODD))
     assert ended.orders["created"] == len(ODD), ended.stdout
@@ -148,7 +148,7 @@ def test_an_order_of_any_number_is_changed_alone(odd: Handful) -> None:
 @pytest.mark.parametrize("lexer", LEXERS)
 def test_any_key_finds_its_own_row_alone(odd: Handful, lexer: ListLexer) -> None:
     """Customer, item, unit, schedule, price level and sales rep of that name, among others of nearly that name."""
-    odd.crm.queries.list_lexer = lexer
+    odd.crm.readings.list_lexer = lexer
     crm = odd.crm
     owner = crm.rows("account")[0]["ownerid"]
     money = {"table": "transactioncurrency", "id": crm.rows("transactioncurrency")[0]["transactioncurrencyid"]}
