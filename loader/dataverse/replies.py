@@ -50,8 +50,10 @@ def _whole_character(match: re.Match[bytes]) -> bytes:
 
 
 def first_words(body: bytes) -> str:
-    """The beginning of a text or a page that was not asked for, on one line and without secrets."""
-    text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", redact(body[:4000].decode("utf-8", "replace")))
+    """The beginning of what was not asked for, on one line and without secrets; of a long page without its tags."""
+    text = redact(body[:4000].decode("utf-8", "replace"))
+    if len(text) > _SHOWN:
+        text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
     words = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return words if len(words) <= _SHOWN else words[:_SHOWN] + "…"
 
