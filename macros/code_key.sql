@@ -5,9 +5,9 @@
 {%- endmacro %}
 
 {% macro default__code_key(column) -%}
-    upper(rtrim({{ column }})) collate database_default
+    lower(rtrim({{ column }})) collate database_default
 {%- endmacro %}
 
 {% macro duckdb__code_key(column) -%}
-    upper(rtrim({{ column }}))
+    lower(rtrim({{ column }}))
 {%- endmacro %}

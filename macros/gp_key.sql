@@ -9,5 +9,5 @@
 {%- endmacro %}
 
 {% macro duckdb__gp_key(column) -%}
-    upper(rtrim({{ column }}))
+    lower(rtrim({{ column }}))
 {%- endmacro %}

@@ -29,11 +29,18 @@ from loader.errors import (
     UsageError,
     WarehouseUnavailable,
 )
-from loader.keys import fold, folded
+from loader.keys import fold
 from loader.warehouse.connection import Row, Warehouse, columns_of, parts_of, quoted
 
 SCHEMA_VERSION = 1
 LOCK_NAME = "push"
+INDEXES = {
+    "sync_run": "run_id",
+    "sync_event": "match_key, crm_table, happened_at, event_no",
+    "retry_queue": "match_key, crm_table",
+    "crm_xref": "match_key, crm_table",
+}
+"""Journal table → the columns of its index `ix_<table>` on SQL Server."""
 WHOLE = "push"
 """The command that looks at every order: the others say nothing about those that they leave out."""
 AT_A_TIME = 20_000
@@ -281,9 +288,14 @@ class Journal:
                 for name, data_type in table.columns if present else ():
                     if name.lower() not in present:
                         self._warehouse.execute(f"alter table {table.relation} add {quoted(name)} {data_type}")
+                if any(name == "match_key" for name, _ in table.columns):
+                    self._fill_match_keys(table)
+            self._create_indexes()
 
         if any(self._is_stale(table) for table in self._tables.values()):
             self._atomically("journal schema", migrate)
+        elif self._missing_indexes():  # tables that dbt created
+            self._atomically("journal schema", self._create_indexes)
         self._existing = None
         version = self._query("sync_run", "select max(schema_version) from {sync_run}")
         if version and version[0][0] is not None and int(str(version[0][0])) > SCHEMA_VERSION:
@@ -295,6 +307,35 @@ class Journal:
     def _is_stale(self, table: _Table) -> bool:
         present = self._columns(table)
         return any(name.lower() not in present for name, _ in table.columns)
+
+    def _fill_match_keys(self, table: _Table) -> None:
+        """Of rows that an older loader wrote."""
+        rows = self._warehouse.query(f"select distinct record_key from {table.relation} where match_key is null")
+        self._warehouse.executemany(
+            f"update {table.relation} set match_key = ? where record_key = ? and match_key is null",
+            [(fold(str(key)), key) for (key,) in rows if key is not None],
+        )
+
+    def _missing_indexes(self) -> list[str]:
+        """Statements that make the indexes that SQL Server needs; DuckDB finds rows without."""
+        if self._warehouse.dialect == "duckdb":
+            return []
+        missing = []
+        for name, columns in INDEXES.items():
+            relation = self._tables[name].relation
+            found = self._warehouse.query(
+                "select 1 from sys.index_columns as i"
+                " inner join sys.columns as c on c.object_id = i.object_id and c.column_id = i.column_id"
+                " where i.object_id = object_id(?) and i.key_ordinal = 1 and c.name = ?",
+                [relation, columns.split(",")[0]],
+            )
+            if not found:
+                missing.append(f"create index {quoted(f'ix_{name}')} on {relation} ({columns})")
+        return missing
+
+    def _create_indexes(self) -> None:
+        for statement in self._missing_indexes():
+            self._warehouse.execute(statement)
 
     def _columns(self, table: _Table) -> set[str]:
         return {name.lower() for name in columns_of(self._warehouse, table.relation)}
@@ -626,7 +667,7 @@ class Journal:
                     "event_no": number,
                     "happened_at": now,
                     "crm_table": result.table,
-                    "record_key": result.key,
+                    **_keys(result.key),
                     "crm_id": result.crm_id,
                     "action": result.action,
                     "outcome": result.outcome,
@@ -648,7 +689,7 @@ class Journal:
             conditions.append("run_id = ?")
             params.append(run_id)
         if key is not None:
-            conditions.append(f"{folded('record_key')} = ?")
+            conditions.append("match_key = ?")
             params.append(fold(key))
         newest_first = run_id is None or key is not None
         rows = self._query(
@@ -685,7 +726,7 @@ class Journal:
         """The entries of one order that are not resolved, whatever their table."""
         rows = self._query(
             "retry_queue",
-            f"select {_QUEUE_COLUMNS} from {{retry_queue}} where {folded('record_key')} = ? and state <> 'resolved'",
+            f"select {_QUEUE_COLUMNS} from {{retry_queue}} where match_key = ? and state <> 'resolved'",
             [fold(key)],
         )
         return [_queue_entry(row) for row in rows]
@@ -758,7 +799,7 @@ class Journal:
         left = [str(key) for rows in blocks for (key,) in rows if fold(str(key)) not in present]
 
         def resolve() -> None:
-            for condition, params in self._warehouse.matching("record_key", left):
+            for condition, params in self._warehouse.matching("match_key", map(fold, left)):
                 self._execute(
                     "update {retry_queue} set state = 'resolved', resolution = 'left_scope'"
                     f" where crm_table = ? and state in ('open', 'held') and {condition}",
@@ -770,7 +811,7 @@ class Journal:
         return sorted(left)
 
     def _queue_of(self, table: str, keys: Iterable[str]) -> Iterator[QueueEntry]:
-        for condition, params in self._warehouse.matching(folded("record_key"), sorted(map(fold, keys))):
+        for condition, params in self._warehouse.matching("match_key", sorted(map(fold, keys))):
             yield from map(
                 _queue_entry,
                 self._query(
@@ -783,7 +824,7 @@ class Journal:
     def _put_queue(self, entries: Sequence[QueueEntry], replaced: Iterable[str]) -> None:
         if not entries:
             return
-        for condition, params in self._warehouse.matching("record_key", replaced):
+        for condition, params in self._warehouse.matching("match_key", map(fold, replaced)):
             self._execute(
                 f"delete from {{retry_queue}} where crm_table = ? and {condition}", [entries[0].table, *params]
             )
@@ -792,7 +833,7 @@ class Journal:
             *(
                 {
                     "crm_table": entry.table,
-                    "record_key": entry.key,
+                    **_keys(entry.key),
                     **{name: getattr(entry, name) for name in _QUEUE_FIELDS},
                     "missing": _json(entry.missing),
                 }
@@ -829,7 +870,7 @@ class Journal:
         """Key as it is compared → CRM id, of those of these keys that are known."""
         return {
             fold(str(key)): str(crm_id)
-            for condition, params in self._warehouse.matching(folded("record_key"), sorted(set(map(fold, keys))))
+            for condition, params in self._warehouse.matching("match_key", sorted(set(map(fold, keys))))
             for key, crm_id in self._query(
                 "crm_xref",
                 f"select record_key, crm_id from {{crm_xref}} where crm_table = ? and {condition}",
@@ -843,7 +884,7 @@ class Journal:
             return
         known: dict[str, XrefEntry] = {}
         keys = sorted(fold(result.key) for result in known_ids)
-        for condition, params in self._warehouse.matching(folded("record_key"), keys):
+        for condition, params in self._warehouse.matching("match_key", keys):
             for row in self._query(
                 "crm_xref",
                 f"select {_XREF_COLUMNS} from {{crm_xref}} where crm_table = ? and {condition}",
@@ -858,9 +899,9 @@ class Journal:
             if after != before:
                 changed.append(after)
                 replaced += [before.key] if before else []
-        for condition, params in self._warehouse.matching("record_key", replaced):
+        for condition, params in self._warehouse.matching("match_key", map(fold, replaced)):
             self._execute(f"delete from {{crm_xref}} where crm_table = ? and {condition}", [table, *params])
-        self._insert("crm_xref", *({"crm_table": table, "record_key": e.key, **_without_key(e)} for e in changed))
+        self._insert("crm_xref", *({"crm_table": table, **_keys(e.key), **_without_key(e)} for e in changed))
 
     # ------------------------------------------------------------------------------------------ retention
 
@@ -1115,6 +1156,11 @@ def _in_states(states: Iterable[QueueState] | None) -> str:
 
 def _is_table(table: str) -> str:
     return "crm_table = '{}'".format(table.replace("'", "''").replace("{", "{{").replace("}", "}}"))
+
+
+def _keys(key: str) -> dict[str, object]:
+    """A record's key as it is shown, and as it is compared."""
+    return {"record_key": key, "match_key": fold(key)}
 
 
 def _queue_entry(row: Row) -> QueueEntry:

@@ -50,6 +50,8 @@ _OPEN_TRANSACTIONS = (
     " inner join sys.dm_exec_sessions as s on s.session_id = t.session_id"
     " where t.session_id <> @@spid order by a.transaction_begin_time"
 )
+_SQL_VARCHAR = 12
+_LONGEST_VARCHAR = 8_000
 _ACCESS_TOKEN = 1256  # SQL_COPT_SS_ACCESS_TOKEN
 _EXACT = (str, int, bool, Decimal, dt.datetime, dt.date)
 
@@ -312,9 +314,22 @@ class _Lost(WarehouseUnavailable):
 
 def _run(cursor: Any, sql: str, params: Sequence[object]) -> None:
     if params:
+        _bind_plain_text(cursor, params)
         cursor.execute(sql, tuple(params))
     else:
         cursor.execute(sql)
+
+
+def _bind_plain_text(cursor: Any, params: Sequence[object]) -> None:
+    """Text goes as nvarchar otherwise. SQL Server then converts a varchar column to compare it, and no index helps."""
+    sizes = [
+        (_SQL_VARCHAR, max(len(value), 1), 0)
+        if isinstance(value, str) and value.isascii() and len(value) <= _LONGEST_VARCHAR
+        else None
+        for value in params
+    ]
+    if any(sizes) and type(cursor).__module__ == "pyodbc":
+        cursor.setinputsizes(sizes)
 
 
 # ---------------------------------------------------------------------------------------------------------- errors

@@ -37,7 +37,7 @@ history as (
 cross_reference as (
 
     select
-        {{ code_key('record_key') }} as order_key,
+        match_key as order_key,
         record_key,
         crm_id,
         first_pushed_at,
@@ -51,7 +51,7 @@ cross_reference as (
 queue as (
 
     select
-        {{ code_key('record_key') }} as order_key,
+        match_key as order_key,
         reason,
         message,
         first_failed_at,
@@ -66,13 +66,13 @@ queue as (
 events as (
 
     select
-        {{ code_key('record_key') }} as order_key,
+        match_key as order_key,
         outcome,
         reason,
         message,
         happened_at,
         row_number() over (
-            partition by {{ code_key('record_key') }}
+            partition by match_key
             order by happened_at desc, event_no desc
         ) as age
 

@@ -8,7 +8,7 @@ events as (
         run_id,
         warnings,
         row_number() over (
-            partition by {{ code_key('record_key') }}
+            partition by match_key
             order by happened_at desc, event_no desc
         ) as age
 

@@ -310,7 +310,9 @@ def test_the_crm_id_of_an_order_is_remembered(journal: Journal, clock: StoppedCl
     journal.record([created(shared_with="team:1")], "run-1")
     later = clock.forward(days=1)
     journal.record([created(action="update", outcome="updated")], "run-2")
-    assert journal.xref("salesorder")["ORDST2225"] == XrefEntry("ORDST2225", GUID, NOW, later, "team:1", "run-2")
+    assert journal.xref("salesorder")["ORDST2225"] == XrefEntry(
+        "ORDST2225", GUID, NOW, later, shared_with="team:1", not_shared_with=None, run_id="run-2"
+    )
 
 
 def test_an_unchanged_order_keeps_when_it_was_pushed(journal: Journal, clock: StoppedClock) -> None:
@@ -415,3 +417,35 @@ def test_the_queue_follows_its_states(journal: Journal, steps: list[str]) -> Non
             state = "resolved" if state == "open" else state
         entries = [e for e in journal.queue(["open", "held", "ignored"]) if e.key == key]
         assert [(e.state, e.attempts) for e in entries] == ([] if state == "resolved" else [(state, attempts)])
+
+
+# ------------------------------------------------------------------------------------------ keys as they are compared
+
+
+def test_keys_that_an_older_loader_wrote_are_found_as_they_are_compared(
+    place: Place, warehouse: Warehouse, clock: StoppedClock
+) -> None:
+    warehouse.execute(f'create schema "{place.schema}"')
+    for table in place.tables.values():
+        columns = ", ".join(f"{name} {kind}" for name, kind in table.columns if name != "match_key")
+        warehouse.execute(f"create table {table.relation} ({columns})")
+    for name in ("retry_queue", "crm_xref", "sync_event"):
+        relation = place.tables[name].relation
+        warehouse.execute(f"insert into {relation} (crm_table, record_key) values ('salesorder', 'Ord1 ')")
+    warehouse.execute(f"update {place.tables['retry_queue'].relation} set state = 'open', attempts = 1")
+    journal = Journal(warehouse, place.tables, clock)
+    journal.prepare()
+    assert [entry.key.rstrip() for entry in journal.queue_of("ORD1")] == ["Ord1"]
+    assert [event.key.rstrip() for event in journal.events(key="ord1")] == ["Ord1"]
+    assert "ORD1" in journal.xref("salesorder")
+
+
+def test_sql_server_finds_a_key_by_its_index(place: Place, warehouse: Warehouse, journal: Journal) -> None:
+    if warehouse.dialect == "duckdb":
+        assert journal._missing_indexes() == []  # DuckDB needs none
+        return
+    assert journal._missing_indexes() == []
+    warehouse.execute(f"drop index ix_retry_queue on {place.tables['retry_queue'].relation}")
+    assert len(journal._missing_indexes()) == 1
+    journal.prepare()  # tables that dbt created have none
+    assert journal._missing_indexes() == []

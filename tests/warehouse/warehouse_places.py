@@ -8,6 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+from jinja2 import Template
+
+from loader.contract import JOURNAL_TABLES
 from loader.profile import Target
 from loader.secrets import Secret
 from loader.warehouse.connection import Warehouse
@@ -45,42 +49,22 @@ class StoppedClock:
         return self.now
 
 
-_JOURNAL = {
-    "sync_run": "run_id varchar(36), run_no int, command varchar(20), crm_url varchar(300),"
-    " crm_organization_id varchar(36), started_at instant,"
-    " finished_at instant, outcome varchar(20), staged int, created int, updated int, unchanged int,"
-    " skipped int, blocked int, failed int,"
-    " lines_created int, lines_updated int, lines_deleted int, requests_read int, requests_write int, message long,"
-    " host varchar(128), pid int, version varchar(20), schema_version int",
-    "sync_event": "run_id varchar(36), event_no int, happened_at instant, crm_table varchar(128),"
-    " record_key varchar(300), crm_id varchar(36), action varchar(20), outcome varchar(20),"
-    " reason varchar(60), message long, changes long,"
-    " warnings long, request_id varchar(60)",
-    "retry_queue": "crm_table varchar(128), record_key varchar(300), reason varchar(60), message long, missing long,"
-    " first_failed_at instant, last_failed_at instant, attempts int, state varchar(10), resolution varchar(20),"
-    " run_id varchar(36)",
-    "crm_xref": "crm_table varchar(128), record_key varchar(300), crm_id varchar(36), first_pushed_at instant,"
-    " last_pushed_at instant, shared_with varchar(50), run_id varchar(36)",
-    "sync_lock": "lock_name varchar(50), run_id varchar(36), host varchar(128), pid int, acquired_at instant,"
-    " expires_at instant",
-}
-_TYPES = {
-    "duckdb": {"instant": "timestamp", "long": "varchar"},
-    "sqlserver": {"instant": "datetime2(3)", "long": "nvarchar(max)"},
-}
+MODELS = Path(__file__).resolve().parents[2] / "models" / "journal"
 
 
 def journal_tables(dialect: str, database: str, schema: str) -> dict[str, Table]:
-    types = _TYPES[dialect]
-    return {
-        name: Table(
+    """The journal's tables as the models' YAML declares them."""
+    tables = {}
+    for name in JOURNAL_TABLES:
+        (model,) = yaml.safe_load((MODELS / f"{name}.yml").read_text(encoding="utf-8"))["models"]
+        tables[name] = Table(
             f'"{database}"."{schema}"."{name}"',
             tuple(
-                (column, types.get(kind, kind)) for column, kind in (part.split(None, 1) for part in text.split(", "))
+                (column["name"], Template(column["data_type"]).render(target={"type": dialect}))
+                for column in model["columns"]
             ),
         )
-        for name, text in _JOURNAL.items()
-    }
+    return tables
 
 
 def sqlserver_target() -> Target:
