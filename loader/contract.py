@@ -98,6 +98,8 @@ class ChildrenMeta(_Meta):
     via: str
     match_on: list[str] = Field(min_length=1)
     refresh: Literal["merge", "replace"] = "merge"
+    named_by: list[str] = []
+    """The lines' columns of which the first that is not null names a line to people."""
 
 
 class ShareWith(_Meta):
@@ -394,7 +396,7 @@ def _with_children(model: Model, models: Mapping[str, Model]) -> Model:
             f"Model {model.name}: children.model {meta.model!r} has no meta.crm.", "Add it to that model."
         )
     known = {column.name for column in lines.columns}
-    for name in [meta.via, *meta.match_on]:
+    for name in [meta.via, *meta.match_on, *meta.named_by]:
         if name not in known:
             raise ContractError(
                 f"Model {lines.name}: there is no column {name!r}, named by {model.name}.",

@@ -30,6 +30,8 @@ class Operation:
     path: str
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    line: tuple[Any, ...] = ()
+    """The key of the row below the record that it writes, for its sender to know it by; not sent."""
 
 
 @dataclass(frozen=True)

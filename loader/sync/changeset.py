@@ -20,6 +20,7 @@ from loader.sync.ids import derived_id
 from loader.sync.records import Current, Desired
 
 Share = tuple[str, str]
+LineKey = tuple[Value, ...]
 SHARE = "GrantAccess"
 
 LINES_INSIDE = 50
@@ -52,8 +53,8 @@ def _for_create(id_: str, want: Desired, share: Share | None, binding: Binding, 
             if number < inside:
                 deep.append({binding.lines.table.id_column: line_id, **_creation(line.values, binding.lines)})
             else:
-                outside.append(_insert_line(line_id, line.values, path, binding, binding.lines))
-            late += _completion(_path(binding.lines, line_id), line.values, binding.lines)
+                outside.append(_insert_line(line_id, line.key, line.values, path, binding, binding.lines))
+            late += _completion(_path(binding.lines, line_id), line.values, binding.lines, line.key)
         if deep:
             body[binding.lines_navigation] = deep
     late += _completion(path, want.values, binding)
@@ -102,25 +103,27 @@ def _lines(changes: Iterable[LineChange], have: Current, binding: Binding) -> It
     for number, line in enumerate(changes):
         if line.action == "delete":
             assert line.id is not None
-            yield Operation("DELETE", _path(lines, line.id), headers=_EXISTING)
+            yield Operation("DELETE", _path(lines, line.id), headers=_EXISTING, line=line.key)
         elif line.action == "update":
             assert line.id is not None
-            yield from _patch(_path(lines, line.id), _after(line.changes), lines.fields)
+            yield from _patch(_path(lines, line.id), _after(line.changes), lines.fields, line.key)
         else:
             line_id = derived_id(_NAMESPACE, f"{have.id}/{have.etag}/{number}")
             values = _after(line.changes)
-            yield _insert_line(line_id, values, _path(binding, have.id), binding, lines)
-            yield from _completion(_path(lines, line_id), values, lines)
+            yield _insert_line(line_id, line.key, values, _path(binding, have.id), binding, lines)
+            yield from _completion(_path(lines, line_id), values, lines, line.key)
 
 
-def _insert_line(line_id: str, values: Mapping[str, Value], parent: str, binding: Binding, lines: Binding) -> Operation:
+def _insert_line(
+    line_id: str, key: LineKey, values: Mapping[str, Value], parent: str, binding: Binding, lines: Binding
+) -> Operation:
     """A line as a row of its own, bound to its order."""
     body = {
         lines.table.id_column: line_id,
         f"{binding.parent_navigation}@odata.bind": f"/{parent}",
         **_creation(values, lines),
     }
-    return Operation("POST", lines.table.entity_set, body)
+    return Operation("POST", lines.table.entity_set, body, line=key)
 
 
 def _path(binding: Binding, id_: str) -> str:
@@ -139,13 +142,13 @@ def _creation(values: Mapping[str, Value], binding: Binding) -> dict[str, Any]:
     }
 
 
-def _completion(path: str, values: Mapping[str, Value], binding: Binding) -> list[Operation]:
+def _completion(path: str, values: Mapping[str, Value], binding: Binding, line: LineKey = ()) -> list[Operation]:
     """What a new row can only get by an update. It has nothing to clear."""
     set_ = {field.name: value for field in binding.update_only if (value := values.get(field.name)) is not None}
-    return _patch(path, set_, binding.update_only) if set_ else []
+    return _patch(path, set_, binding.update_only, line) if set_ else []
 
 
-def _patch(path: str, values: Mapping[str, Value], fields: Iterable[Field]) -> list[Operation]:
+def _patch(path: str, values: Mapping[str, Value], fields: Iterable[Field], line: LineKey = ()) -> list[Operation]:
     """Updates of one row: a PATCH of what it holds, and a DELETE for each look-up that is cleared."""
     body: dict[str, Any] = {}
     cleared = []
@@ -154,10 +157,10 @@ def _patch(path: str, values: Mapping[str, Value], fields: Iterable[Field]) -> l
             continue
         value = values[field.name]
         if value is None and field.navigation:
-            cleared.append(Operation("DELETE", f"{path}/{field.navigation}/$ref"))
+            cleared.append(Operation("DELETE", f"{path}/{field.navigation}/$ref", line=line))
         else:
             body[field.sent_name] = _sent(field, value)
-    return [*([Operation("PATCH", path, body, _EXISTING)] if body else []), *cleared]
+    return [*([Operation("PATCH", path, body, _EXISTING, line)] if body else []), *cleared]
 
 
 def _sent(field: Field, value: Value) -> Value:

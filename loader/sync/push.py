@@ -24,6 +24,7 @@ from loader.sync.gather import Records, read_looked_up, read_orders
 from loader.sync.lookups import Index, match_key
 from loader.sync.plan import Known, OrderPlan, plan_order
 from loader.sync.records import Row, Staged, Wanted, desired_orders
+from loader.sync.refusals import located
 
 CHUNK = 500
 """Orders planned together: one read request."""
@@ -238,7 +239,7 @@ class Pusher:
     def _send(self, orders: list[tuple[Staged, OrderPlan]]) -> list[Settled]:
         """Sends one batch and keeps at it until each of its orders is settled."""
         settled: list[Settled] = []
-        pending = [_Attempt(staged, plan) for staged, plan in orders]
+        pending = [_Attempt(self.session, staged, plan) for staged, plan in orders]
         try:
             for number in range(ROUNDS):
                 self._apply_all(pending, len(orders) >> 2 * number, settled)
@@ -326,6 +327,7 @@ class Pusher:
 class _Attempt:
     """One order on its way."""
 
+    session: Session
     staged: Staged
     plan: OrderPlan
     first_plan: OrderPlan | None = None
@@ -368,8 +370,11 @@ class _Attempt:
 
     def rejected(self, error: CrmError) -> Settled:
         self.is_settled, self.last_error = True, str(error)
-        reason = "crm_unavailable" if error.is_foreign else "crm_rejected"
-        return Settled(self.plan, "failed", reason, str(error), error.request_id or "")
+        reason, message = "crm_unavailable", str(error)
+        if not error.is_foreign:
+            reason = "crm_rejected"
+            message = located(error, self.plan.operations, self.staged, self.session.bindings.base)
+        return Settled(self.plan, "failed", reason, message, error.request_id or "")
 
     def planned_again(self, plan: OrderPlan) -> list[Settled]:
         if self.was_lost:

@@ -164,9 +164,22 @@ def line_key(values: Mapping[str, Value], model: Model) -> tuple[Value, ...]:
     return tuple([values.get(column) for column in model.meta.children.match_on])
 
 
+def line_words(key: Sequence[Value], lines: Sequence[Row], model: Model) -> str:
+    """A line in words: its key, and in brackets what people know it by, where GP has the line."""
+    children = model.meta.children
+    assert children is not None
+    row = next((line for line in lines if [line[column] for column in children.match_on] == list(key)), {})
+    name = next((str(row[column]).rstrip() for column in children.named_by if row.get(column) is not None), "")
+    return f"{_shown_key(key)} ({name})" if name else _shown_key(key)
+
+
+def _shown_key(key: Sequence[object]) -> str:
+    return ", ".join(map(str, key))
+
+
 def _about_line(note: Note, line: Row, model: Model) -> Note:
     assert model.meta.children is not None
-    where = f"line {', '.join(str(line[column]) for column in model.meta.children.match_on)}: "
+    where = f"line {_shown_key([line[column] for column in model.meta.children.match_on])}: "
     if isinstance(note, Obstacle):
         return replace(note, message=where + note.message)
     return replace(note, column=where + note.column)
