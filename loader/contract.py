@@ -22,6 +22,9 @@ CURRENCY = "transactioncurrencyid"
 """The column by which CRM says in which currency a record is."""
 
 
+_STEPS = {0: CURRENCY, 1: "lookup.column", 2: "staged_column.lookup.column"}
+
+
 class _Meta(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,6 +66,10 @@ class Lookup(_Meta):
         for policy, subject in (("inactive", "active"), ("disagree", "agree")):
             if policy in self.model_fields_set and not getattr(self, subject):
                 raise ValueError(f"{policy} says nothing without {subject}")
+        for path, its in self.agree.items():
+            for text, dots in ((path, 1), (its, 0 if its == CURRENCY else 2)):
+                if text.count(".") != dots:
+                    raise ValueError(f"agree: {text!r} is not of the form {_STEPS[dots]}")
         return self
 
 

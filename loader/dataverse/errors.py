@@ -17,7 +17,8 @@ VERSION_MISMATCH = "0x80060882"
 GONE = "0x80040217"
 
 # The one to share with is disabled, lacks the privileges, is the owner, or is a team that CRM manages itself.
-SHARE_REFUSED = {"0x80040225", "0x80040231", "0x80040214", "0x80048339"}
+_SHARE_REFUSED = {"0x80040225", "0x80040231", "0x80040214", "0x80048339"}
+_PRIVILEGE_DENIED = "0x80040220"
 
 # Deadlock and time-out inside CRM's own database: rolled back, and gone at the next try (dataverse facts 3.10).
 _PASSING = {"0x80044150", "0x80044151", "0x80044152", "0x8004a112"}
@@ -61,6 +62,12 @@ class CrmError:
     @property
     def is_refused(self) -> bool:
         return self.status in (401, 403)
+
+    def refuses_share(self, principal: str) -> bool:
+        """A record cannot be shared with this user or team; nothing else is wrong with what was sent."""
+        if self.code == _PRIVILEGE_DENIED:  # the caller's privilege, or that of the one whom the text names
+            return principal.lower() in self.message.lower()
+        return self.code in _SHARE_REFUSED
 
     def __str__(self) -> str:
         return self.message if self.is_foreign else f"{self.message} ({self.code or self.status})"

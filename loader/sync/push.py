@@ -16,7 +16,7 @@ from typing import Literal
 
 from loader.dataverse.batch import MAX_OPERATIONS, Reply
 from loader.dataverse.client import Client, LostReply, RequestFailed
-from loader.dataverse.errors import DUPLICATE_ID, SHARE_REFUSED, CrmError
+from loader.dataverse.errors import DUPLICATE_ID, CrmError
 from loader.dataverse.pace import Interrupted, backoff
 from loader.errors import CrmUnavailable, LoaderError, LockLost, WarehouseUnavailable
 from loader.sync.binding import Bindings
@@ -363,7 +363,7 @@ class _Attempt:
             self.retry_after = error.retry_after or 0.0
             self.id_attempt += error.code == DUPLICATE_ID and not self.was_lost and self.plan.action == "create"
             return []
-        if error.code in SHARE_REFUSED and self.plan.share:
+        if self.plan.share and error.refuses_share(self.plan.share[1]):
             self.share_refusal = str(error)
             return []
         return [self.rejected(error)]

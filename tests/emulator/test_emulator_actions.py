@@ -106,6 +106,19 @@ def test_granting_twice_is_granting_once(client: Client, crm: Emulator) -> None:
     assert shares(crm) == [("systemuser", REP, 1), ("team", TEAM, 1)]
 
 
+@pytest.mark.parametrize("action", ["GrantAccess", "ModifyAccess"])
+def test_nothing_is_shared_with_who_is_disabled_or_may_not_read_orders(
+    client: Client, crm: Emulator, action: str
+) -> None:
+    order_id = client.order()
+    crm.deny(REP, "prvReadSalesOrder")
+    refused(client.post(action, access(order_id)), 403, "0x80040231")
+    assert client.post(action, access(order_id, "WriteAccess")).status_code == 204
+    crm.deny(REP)
+    crm.update("systemuser", REP, {"isdisabled": True})
+    refused(client.post(action, access(order_id)), 403, "0x80040225")
+
+
 def test_granting_adds_modifying_replaces_revoking_removes(client: Client, crm: Emulator) -> None:
     order_id = client.order()
     client.post("GrantAccess", access(order_id))

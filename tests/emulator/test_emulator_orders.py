@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from web_api import (
     AARON,
+    CALLER,
     EACH,
     HOUR,
     INTEGRATION,
@@ -200,6 +201,17 @@ def test_a_line_cannot_turn_into_a_write_in_or_back(client: Client, crm: Emulato
     )
     assert client.patch(f"salesorderdetails({product})", {"isproductoverridden": True}).status_code == 204
     assert client.read(f"salesorderdetails({product})")["isproductoverridden"] is False
+
+
+def test_an_order_is_in_the_callers_currency_unless_it_says_its_own(client: Client, crm: Emulator) -> None:
+    base = crm.rows("organization")[0]["basecurrencyid"]["id"]
+    dollar = {"isocurrencycode": "CAD", "currencyname": "Canadian Dollar", "currencyprecision": 2}
+    other = crm.insert("transactioncurrency", dollar)
+    assert crm.row("salesorder", client.order("A"))["transactioncurrencyid"]["id"] == base
+    crm.update("systemuser", CALLER, {"transactioncurrencyid": {"table": "transactioncurrency", "id": other}})
+    assert crm.row("salesorder", client.order("B"))["transactioncurrencyid"]["id"] == other
+    said = {"transactioncurrencyid@odata.bind": f"/transactioncurrencies({base})"}
+    assert crm.row("salesorder", client.order("C", **said))["transactioncurrencyid"]["id"] == base
 
 
 def test_a_line_takes_its_orders_owner_state_and_currency(client: Client, crm: Emulator) -> None:
