@@ -223,8 +223,8 @@ class XrefEntry:
     first_pushed_at: dt.datetime | None
     last_pushed_at: dt.datetime | None
     shared_with: str | None
-    not_shared_with: str | None
     run_id: str | None
+    not_shared_with: str | None = None
 
 
 @dataclass(frozen=True)
@@ -1097,7 +1097,7 @@ _QUEUE_FIELDS = (
     "run_id",
 )
 _QUEUE_COLUMNS = ", ".join(("crm_table", "record_key", *_QUEUE_FIELDS))
-_XREF_COLUMNS = "record_key, crm_id, first_pushed_at, last_pushed_at, shared_with, not_shared_with, run_id"
+_XREF_COLUMNS = "record_key, crm_id, first_pushed_at, last_pushed_at, shared_with, run_id, not_shared_with"
 
 
 def _queued(result: OrderResult, entry: QueueEntry | None, run_id: str, now: dt.datetime) -> QueueEntry | None:
@@ -1175,8 +1175,8 @@ def _xref_entry(result: OrderResult, before: XrefEntry | None, run_id: str, now:
         pushed_at = now if result.pushed else None
         first = before.first_pushed_at if before else None
         key = before.key if before else result.key
-        shares = result.shared_with, result.not_shared_with
-        return XrefEntry(key, result.crm_id, first or pushed_at, pushed_at, *shares, run_id)
+        now_shared, refused = result.shared_with, result.not_shared_with
+        return XrefEntry(key, result.crm_id, first or pushed_at, pushed_at, now_shared, run_id, refused)
     if result.pushed:
         before = replace(before, first_pushed_at=before.first_pushed_at or now, last_pushed_at=now, run_id=run_id)
     if result.shared_with and result.shared_with != before.shared_with:

@@ -329,6 +329,17 @@ def test_an_order_that_was_in_crm_before_is_known_without_a_push(journal: Journa
     assert (entry.crm_id, entry.first_pushed_at, entry.last_pushed_at) == (GUID, None, None)
 
 
+def test_an_owner_whom_crm_refused_is_remembered_until_another_has_the_order(journal: Journal) -> None:
+    journal.record([created(not_shared_with="systemuser:1")], "run-1")
+    entry = journal.xref("salesorder")["ORDST2225"]
+    assert (entry.shared_with, entry.not_shared_with) == (None, "systemuser:1")
+    journal.record([created(outcome="unchanged", pushed=False)], "run-2")
+    assert journal.xref("salesorder")["ORDST2225"].not_shared_with == "systemuser:1"
+    journal.record([created(outcome="updated", shared_with="team:1")], "run-3")
+    entry = journal.xref("salesorder")["ORDST2225"]
+    assert (entry.shared_with, entry.not_shared_with) == ("team:1", None)
+
+
 def test_an_order_created_again_is_not_taken_for_shared(journal: Journal) -> None:
     journal.record([created(shared_with="team:1")], "run-1")
     journal.record([created(crm_id=GUID[:-1] + "2")], "run-2")
