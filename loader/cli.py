@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -438,15 +438,28 @@ _queue_command("release", "open", "Let held or ignored orders go again, with the
 def explain(invocation: Invocation, order: str) -> None:
     """Show one order column by column: GP's columns, rule, staged value, CRM's value, and what happened to it.
 
+    Of an order of more than 100 lines it shows 100, those that differ from CRM first; -v shows all.
+
     \b
     Example:
         loader explain ORDST2226
     """
     from loader.commands import explain as explaining
+    from loader.report.told import Told, ToldAsJson
+
+    output = invocation.output
+    text, entries = Told(), ToldAsJson()
+
+    def tell(line: Mapping[str, Any]) -> None:
+        if output.json:
+            entries.add_entry(line)
+        else:
+            for each in explaining.line_text(line):
+                text.add(each)
 
     with invocation.run() as run:
-        content = explaining.explain(run, order)
-    invocation.output.data(content, lambda: explaining.lines(content))
+        content = explaining.explain(run, order, tell, every_line=output.verbose)
+    output.data(content, lambda: explaining.lines(content, text), entries=("lines", entries))
 
 
 @command("undo")

@@ -364,13 +364,19 @@ def _result(settled: Settled) -> OrderResult:
         message=settled.message or None,
         changes=plan.changes_text if plan.writes else (),
         warnings=[vars(warning) for warning in plan.warnings],
-        missing=[{"code": o.code, "table": o.table, "match": dict(o.match)} for o in plan.obstacles if o.table],
+        missing=_missing(plan),
         request_id=settled.request_id or None,
         shared_with=":".join(plan.share) if plan.share and settled.pushed else None,
         not_shared_with=":".join(plan.refused_share) if plan.refused_share else None,
         pushed=settled.pushed,
         reached=settled.reached,
     )
+
+
+def _missing(plan: OrderPlan) -> list[dict[str, Any]]:
+    """The rows that CRM lacks for the order, each once however many of its lines name it."""
+    distinct = {(each.code, each.table, tuple(each.match.items())) for each in plan.obstacles if each.table}
+    return [{"code": code, "table": table, "match": dict(match)} for code, table, match in sorted(distinct)]
 
 
 def _counts(report: PushReport, run: Run) -> RunCounts:

@@ -23,6 +23,9 @@ _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "
 NEW_IN_FULL = 1_000
 """New orders that a plan shows field by field, unless more are asked for."""
 
+WARNINGS = 200
+"""Distinct warnings that are shown as text."""
+
 _COUNTS = ("staged", "created", "updated", "unchanged", "skipped", "blocked", "failed")
 
 
@@ -172,14 +175,18 @@ def _counted(orders: Mapping[str, int]) -> str:
 
 
 class Warnings:
-    """Each distinct warning once, with how many orders have it."""
+    """Each distinct warning once, with how many orders have it; after the first `WARNINGS` they are only counted."""
 
     def __init__(self) -> None:
         self._orders: dict[tuple[str, str], list[str]] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._others: Counter[str] = Counter()
 
     def add(self, plan: OrderPlan) -> None:
         for warning in dict.fromkeys((warning.code, warning.message) for warning in plan.warnings):
+            if warning not in self._orders and len(self._orders) >= WARNINGS:
+                self._others[warning[0]] += 1
+                continue
             orders = self._orders.setdefault(warning, [])
             self._counts[warning] += 1
             if len(orders) < 3:
@@ -190,6 +197,8 @@ class Warnings:
             more = self._counts[code, text] - len(orders)
             shown = ", ".join(orders) + (f" and {more} more" if more else "")
             yield styled("  warning", "yellow") + f" {code}: {text} ({shown})"
+        for code, count in self._others.items():
+            yield styled("  warning", "yellow") + f" {code}: {count:,} more like these; --json has them all"
 
 
 def _value(value: object) -> str:

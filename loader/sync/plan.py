@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -25,6 +26,8 @@ from loader.sync.records import Current, Desired, Obstacle, Row, Staged, Wanted,
 Action = Literal["create", "update", "unchanged", "skip", "block"]
 
 NOTHING = ChangeSet(())
+MESSAGES = 20
+"""What is told of one order: the lines of its message."""
 _NAMESPACE = uuid.UUID("7a1c0a52-0f8d-5c8e-9d1b-2c64f7f1f0e5")
 
 
@@ -213,7 +216,7 @@ def plan_order(
             "block",
             have.id if have else None,
             reason=obstacles[0].code,
-            message="; ".join(dict.fromkeys(obstacle.message for obstacle in obstacles)),
+            message=_told([obstacle.message for obstacle in obstacles]),
             obstacles=obstacles,
             warnings=wanted.warnings,
         )
@@ -231,8 +234,23 @@ def plan_order(
     plan = replace(plan, warnings=warnings) if warnings else plan
     if _most_operations(wanted, have, binding) > MAX_OPERATIONS and len(plan.operations) > MAX_OPERATIONS:
         message = f"needs {len(plan.operations)} operations; one change set holds {MAX_OPERATIONS}"
-        return replace(plan, action="block", reason="order_too_large", message=message)
+        return OrderPlan(
+            staged.key,
+            model.table,
+            "block",
+            have.id if have else None,
+            reason="order_too_large",
+            message=message,
+            warnings=plan.warnings,
+        )
     return plan
+
+
+def _told(messages: Iterable[str]) -> str:
+    """Each message once; of an order with thousands of lines in trouble the first ones."""
+    distinct = list(dict.fromkeys(messages))
+    more = len(distinct) - MESSAGES
+    return "; ".join(distinct[:MESSAGES]) + (f"; and {more:,} more" if more > 0 else "")
 
 
 def order_id(table: str, key: str, attempt: int = 0) -> str:
@@ -256,8 +274,8 @@ def _nameless(staged: Staged, binding: Binding) -> list[Obstacle]:
 def _repeated_lines(staged: Staged, model: Model) -> list[Obstacle]:
     if model.meta.children is None:
         return []
-    keys = [tuple([line[column] for column in model.meta.children.match_on]) for line in staged.lines]
-    repeated = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
+    counted = Counter(tuple([line[column] for column in model.meta.children.match_on]) for line in staged.lines)
+    repeated = sorted((key for key, count in counted.items() if count > 1), key=str)
     return [Obstacle("line_repeated", f"line {', '.join(map(str, key))} is staged more than once") for key in repeated]
 
 
