@@ -194,7 +194,10 @@ class Instant(Type):
 
     def read(self, value: object) -> Value:
         is_canonical = isinstance(value, str) and len(value) == len("2024-11-03T04:00:00Z") and value.endswith("Z")
-        return None if value is None else str(value) if is_canonical else _iso(_moment(value))
+        try:
+            return None if value is None else str(value) if is_canonical else _iso(_moment(value))
+        except DateOutOfRange:
+            return str(value)
 
 
 @dataclass(frozen=True)
@@ -211,10 +214,10 @@ class DayInstant(Instant):
     def same(self, want: Value, have: Value) -> bool:
         if want is None or have is None or want == have:
             return want == have
-        sent, held = _moment(want), _moment(have)
-        if self.time_zone is None:
-            return timedelta(0) <= sent - held < timedelta(days=1)
         try:
+            sent, held = _moment(want), _moment(have)
+            if self.time_zone is None:
+                return timedelta(0) <= sent - held < timedelta(days=1)
             return _local(sent, self.time_zone).date() == _local(held, self.time_zone).date()
         except DateOutOfRange:
             return False
@@ -258,7 +261,7 @@ class Day(Type):
         return day.isoformat()
 
     def read(self, value: object) -> Value:
-        return None if value is None else str(value)[: len("2024-11-03")]
+        return None if value is None else str(value).partition("T")[0]
 
     def staged(self, value: Value) -> object:
         return None if value is None else _utc(_moment(value), self.time_zone)
@@ -338,7 +341,11 @@ def _int(value: Decimal | None) -> int | None:
 
 def _check_range(day: date, value: object) -> None:
     if not _FIRST <= day <= _LAST:
-        raise DateOutOfRange(f"{value} is not between {_FIRST} and {_LAST}, the dates that CRM holds")
+        raise _out_of_range(value)
+
+
+def _out_of_range(value: object) -> DateOutOfRange:
+    return DateOutOfRange(f"{value} is not between {_FIRST} and {_LAST}, the dates that CRM holds")
 
 
 def _written(moment: datetime) -> str:
@@ -356,7 +363,7 @@ def _local(moment: datetime, time_zone: str) -> datetime:
     try:
         return moment.replace(tzinfo=timezone.utc).astimezone(ZoneInfo(time_zone)).replace(tzinfo=None)
     except OverflowError:
-        raise DateOutOfRange(f"{moment} is not between {_FIRST} and {_LAST}, the dates that CRM holds") from None
+        raise _out_of_range(moment) from None
 
 
 def same_clock(one: str, other: str, since: date | None = None) -> bool:
@@ -376,11 +383,14 @@ def _utc(local: datetime, time_zone: str) -> datetime:
 
 
 def _moment(value: object) -> datetime:
-    if isinstance(value, datetime):
-        return value if value.tzinfo is None else value.astimezone(timezone.utc).replace(tzinfo=None)
-    if isinstance(value, date):
+    """UTC, without zone. Raises DateOutOfRange where it is no date that there is, such as one of the year 10000."""
+    if isinstance(value, date) and not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day)
-    return _moment(datetime.fromisoformat(str(value).replace("Z", "+00:00")))
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+        return moment if moment.tzinfo is None else moment.astimezone(timezone.utc).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        raise _out_of_range(value) from None
 
 
 def _units(text: str) -> int:

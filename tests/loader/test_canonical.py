@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -86,6 +86,17 @@ def test_a_day_is_in_range_where_it_is_meant_not_in_utc() -> None:
             Day("America/New_York").canonical(impossible)
     with pytest.raises(DateOutOfRange):
         Day("Pacific/Auckland").canonical(datetime(9999, 12, 31, 23))
+
+
+@pytest.mark.parametrize("kind", [Instant(), DayInstant(), WallClock(time_zone="Europe/Berlin"), Day("Europe/Berlin")])
+@pytest.mark.parametrize(
+    "value",
+    ["10000-01-01 00:00:00", "44-03-15 (BC)", datetime.max, datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))],
+)
+def test_a_date_that_no_calendar_has_is_out_of_range_too(kind: Type, value: object) -> None:
+    with pytest.raises(DateOutOfRange):
+        kind.canonical(value)
+    assert str(kind.read("10000-01-01T00:00:00+00:00")).startswith("10000-01-01")
 
 
 def test_crms_dates_as_they_are_staged() -> None:
