@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test lint docs bench constraints clean
 
 demo: $(VENV)/demo
 	$(BIN)/loader demo
@@ -25,14 +25,20 @@ docs: $(VENV)/dev
 bench: $(VENV)/dev
 	$(BIN)/python -m bench
 
-$(VENV)/demo: pyproject.toml
+# The newest versions that pyproject.toml admits, for `make demo`, `make test` and the next installation to use.
+constraints: $(VENV)/dev
+	$(BIN)/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[dev]'
+	$(BIN)/python .ci/constraints.py constraints.txt
+	touch $(VENV)/dev $(VENV)/demo
+
+$(VENV)/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo]'
 	touch $@
 
-$(VENV)/dev: pyproject.toml
+$(VENV)/dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/demo
 
 clean:
