@@ -44,8 +44,10 @@ class PaperCrm:
                 self._create(operation.body or {})
             else:
                 assert self.id, "there is no such order"
-                assert condition == (self.etag if number == 0 and self.etag else None), (
-                    "one If-Match, on the first write"
+                is_first = number == 0 and self.etag
+                is_of_a_row = operation.method in ("PATCH", "DELETE") and not operation.path.endswith("/$ref")
+                assert condition == (self.etag if is_first else "*" if is_of_a_row else None), (
+                    "the first write names the version, the others only rows that are there"
                 )
                 self._write(operation)
         return self
