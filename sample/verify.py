@@ -120,7 +120,7 @@ def _differ(where: str, column: str, wanted: object, present: object, result: Ve
 def _as_stored(column: str, value: Any, exists: bool) -> object:
     if isinstance(value, str):
         length = OTHER_LENGTHS.get(column) or LENGTHS.get(column.partition("_")[2], 50)
-        return value.rstrip()[:length].rstrip() or None
+        return value.rstrip(" ")[:length].rstrip(" ") or None
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%SZ")
     if isinstance(value, Decimal):
@@ -135,7 +135,7 @@ def _plain(value: Any) -> object:
 
 
 def _folded(value: object) -> str | None:
-    return None if value is None else str(value).rstrip().casefold()
+    return None if value is None else str(value).rstrip(" ").casefold()
 
 
 class _Directory:

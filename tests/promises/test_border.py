@@ -70,11 +70,12 @@ def assert_ended_well(handful: Handful, ended: Ended) -> None:
 @pytest.mark.parametrize("garbage", GARBAGE)
 @pytest.mark.parametrize("read", READS)
 def test_garbage_in_the_place_of_a_read_ends_the_run_with_a_code(
-    handful: Handful, waits: list[float], read: str, garbage: str
+    handful: Handful, waits: list[float], live_metadata: None, read: str, garbage: str
 ) -> None:
     handful.settings["CRM_CONCURRENCY"] = "1"
-    handful.crm.faults.spoil_part(GARBAGE[garbage], None, method="GET", path=READS[read])
+    fault = handful.crm.faults.spoil_part(GARBAGE[garbage], None, method="GET", path=READS[read])
     ended = handful.push()
+    assert fault.fired
     assert_ended_well(handful, ended)
     assert [request for request in handful.crm.requests if request.writes] == [] or ended.exit_code in (0, 3)
     handful.crm.faults.clear()
@@ -174,7 +175,7 @@ JSON = st.recursive(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(read=st.sampled_from(sorted(READS.values())), content=JSON)
 def test_any_json_in_the_place_of_a_read_is_settled(
-    handful: Handful, waits: list[float], read: str, content: Any
+    handful: Handful, waits: list[float], live_metadata: None, read: str, content: Any
 ) -> None:
     handful.crm.faults.clear()
     handful.crm.faults.spoil_part(lambda body: json.dumps(content).encode(), None, method="GET", path=read)

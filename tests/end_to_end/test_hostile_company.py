@@ -1,0 +1,131 @@
+"""A company whose every key and text holds characters that mean something to somebody on the way to CRM."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from typing import Any
+from zlib import crc32
+
+import pytest
+
+from emulator.values import ListLexer
+from sample.verify import KEYS, staged, verify
+from tests.conftest import Ended, Workbench
+
+FRAGMENTS = (
+    "['[", '"]"', "{}(", ")]\\", "%&=", "<>'", "\u202e#?", "\U0001f600/", "ßé'", "\x07'[", "$1;", "\\\"'", "--\t",
+    "*:,", "\x1f\\]", "+@\u2028", "\u0130I'", "\u200f[)",
+)  # fmt: skip
+"""Three characters each: every one of GP's keys has room for them."""
+KEY_COLUMNS = ("SOPNUMBE", "CUSTNMBR", "ITEMNMBR", "UOFM", "UOMSCHDL", "PRCLEVEL", "SALSTERR", "ADRSCODE", "PRBTADCD")
+TEXT_COLUMNS = (
+    "CUSTNAME", "SHIPTONAME", "ADDRESS1", "ADDRESS2", "ADDRESS3", "CITY", "STATE", "ZIPCODE", "ZIP", "COUNTRY",
+    "ITEMDESC",
+)  # fmt: skip
+CONTROL = {number: " " for number in range(32) if chr(number) not in "\t\r\n"}
+
+
+def hostile(value: str) -> str:
+    """The value with a fragment behind it; equal ones stay equal, also where they differ in case and blanks."""
+    text = value.rstrip(" ")
+    return text + FRAGMENTS[crc32(text.casefold().encode()) % len(FRAGMENTS)] if text else value
+
+
+def held(value: Any) -> Any:
+    """What CRM can hold of it."""
+    return value.translate(CONTROL).rstrip(" ") if isinstance(value, str) else value
+
+
+def spoil_gp(bench: Workbench) -> None:
+    columns = bench.query("select table_name, column_name from information_schema.columns where table_schema = 'gp'")
+    for table, column in columns:
+        if str(column).upper() not in (*KEY_COLUMNS, *TEXT_COLUMNS):
+            continue
+        values = [str(row[0]) for row in bench.query(f'select distinct "{column}" from gp."{table}"') if row[0]]
+        bench.execute(
+            f"""update gp."{table}" set "{column}" = new from (select unnest(from_json(?, '["varchar"]')) as old,"""
+            f""" unnest(from_json(?, '["varchar"]')) as new) as changed where "{column}" = old""",
+            json.dumps(values),
+            json.dumps([hostile(value) for value in values]),
+        )
+
+
+def spoil_crm(bench: Workbench) -> None:
+    columns = {("uomschedule", "name"), ("salesorder", "name"), *KEYS.values()}
+    for table, column in columns:
+        for row in bench.crm.rows(table):
+            if row.get(column):
+                bench.crm.update(table, row[bench.crm.id_column(table)], {column: held(hostile(row[column]))})
+
+
+def reasons(ended: Ended) -> Counter[str]:
+    return Counter(row["reason"] for row in ended.data["results"] if row["outcome"] in ("blocked", "failed", "skipped"))
+
+
+@pytest.fixture
+def harmless(bench: Workbench) -> dict[str, Any]:
+    """What a plan says of the company as it is."""
+    ended = bench.loader("plan")
+    return {
+        "orders": ended.orders,
+        "reasons": Counter(plan["reason"] for plan in ended.data["plans"] if plan["reason"]),
+    }
+
+
+@pytest.mark.parametrize("lexer", ["any", "mended"])
+def test_a_hostile_company_is_pushed_like_any_other(
+    bench: Workbench, harmless: dict[str, Any], lexer: ListLexer
+) -> None:
+    bench.crm.readings.list_lexer = lexer
+    spoil_gp(bench)
+    spoil_crm(bench)
+
+    ended = bench.loader("push")
+    assert "Traceback" not in ended.stderr
+    assert reasons(ended) == harmless["reasons"], ended.stdout
+    assert ended.orders["failed"] == 0
+    assert ended.orders["created"] == harmless["orders"]["create"]
+    assert ended.orders["updated"] + ended.orders["unchanged"] == (
+        harmless["orders"]["update"] + harmless["orders"]["unchanged"]
+    )
+
+    apart = {row["order"] for row in ended.data["results"] if row["outcome"] in ("blocked", "skipped")}
+    with bench.run() as run:
+        model = run.contract.models[0]
+        assert model.children is not None
+        headers, lines = (
+            [
+                {name: held(value) for name, value in row.items()}
+                for row in staged(run.warehouse.query, each.relation, [column.name for column in each.columns])
+            ]
+            for each in (model, model.children)
+        )
+    expected = {row["name"] for row in headers} - {held(order) for order in apart}
+    checked = verify(headers, lines, bench.crm, expected, sop_mode=True)
+    assert checked.differences == []
+    assert checked.orders == ended.orders["created"] + ended.orders["updated"] + ended.orders["unchanged"]
+    used = {fragment for fragment in FRAGMENTS if any(fragment in str(row) for row in bench.query("from gp.SOP10100"))}
+    assert len(used) > len(FRAGMENTS) // 2
+
+    again = bench.loader("push")
+    assert again.data["requests"]["write"] == 0
+    assert reasons(again) == harmless["reasons"]
+
+
+def test_every_command_can_be_given_a_hostile_order(bench: Workbench) -> None:
+    spoil_gp(bench)
+    spoil_crm(bench)
+    created = [row["order"] for row in bench.loader("push").data["results"] if row["outcome"] == "created"]
+    order = next(name for name in created if re.search(r"[\[\]'\\]", name))
+    assert bench.loader("push", f"--order={order}").orders["unchanged"] == 1
+    explained = bench.loader("explain", order)
+    assert explained.exit_code == 0, explained.stdout
+    assert all(column["equal"] in (True, None) for column in explained.data["columns"])
+    assert bench.loader("reconcile").exit_code == 0
+    assert bench.loader("check").exit_code in (0, 1)
+    for arguments in (("explain", order), ("status",), ("retry", "list"), ("plan",)):
+        shown = bench.loader(*arguments, json_output=False)
+        assert "Traceback" not in shown.stderr
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\u202e]", shown.stdout.replace("\x1b[1m", "").replace("\x1b[0m", ""))
