@@ -24,6 +24,8 @@ from loader.settings import is_loopback
 LARGEST_REPLY = 256 * 1024 * 1024
 """Bytes, unpacked. CRM's largest pages are a tenth of that."""
 _CONNECT_TIMEOUT = 30.0
+_PIECE = 256 * 1024
+"""Bytes unpacked at a time, at least."""
 _SLICE = 16 * 1024
 """Bytes sent between two looks at the clock: what TLS puts into one record."""
 
@@ -94,10 +96,13 @@ def _ends_within(seconds: float) -> Iterator[None]:
 
 
 class _Timed(io.RawIOBase):
-    """What comes from a socket, until the deadline of the exchange that reads it."""
+    """What comes from a socket, until the deadline of the exchange that reads it.
+
+    `_sock` is where requests_ntlm looks for the server's certificate, as in what this stands in for.
+    """
 
     def __init__(self, raw: io.RawIOBase, sock: Any) -> None:
-        self._raw, self._socket = raw, sock
+        self._raw, self._sock = raw, sock
 
     def readable(self) -> bool:
         return True
@@ -105,7 +110,7 @@ class _Timed(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         left = _clock.left()
         if left is not None:
-            self._socket.settimeout(left)
+            self._sock.settimeout(left)
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -170,8 +175,6 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Reads the whole reply before anybody sees it."""
-
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
         _time(self.poolmanager)
@@ -182,14 +185,9 @@ class _Adapter(HTTPAdapter):
             _time(manager)
         return manager
 
-    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
-        response = super().send(request, **{**options, "stream": True})
-        try:
-            response._content = _body(response)
-        except BaseException:
-            response.close()
-            raise
-        response._content_consumed = True  # type: ignore[attr-defined]
+    def build_response(self, *arguments: Any) -> requests.Response:
+        response: requests.Response = super().build_response(*arguments)
+        response.__class__ = _Bounded
         return response
 
 
@@ -197,16 +195,19 @@ def _time(manager: PoolManager) -> None:
     manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
 
-def _body(response: requests.Response) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    for piece in response.iter_content(1 << 18):
-        size += len(piece)
-        if size > LARGEST_REPLY:
-            raise ReplyTooLarge(f"the reply unpacks to more than {LARGEST_REPLY >> 20} MB")
-        pieces.append(piece)
-        try:
-            _clock.left()
-        except TimeoutError as error:
-            raise requests.ReadTimeout(str(error)) from None
-    return b"".join(pieces)
+class _Bounded(requests.Response):
+    """A reply that is not read beyond the deadline, nor beyond LARGEST_REPLY."""
+
+    def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
+        size = 0
+        for piece in super().iter_content(max(chunk_size or 0, _PIECE), decode_unicode):
+            size += len(piece)
+            if size > LARGEST_REPLY:
+                self.close()
+                raise ReplyTooLarge(f"the reply unpacks to more than {LARGEST_REPLY >> 20} MB")
+            yield piece
+            try:
+                _clock.left()
+            except TimeoutError as error:
+                self.close()
+                raise requests.ReadTimeout(str(error)) from None
