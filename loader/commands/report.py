@@ -23,7 +23,7 @@ OUTCOMES = ("created", "updated", "unchanged", "skipped", "blocked", "failed")
 MOST = 500
 """Rows of a table on the page: a browser sorts and filters so many at once. The totals count all."""
 
-MOST_MISSING = 100_000
+MOST_MISSING = 20_000
 """Different rows that CRM lacks and that are told apart; a queue may be longer than memory is large."""
 
 _AMOUNT, _CUSTOMER, _CUSTOMER_NAME = "totalamount", "customerid", "description"
@@ -41,22 +41,30 @@ class Order:
 
 @dataclass
 class Tally:
-    """How many orders have something in common, for how much; each is added once."""
+    """How many orders of the queue have something in common, since when, and what the staged ones are worth."""
 
     number: int = 0
     amount: Decimal = Decimal(0)
     since: dt.datetime | None = None
     examples: list[str] = field(default_factory=list)
+    other: str = ""
+    """An example that may be staged no more."""
 
-    def add(self, order: str, amount: Decimal | None, since: dt.datetime | None = None) -> None:
-        self.number += 1
-        self.amount += amount or 0
+    def count(self, number: int, since: dt.datetime | None, example: str = "") -> None:
+        self.number += number
         if since is not None and (self.since is None or since < self.since):
             self.since = since
-        self.examples = sorted([*self.examples, order])[:_EXAMPLES]
+        self.other = self.other or example
+
+    def add(self, order: str, amount: Decimal | None) -> None:
+        """An order that is counted already, and staged."""
+        self.amount += amount or 0
+        if len(self.examples) < _EXAMPLES or order < self.examples[-1]:
+            self.examples = sorted([*self.examples, order])[:_EXAMPLES]
 
     def as_json(self) -> dict[str, Any]:
-        return {"orders": self.number, "amount": self.amount, "examples": self.examples}
+        examples = self.examples or [self.other] * bool(self.other)
+        return {"orders": self.number, "amount": self.amount, "examples": examples}
 
 
 @dataclass
@@ -92,6 +100,13 @@ class Orders:
 
     def amount(self, keys: Iterable[tuple[str, str]]) -> Decimal:
         return sum((self._orders[key].amount or Decimal(0) for key in keys if key in self._orders), Decimal(0))
+
+    def by_table(self) -> dict[str, set[str]]:
+        """Table → the keys of its orders, as they are compared."""
+        found: dict[str, set[str]] = {}
+        for table, key in self._orders:
+            found.setdefault(table, set()).add(key)
+        return found
 
     @property
     def keys(self) -> set[tuple[str, str]]:
@@ -194,14 +209,21 @@ def _queue(run: Run, orders: Orders) -> dict[str, Any]:
     counts = run.journal.queue_counts()
     waiting = Tally()
     reasons: dict[str, Tally] = {}
+    for _, reason, number, since in run.journal.reasons_in_queue(MOST):
+        reasons.setdefault(reason, Tally()).count(number, since)
+        waiting.count(number, since)
     missing: dict[str, tuple[dict[str, Any], Tally]] = {}
-    for entry in run.journal.each_in_queue(["open"]):
-        each = (entry.key, orders.get(entry.table, entry.key).amount, entry.first_failed_at)
-        waiting.add(*each)
-        reasons.setdefault(entry.reason or "", Tally()).add(*each)
-        for name, item in {json.dumps(item, sort_keys=True, default=str): item for item in entry.missing}.items():
-            if name in missing or len(missing) < MOST_MISSING:
-                missing.setdefault(name, (item, Tally()))[1].add(*each)
+    for items, number, since, example in run.journal.missing_in_queue(MOST_MISSING):
+        for name, item in _different(items).items():
+            missing.setdefault(name, (item, Tally()))[1].count(number, since, example)
+    for table, keys in orders.by_table().items():
+        for entry in run.journal.open_among(table, keys):
+            order, amount = entry.key, orders.get(table, entry.key).amount
+            waiting.add(order, amount)
+            reasons.setdefault(entry.reason or "", Tally()).add(order, amount)
+            for name in _different(entry.missing):
+                if name in missing:
+                    missing[name][1].add(order, amount)
     listed = run.journal.queue(limit=MOST)
     crm_ids = {
         model.table: run.journal.crm_ids(model.table, [entry.key for entry in listed if entry.table == model.table])
@@ -239,6 +261,11 @@ def _queue(run: Run, orders: Orders) -> dict[str, Any]:
             for item, group in missing.values()
         ),
     }
+
+
+def _different(items: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """An order names a product once for each line; here each is there once, by its text."""
+    return {json.dumps(item, sort_keys=True, default=str): item for item in items}
 
 
 def _ended(run: Run, last: RunRecord, orders: Orders) -> dict[str, Any]:

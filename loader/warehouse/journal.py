@@ -13,9 +13,10 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import simplejson
@@ -739,17 +740,44 @@ class Journal:
                 counts[state] = int(str(number))  # type: ignore[index]
         return counts
 
-    def each_in_queue(self, states: Iterable[QueueState] | None = WAITING) -> Iterator[QueueEntry]:
-        """The same as `queue` in no order, one at a time."""
-        for rows in self._blocks("retry_queue", _QUEUE_COLUMNS, _in_states(states)):
-            yield from map(_queue_entry, rows)
+    def reasons_in_queue(self, limit: int) -> list[tuple[str, str, int, dt.datetime | None]]:
+        """Table, reason, number of open entries and since when the first of them waits; the most frequent first."""
+        rows = self._query(
+            "retry_queue",
+            self._limited(
+                "select crm_table, coalesce(reason, ''), count(*), min(first_failed_at) from {retry_queue}"
+                " where state = 'open' group by crm_table, coalesce(reason, '') order by count(*) desc",
+                limit,
+            ),
+        )
+        return [(str(table), str(reason), int(str(number)), since) for table, reason, number, since in rows]  # type: ignore[misc]
 
-    def keys_in_queue(self, table: str, states: Iterable[QueueState], among: Container[str]) -> dict[str, QueueState]:
+    def missing_in_queue(self, limit: int) -> list[tuple[list[dict[str, Any]], int, dt.datetime | None, str]]:
+        """What open entries lack: the list, how many have it, since when, and one of them; the most frequent first."""
+        rows = self._query(
+            "retry_queue",
+            self._limited(
+                "select missing, count(*), min(first_failed_at), min(record_key) from {retry_queue}"
+                " where state = 'open' and missing <> '[]' group by missing order by count(*) desc",
+                limit,
+            ),
+        )
+        return [(_list(missing), int(str(number)), since, str(key)) for missing, number, since, key in rows]  # type: ignore[misc]
+
+    def open_among(self, table: str, keys: Collection[str]) -> Iterator[QueueEntry]:
+        """The open entries of these keys, given as they are compared; without their messages."""
+        columns = "crm_table, record_key, reason, missing, first_failed_at, last_failed_at, attempts, state, run_id"
+        for rows in self._among("retry_queue", columns, f"{_in_states(['open'])} and {_is_table(table)}", keys):
+            for own_table, key, reason, missing, *rest, run_id in rows:
+                if fold(str(key)) in keys:
+                    yield _queue_entry((own_table, key, reason, None, missing, *rest, None, run_id))
+
+    def keys_in_queue(self, table: str, states: Iterable[QueueState], among: Collection[str]) -> dict[str, QueueState]:
         """Key as it is compared → state, of the entries whose key is `among` these."""
-        blocks = self._blocks("retry_queue", "record_key, state", f"{_in_states(states)} and {_is_table(table)}")
+        where = f"{_in_states(states)} and {_is_table(table)}"
         return {
             key: state  # type: ignore[misc]
-            for rows in blocks
+            for rows in self._among("retry_queue", "record_key, state", where, among)
             for key, state in ((fold(str(key)), state) for key, state in rows)
             if key in among
         }
@@ -798,16 +826,16 @@ class Journal:
         blocks = self._blocks("retry_queue", "record_key", where)
         left = [str(key) for rows in blocks for (key,) in rows if fold(str(key)) not in present]
 
-        def resolve() -> None:
-            for condition, params in self._warehouse.matching("match_key", map(fold, left)):
+        def resolve(some: list[str]) -> None:
+            for condition, params in self._warehouse.matching("match_key", map(fold, some)):
                 self._execute(
                     "update {retry_queue} set state = 'resolved', resolution = 'left_scope'"
                     f" where crm_table = ? and state in ('open', 'held') and {condition}",
                     [table, *params],
                 )
 
-        if left:
-            self._atomically("retry_queue", resolve)
+        for start in range(0, len(left), AT_A_TIME):
+            self._atomically("retry_queue", partial(resolve, left[start : start + AT_A_TIME]))
         return sorted(left)
 
     def _queue_of(self, table: str, keys: Iterable[str]) -> Iterator[QueueEntry]:
@@ -861,10 +889,10 @@ class Journal:
         )
         return [XrefEntry(*row) for row in rows]  # type: ignore[arg-type]
 
-    def known_keys(self, table: str, among: Container[str]) -> set[str]:
+    def known_keys(self, table: str, among: Collection[str]) -> set[str]:
         """The keys, as they are compared, of known records that are `among` these."""
-        blocks = self._blocks("crm_xref", "record_key", _is_table(table))
-        return {key for rows in blocks for key in (fold(str(row[0])) for row in rows) if key in among}
+        found = self._among("crm_xref", "record_key", _is_table(table), among)
+        return {key for rows in found for key in (fold(str(row[0])) for row in rows) if key in among}
 
     def crm_ids(self, table: str, keys: Iterable[str]) -> dict[str, str]:
         """Key as it is compared → CRM id, of those of these keys that are known."""
@@ -956,6 +984,18 @@ class Journal:
         if table not in self._existing:
             return []
         return self._warehouse.query(self._sql(statement), params)
+
+    def _among(self, table: str, columns: str, where: str, keys: Collection[str]) -> Iterator[list[Row]]:
+        """Rows with these keys, perhaps with others: never many more than there are keys. `where` has no parameters."""
+        counted = self._query(table, f"select count(*) from {{{table}}} where {where}")
+        if not counted or not keys:
+            return
+        select = f"select {columns} from {{{table}}} where {where}"
+        if int(str(counted[0][0])) <= len(keys) + AT_A_TIME:
+            yield self._query(table, select)
+            return
+        for condition, params in self._warehouse.matching("match_key", sorted(keys)):
+            yield self._query(table, f"{select} and {condition}", params)
 
     def _blocks(self, table: str, columns: str, where: str) -> Iterator[list[Row]]:
         """Rows of a table, without holding them all. `where` has no parameters."""
