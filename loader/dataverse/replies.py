@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 from loader.errors import CrmUnavailable
-from loader.secrets import redact
+from loader.secrets import excerpt
 
 Row: TypeAlias = dict[str, Any]
 """A JSON object, numbers with a fraction as Decimal."""
@@ -51,7 +51,7 @@ def _whole_character(match: re.Match[bytes]) -> bytes:
 
 def first_words(body: bytes) -> str:
     """The beginning of what was not asked for, on one line and without secrets; of a long page without its tags."""
-    text = redact(body[:4000].decode("utf-8", "replace"))
+    text = excerpt(body, 4000)
     if len(text) > _SHOWN:
         text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
     words = " ".join("".join(char if char.isprintable() else " " for char in text).split())
@@ -188,7 +188,7 @@ def _check_kind(name: str, value: object, kind: str) -> None:
 
 def unexpected(name: str, found: object, wanted: str) -> UnexpectedReply:
     """The error for a property that holds something else, or nothing."""
-    shown = "nothing" if found is None else first_words(repr(found)[:4000].encode("utf-8", "replace"))
+    shown = "nothing" if found is None else first_words(repr(found).encode("utf-8", "replace"))
     return UnexpectedReply(f"CRM's reply has {shown} in {name}, where {wanted} belongs.")
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loader.dataverse.errors import parse_error
+from loader.dataverse.replies import first_words
 from loader.errors import LoaderError
 from loader.report.output import JsonLines
 from loader.secrets import Secret, excerpt, redact
@@ -76,6 +77,14 @@ def test_a_secret_that_the_cut_would_halve_is_gone_before() -> None:
     error = parse_error(502, b"x" * 290 + TOKEN.encode(), {"REQ_ID": TOKEN})
     assert TOKEN[:4] not in str(error)
     assert error.request_id == "***"
+    assert kept
+
+
+@pytest.mark.parametrize("before", range(3980, 4000))
+def test_a_long_page_that_is_cut_shows_no_part_of_a_secret(before: int) -> None:
+    kept = Secret(TOKEN)
+    page = b"<" + b"i" * (before - 2) + b">" + TOKEN.encode() + b"<p>more</p>" * 9
+    assert TOKEN[:3] not in first_words(page)
     assert kept
 
 
