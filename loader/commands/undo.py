@@ -333,10 +333,12 @@ class _Application:
             except RequestFailed as error:
                 return Undone(step.event.key, "refused", str(error.error))
             reply = replies[0] if replies else None
-            if isinstance(reply, list):
+            if isinstance(reply, list) and len(reply) == len(step.operations):
                 return None
-            if reply is None or reply.error is None:
+            if reply is None or isinstance(reply, list) or reply.error is None:
                 was_lost, trouble = True, "CRM did not answer every operation of the change set"
+            elif reply.error.is_foreign:
+                was_lost, trouble = True, f"the reply to the change set is not CRM's: {reply.error}"
             elif reply.error.is_passing:
                 trouble = str(reply.error)
             else:

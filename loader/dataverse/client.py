@@ -233,10 +233,21 @@ class Client:
             raise LostReply(str(error)) from error
 
     def patch(self, path: str, body: Mapping[str, Any]) -> None:
-        """One update outside of any change set (organisation settings)."""
+        """One update outside of any change set (organisation settings), sent again where its answer gets lost.
+
+        Raises RequestFailed, CrmUnavailable, AccessRefused.
+        """
         data = json.dumps(body).encode()
         headers = {"Content-Type": "application/json", "If-Match": "*"}
-        self._send("PATCH", self._url(path), data, headers, is_read=False)
+        failure = ""
+        for attempt in range(self._attempts):
+            try:
+                self._send("PATCH", self._url(path), data, headers, is_read=False)
+                return
+            except LostReply as lost:
+                failure = str(lost)
+                self._wait(lost.retry_after or backoff(attempt))
+        raise self._out_of_reach(failure)
 
     def _url(self, path: str) -> str:
         """CRM's own links are followed on CRM_URL's host alone: nothing else is shown the credentials."""

@@ -46,6 +46,8 @@ READS = {
     "the organisation": "^organizations",
     "the caller": "^systemusers\\(",
     "currencies": "^transactioncurrencies",
+    "the caller's zone": "^usersettingscollection",
+    "zones": "^timezonedefinitions",
     "definitions": "^EntityDefinitions",
     "a definition": "^EntityDefinitions[^/]*$",
     "look-ups": "^(accounts|products|uoms|pricelevels)\\?",
@@ -110,6 +112,48 @@ def test_garbage_in_the_place_of_an_error_of_a_change_set_is_not_crms_refusal(
     assert (ended.result(NEW[0])["outcome"], ended.result(NEW[0])["reason"]) == ("failed", "crm_unavailable")
     assert ended.orders["created"] + ended.orders["updated"] == len(GOING) - 1
     handful.assert_adds_up(ended)
+
+
+COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
+    "plan": (("plan",), "^salesorders\\?"),
+    "check, privileges held": (("check",), "RetrieveUserPrivileges"),
+    "check, privileges needed": (("check",), "^EntityDefinitions.*Privileges"),
+    "explain": (("explain", NEW[0]), "^salesorders\\?"),
+    "sop-mode": (("sop-mode", "disable"), "^salesorders\\?"),
+    "undo": (("undo", "--plan"), "^salesorders\\?"),
+}
+
+
+@pytest.mark.parametrize("garbage", ["cut", "html", "an empty object", "null", "deep", "value of nothings"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_garbage_ends_every_command_with_a_code(
+    handful: Handful, waits: list[float], command: str, garbage: str
+) -> None:
+    arguments, read = COMMANDS[command]
+    if command == "undo":
+        arguments = (*arguments, "--run", str(handful.push().data["run_id"]))
+    fault = handful.crm.faults.spoil_part(GARBAGE[garbage], None, method="GET", path=read)
+    ended = handful.loader(*arguments)
+    assert fault.fired
+    assert (ended.exit_code, ended.error["code"]) == (5, "crm_unexpected_reply"), ended.stdout
+    assert ended.error["remedy"]
+
+
+@pytest.mark.parametrize("trouble", ["lost after it was done", "lost before", "503", "cut"])
+def test_a_switch_of_the_organisation_outlasts_a_lost_answer(
+    handful: Handful, waits: list[float], trouble: str
+) -> None:
+    install = {
+        "lost after it was done": handful.crm.faults.reset_after_commit,
+        "lost before": handful.crm.faults.reset_before_commit,
+        "503": handful.crm.faults.unavailable,
+        "cut": lambda times, **conditions: handful.crm.faults.spoil(lambda body: b"{", times, **conditions),
+    }[trouble]
+    install(2, method="PATCH")
+    assert handful.loader("sop-mode", "enable", "--integration-user").exit_code == 0
+    handful.crm.faults.unavailable(None, method="PATCH")
+    ended = handful.loader("sop-mode", "enable")
+    assert (ended.exit_code, ended.error["code"]) == (5, "crm_unavailable")
 
 
 def spoilt(change: Callable[[dict[str, Any]], object]) -> Change:
