@@ -408,7 +408,8 @@ def reason_of(failure: LoaderError) -> str:
 
 
 def _last_reason(attempt: _Attempt, reason: str) -> str:
-    return "crm_unavailable" if reason == "crm_rejected" and attempt.was_lost else reason
+    is_crms_trouble = attempt.was_lost or attempt.is_passing
+    return "crm_unavailable" if reason == "crm_rejected" and is_crms_trouble else reason
 
 
 def settled_unsent(plan: OrderPlan) -> Settled:

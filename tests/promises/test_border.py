@@ -359,3 +359,18 @@ def test_every_update_names_what_has_to_be_there(handful: Handful, monkeypatch: 
     assert [each for each in seen if not each[2]] == []
     assert any(method == "DELETE" and version == "*" for method, _, version in seen)
     assert any(target.startswith("salesorders(") and version != "*" for _, target, version in seen)
+
+
+@pytest.mark.parametrize(
+    "link", [5, "http://[", "salesorders?$select=name", "", ["x"], "https://elsewhere.example/page"]
+)
+def test_links_to_further_pages_that_lead_nowhere_end_the_run(
+    handful: Handful, waits: list[float], link: object
+) -> None:
+    linked = spoilt(lambda content: content.update({"@odata.nextLink": link}))
+    handful.crm.faults.spoil_part(linked, None, method="GET", path="^salesorders\\?")
+    ended = handful.push()
+    if link:
+        assert (ended.exit_code, ended.orders["failed"]) == (5, len(ORDERS)), ended.stdout
+        assert ended.error["code"] == "crm_unexpected_reply" or "elsewhere" in str(link)
+    assert_ended_well(handful, ended)

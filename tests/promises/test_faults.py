@@ -203,6 +203,21 @@ def test_an_order_that_crm_never_answers_takes_no_other_along(handful: Handful, 
     handful.assert_in_sync()
 
 
+@pytest.mark.parametrize("trouble", ["throttled", "deadlocked"])
+def test_an_order_whose_trouble_never_passes_was_not_rejected(
+    handful: Handful, waits: list[float], trouble: str
+) -> None:
+    if trouble == "throttled":
+        handful.crm.faults.error(None, code=TOO_MANY, status=429, kind="write", order=NEW[0])
+    else:
+        handful.crm.faults.deadlock(None, kind="write", order=NEW[0])
+    ended = handful.push()
+    assert ended.exit_code == 3
+    assert (ended.result(NEW[0])["outcome"], ended.result(NEW[0])["reason"]) == ("failed", "crm_unavailable")
+    assert ended.orders["failed"] == 1
+    handful.assert_adds_up(ended)
+
+
 @pytest.mark.parametrize("path", ["WhoAmI", r"\$batch"])
 def test_trouble_before_the_first_order_writes_nothing(handful: Handful, waits: list[float], path: str) -> None:
     handful.crm.faults.unavailable(None, path=path)
