@@ -52,6 +52,14 @@ def test_an_unknown_time_zone_is_refused(bare_project: Path, tmp_path: Path) -> 
         read_contract(tmp_path / "target" / "manifest.json", "duckdb")
 
 
+@pytest.mark.parametrize("currency", [None, "CAD"])
+def test_the_contracts_currency_is_the_projects(bare_project: Path, tmp_path: Path, currency: str | None) -> None:
+    given = ["--vars", f"{{gp_currency: {currency}}}"] if currency else []
+    assert Dbt(tmp_path, bare_project).parse(*given) is None
+    contract = read_contract(tmp_path / "target" / "manifest.json", "duckdb")
+    assert {model.meta.currency for model in contract.models} == {currency or ""}
+
+
 @pytest.mark.parametrize("name", ["gp.duckdb", "main.duckdb", "GP.db"])
 def test_a_duckdb_file_named_like_its_schema_is_refused(bare_project: Path, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
