@@ -10,7 +10,7 @@ from typing import Any
 import simplejson
 
 from bench.process import PROJECT
-from loader.commands.plan import planned
+from loader.push.planning import planned
 from loader.run import Run
 
 

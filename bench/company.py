@@ -13,7 +13,8 @@ from typing import Literal
 from bench.process import PROJECT, Ran, run
 from loader.profile import Target, read_target
 from loader.run import Run
-from loader.warehouse.connection import Warehouse, connect
+from loader.warehouse.connect import connect
+from loader.warehouse.connection import Warehouse
 from loader.warehouse.sqlserver import driver_path
 from sample import generate
 

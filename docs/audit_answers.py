@@ -82,9 +82,9 @@ def _push_the_sample(path: Path) -> None:
     sys.path.insert(0, str(PROJECT))
     from emulator import Emulator
     from loader.cli import run_command
-    from loader.commands.build import run_dbt
     from loader.profile import read_target
-    from loader.warehouse.connection import connect
+    from loader.push.building import run_dbt
+    from loader.warehouse.connect import connect
     from sample import company, organisation
 
     os.chdir(PROJECT)

@@ -8,8 +8,8 @@ import struct
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
 
@@ -22,36 +22,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from . import auth
 from .api import URL_LIMIT, Operation, Reply, dump, error_reply, relative
 from .batch import ChangeSet, parse_batch, run_batch
+from .crm import Crm
 from .doors import KnownHosts, Refused, require_json
 from .errors import CrmError
 from .faults import Fault, Seen
+from .log import RequestLog
 from .query import parse_prefer
 from .records import Caller
 from .snapshot import SnapshotError, public
 from .store import Ref
 
-if TYPE_CHECKING:
-    from .crm import Crm
-
 MAX_BODY = 116_850_000
 _NO_HEADERS: dict[str, str] = {}
 METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
-
-
-@dataclass
-class RequestLog:
-    """One HTTP request below the API's root."""
-
-    method: str
-    path: str
-    status: int = 0
-    """0: the connection was reset."""
-    operations: int = 1
-    reads: int = 0
-    writes: int = 0
-    user: str | None = None
-    parts: list[str] = field(default_factory=list)
-    """`METHOD target` of each operation, where the emulator was told to keep them."""
 
 
 def application(crm: Crm) -> ASGIApp:

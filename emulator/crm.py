@@ -11,12 +11,12 @@ from typing import Any
 from . import orders, snapshot
 from .actions import Actions
 from .api import Api, Operation
-from .app import RequestLog
 from .auth import Tokens
 from .definitions import Definitions
 from .doors import Control
 from .errors import CrmError
 from .faults import Faults
+from .log import RequestLog
 from .metadata import UTC, time_zones
 from .query import Queries
 from .reader import Reader

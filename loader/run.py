@@ -1,10 +1,9 @@
-"""Everything one command works with, opened when first asked for and closed at the end."""
+"""What one command works with, opened when first asked for and closed at the end. What is done with it is in push/."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,11 +22,10 @@ from loader.keys import folded
 from loader.profile import Target, read_target
 from loader.settings import Settings, read_settings
 from loader.sync.binding import Bindings, bind, tables_needed
-from loader.sync.gather import lookup_columns, read_lookups
-from loader.sync.lookups import LookupKey, match_key
-from loader.sync.push import Session
+from loader.sync.lookups import LookupKey, lookup_columns, match_key
 from loader.sync.records import Staged
-from loader.warehouse.connection import Warehouse, connect, quoted
+from loader.warehouse.connect import connect
+from loader.warehouse.connection import Warehouse, quoted
 from loader.warehouse.journal import Journal
 from loader.warehouse.staged import StagedRows
 
@@ -101,6 +99,17 @@ class Run:
     def organization(self) -> Organization:
         return read_organization(self.client)
 
+    def forget_organization(self) -> None:
+        """For a command that changed its settings: the next look at them reads them again."""
+        vars(self).pop("organization", None)
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """How many requests went to CRM so far, "read" and "write". Asking does not open the connection."""
+        if "client" not in vars(self):
+            return {"read": 0, "write": 0}
+        return {"read": self.client.reads, "write": self.client.writes}
+
     @cached_property
     def tables(self) -> Mapping[str, Table]:
         return read_tables(self.client, tables_needed(self.contract.models))
@@ -132,24 +141,6 @@ class Run:
         )
         self._open.callback(rows.close)
         return StagedOrders(model, rows, _named(model, rows.keys()))
-
-    def session(self, staged: StagedOrders) -> Session:
-        """Reads metadata, look-ups and the journal's memory: what planning needs. Raises ContractMismatch."""
-        model = staged.model
-        bindings = self.bindings(model)
-        bindings.refuse_problems()
-        counted = Counter(map(match_key, staged.keys))
-        xref = self.journal.xref(model.table).values()
-        return Session(
-            client=self.client,
-            bindings=bindings,
-            index=read_lookups(self.client, self.tables, staged.lookup_values()),
-            known=frozenset(entry.crm_id.lower() for entry in xref),
-            shared={entry.crm_id.lower(): entry.shared_with for entry in xref if entry.shared_with},
-            not_shared={entry.crm_id.lower(): entry.not_shared_with for entry in xref if entry.not_shared_with},
-            withheld={match_key(key): state for key, state in self.journal.held_or_ignored(model.table).items()},
-            repeated=frozenset(key for key, count in counted.items() if count > 1),
-        )
 
 
 @dataclass(frozen=True)

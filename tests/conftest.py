@@ -20,10 +20,11 @@ from filelock import FileLock
 
 from emulator import Emulator
 from loader.cli import run_command
-from loader.commands.build import run_dbt
 from loader.profile import read_target
+from loader.push.building import run_dbt
 from loader.run import Run
-from loader.warehouse.connection import Warehouse, connect
+from loader.warehouse.connect import connect
+from loader.warehouse.connection import Warehouse
 from sample import company, organisation
 from sample.verify import Verification, staged, verify
 

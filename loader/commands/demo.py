@@ -8,21 +8,25 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from loader.commands.build import build
-from loader.commands.emulator import require_emulator
-from loader.commands.push import PushReport, push
+import click
+
 from loader.contract import Model
 from loader.errors import LoaderError, UsageError
+from loader.extras import require_emulator
 from loader.files import private_files
+from loader.invocation import Invocation, command
+from loader.push.building import build
+from loader.push.pushing import PushReport, push
+from loader.push.sender import Settled
 from loader.report.text import table
 from loader.run import Run
-from loader.sync.push import Settled
 from loader.visible import styled, visible
-from loader.warehouse.connection import Warehouse, columns_of, connect
+from loader.warehouse.connect import connect
+from loader.warehouse.connection import Warehouse, columns_of
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # installed with the demo extra only
     from emulator import Emulator
-    from loader.cli import Invocation
+    from loader.invocation import Invocation
 
 DEMO_FILE = "demo.duckdb"
 EXPLAINED = "ORDST2226"
@@ -36,7 +40,19 @@ class DemoFailed(LoaderError):
     remedy = "This is a bug: please report it with the lines above."
 
 
+@command("demo")
+@click.option("--keep-emulator", is_flag=True, help="Leave the local CRM running afterwards, until interrupted.")
 def demo(invocation: Invocation, keep_emulator: bool) -> None:
+    """Build the sample company, push it to a local CRM and check the result value by value.
+
+    \b
+    Example:
+        loader demo
+    """
+    _demonstrate(invocation, keep_emulator)
+
+
+def _demonstrate(invocation: Invocation, keep_emulator: bool) -> None:
     """Runs the whole path. Raises DemoFailed where CRM's content differs from the staged rows."""
     require_emulator()
     from emulator import Emulator

@@ -4,17 +4,45 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
+
 from loader.errors import UsageError
+from loader.extras import require_emulator
+from loader.invocation import Invocation, command
 from loader.report.output import Output
 
 
-def require_emulator() -> None:
-    """Raises UsageError where the demo extra is not installed."""
-    try:
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError:
-        raise UsageError("The local CRM needs the demo extra.", "pip install 'gp-to-crm[demo]'") from None
+@command("emulator")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    default=8765,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 picks a free one.",
+)
+@click.option(
+    "--snapshot", type=click.Path(dir_okay=False, path_type=Path), help="JSON file to start from and save to."
+)
+@click.option(
+    "--save-folder",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="Where POST /_emulator/save may write; nowhere without.",
+)
+@click.option("--remote-control", is_flag=True, help="Let other machines use /_emulator, too; they need its token.")
+def emulator(
+    invocation: Invocation, host: str, port: int, snapshot: Path | None, save_folder: Path | None, remote_control: bool
+) -> None:
+    """Run the local CRM of the demo, until interrupted.
+
+    It says where it is, the bearer token that it takes, and the token that /_emulator takes in the header
+    X-Emulator-Token: requests there set faults, rows and switches, for tests.
+
+    \b
+    Example:
+        loader emulator --port 8765
+    """
+    serve(host, port, snapshot, save_folder, remote_control, invocation.output)
 
 
 def serve(

@@ -1,52 +1,60 @@
-"""`loader sop-mode`: the organisation's switch that lets CRM keep GP's amounts (dataverse facts 2.3)."""
+"""`loader sop-mode`: shows and turns the switch that lets CRM keep GP's amounts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from loader.dataverse.query import rows
-from loader.errors import GuardTripped
-from loader.run import Run
+import click
+
+from loader.invocation import Invocation, global_options, group, pass_invocation
+from loader.push import sop_mode as switching
 
 
-def show(run: Run) -> dict[str, Any]:
-    """The two switches, and what follows from them."""
-    organization = run.organization
-    return {
-        "sop_integration": organization.sop_integration,
-        "integration_user": organization.integration_user,
-        "caller": organization.caller_name,
-        "amounts": "kept as GP has them" if organization.keeps_amounts else "computed by CRM",
-    }
+@group("sop-mode")
+def sop_mode() -> None:
+    """The organisation's sales order processing integration: whether CRM keeps GP's amounts."""
 
 
-def switch(run: Run, on: bool, integration_user: bool) -> dict[str, Any]:
-    """Turns SOP mode on or off; `integration_user` also marks the caller as one.
+def _sop_lines(content: dict[str, Any]) -> Iterator[str]:
+    yield f"SOP integration is {'on' if content['sop_integration'] else 'off'}."
+    role = "an" if content["integration_user"] else "not an"
+    yield f"{content['caller']} is {role} integration user. Amounts are {content['amounts']}."
 
-    Raises GuardTripped when turning it off while orders are Submitted: nobody could edit them any more.
+
+@sop_mode.command("show")
+@global_options
+@pass_invocation
+def sop_show(invocation: Invocation) -> None:
+    """Show the switch and the caller's role."""
+    with invocation.run() as run:
+        content = switching.show(run)
+    invocation.output.data(content, lambda: _sop_lines(content))
+
+
+@sop_mode.command("enable")
+@click.option("--integration-user", is_flag=True, help="Mark the caller as an integration user as well.")
+@global_options
+@pass_invocation
+def sop_enable(invocation: Invocation, integration_user: bool) -> None:
+    """Turn SOP integration on: orders are Submitted when created, and GP's amounts are kept.
+
+    \b
+    Example:
+        loader sop-mode enable --integration-user
     """
-    if not on:
-        _refuse_submitted(run)
-    run.client.patch(f"organizations({run.organization.id})", {"issopintegrationenabled": on})
-    if integration_user:
-        run.client.patch(f"systemusers({run.organization.caller_id})", {"isintegrationuser": True})
-    del run.organization
-    return show(run)
+    _switch(invocation, True, integration_user)
 
 
-def _refuse_submitted(run: Run) -> None:
-    """Orders in a state that only SOP mode reopens."""
-    for model in run.contract.models:
-        locked = model.meta.state.locked if model.meta.state else []
-        if not locked:
-            continue
-        table = run.tables[model.table]
-        condition = " or ".join(f"statecode eq {state}" for state in locked)
-        page = next(run.client.pages(rows(table.entity_set, [model.key_column], condition=condition)))
-        if page:
-            names = ", ".join(str(row.get(model.key_column)) for row in page[:5])
-            more = f" and {len(page) - 5} more" if len(page) > 5 else ""
-            raise GuardTripped(
-                f"{table.entity_set} are Submitted: {names}{more}. SOP mode stays on.",
-                "Set them to Active first: without SOP mode nobody can.",
-            )
+@sop_mode.command("disable")
+@global_options
+@pass_invocation
+def sop_disable(invocation: Invocation) -> None:
+    """Turn SOP integration off: CRM computes prices. Refused while an order is Submitted."""
+    _switch(invocation, False, False)
+
+
+def _switch(invocation: Invocation, on: bool, integration_user: bool) -> None:
+    with invocation.run() as run:
+        content = switching.switch(run, on, integration_user)
+    invocation.output.data(content, lambda: _sop_lines(content))

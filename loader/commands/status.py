@@ -1,21 +1,57 @@
-"""`loader status` and `loader retry list`: what the journal knows."""
+"""`loader status`: how the last runs went, and whether all is well."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
-from loader.commands.probe import ahead
-from loader.errors import NotFound
-from loader.report.text import queue_lines, run_lines
+import click
+
+from loader.errors import NotWell
+from loader.invocation import Invocation, command
+from loader.report.probe import MaxAge, MaxBlocked, ahead, probe
+from loader.report.text import run_lines
 from loader.report.words import span
 from loader.run import Run
-from loader.sync.lookups import match_key
-from loader.warehouse.journal import WAITING, Event, RunRecord
+from loader.warehouse.journal import Event, RunRecord
 
 Told = tuple[Any, Callable[[], Iterator[str]]]
 """Content for --json, and the same as lines."""
+
+
+@command("status")
+@click.option("--run", "run_id", metavar="ID", help="One run with its events; the first characters of the id will do.")
+@click.option("--last", default=10, show_default=True, help="How many runs to list.")
+@click.option("--max-age", metavar="TIME", help="Probe: exit with 1 if the last push ended longer ago (90m, 2h, 1d).")
+@click.option("--max-blocked", metavar="N|P%", help="Probe: exit with 1 if more of its orders are blocked or failed.")
+def status(invocation: Invocation, run_id: str | None, last: int, max_age: str | None, max_blocked: str | None) -> None:
+    """Show how the last runs went and what waits in the retry queue.
+
+    With --max-age or --max-blocked, say in one line whether all is well: for monitors. A last push that ended in an
+    error is never well.
+
+    \b
+    Example:
+        loader status --run 3f2a
+        loader status --max-age 2h --max-blocked 5%
+    """
+    if max_age is not None or max_blocked is not None:
+        if run_id:
+            raise click.UsageError("--run shows one run: leave out --max-age and --max-blocked.")
+        _probed(invocation, max_age, max_blocked)
+        return
+    with invocation.run() as run:
+        content, text = one_run(run, run_id) if run_id else last_runs(run, last)
+    invocation.output.data(content, text)
+
+
+def _probed(invocation: Invocation, max_age: str | None, max_blocked: str | None) -> None:
+    age = MaxAge.parse(max_age) if max_age is not None else None
+    blocked = MaxBlocked.parse(max_blocked) if max_blocked is not None else None
+    with invocation.run() as run:
+        verdict = probe(run, age, blocked)
+    invocation.output.data(verdict.content, verdict.lines, None if verdict.well else NotWell(verdict.text))
 
 
 def last_runs(run: Run, number: int) -> Told:
@@ -47,32 +83,6 @@ def one_run(run: Run, run_id: str) -> Told:
             yield from _event_lines(event)
 
     return {"run": _run_json(record), "events": [asdict(event) for event in events]}, text
-
-
-def queue(run: Run, everything: bool, limit: int) -> Told:
-    """The retry queue's entries that have waited longest; resolved ones only where asked for."""
-    entries = run.journal.queue(None if everything else WAITING, limit)
-    counts = run.journal.queue_counts()
-    more = 0 if everything else sum(counts.values()) - len(entries)
-
-    def text() -> Iterator[str]:
-        yield from queue_lines(entries)
-        if more:
-            yield f"{more:,} more wait; --limit shows more of them."
-
-    return {"queue": [asdict(entry) for entry in entries], "counts": counts}, text
-
-
-def set_state(run: Run, orders: Sequence[str], state: Literal["held", "ignored", "open"]) -> Told:
-    """Holds, ignores or releases orders. Raises NotFound for one that is neither staged nor in the queue."""
-    model = run.contract.models[0]
-    known = set(map(match_key, run.keys(model)))
-    for order in orders:
-        if match_key(order) not in known and not run.journal.queue_of(order):
-            raise NotFound(f"Order {order} is neither staged nor in the queue.", "Check the number.")
-    run.journal.prepare()
-    entries = [run.journal.set_state(model.table, order, state) for order in orders]
-    return {"queue": [asdict(entry) for entry in entries]}, lambda: queue_lines(entries)
 
 
 def _run_json(record: RunRecord) -> dict[str, Any]:

@@ -1,42 +1,27 @@
-"""`loader xref check`: GP's codes without a translation, and translations that CRM does not know."""
+"""`loader xref`: the cross-reference seeds against GP and CRM."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from loader.commands.check import Finding, seed_findings
-from loader.contract import Model
-from loader.run import Run
-from loader.warehouse.connection import quoted
+from loader.invocation import Invocation, global_options, group, pass_invocation
+from loader.push import xrefs
+from loader.report.findings import tell_findings
 
 
-def check(run: Run) -> list[Finding]:
-    """Findings for every cross-reference of the contract."""
-    findings = list(seed_findings(run))
-    for model in run.contract.models:
-        for each in filter(None, (model, model.children)):
-            findings += _unmapped(run, each)
-    return findings
+@group("xref")
+def xref() -> None:
+    """The cross-reference seeds: GP's codes and CRM's options."""
 
 
-def _unmapped(run: Run, model: Model) -> Iterator[Finding]:
-    for column in model.sent:
-        xref = column.meta.xref
-        if xref is None:
-            continue
-        code, value = quoted(xref.code), quoted(column.name)
-        rows = run.warehouse.query(
-            f"select {code}, count(*) from {model.relation}"
-            f" where {value} is null and {code} is not null group by {code}"
-        )
-        where = f"{model.name}.{column.name}"
-        for gp_code, orders in sorted(rows, key=lambda row: str(row[0])):
-            blocks = xref.unmapped == "block"
-            effect = "blocked" if blocks else "sent without it"
-            yield Finding(
-                "error" if blocks else "warning",
-                f"{where}: GP's code {str(gp_code).rstrip()!r} has no translation; {orders} orders are {effect}.",
-                "Add it to its seed in seeds/xref/ and run `dbt seed`.",
-            )
-        if not rows:
-            yield Finding("ok", f"{where}: every code has a translation.")
+@xref.command("check")
+@global_options
+@pass_invocation
+def xref_check(invocation: Invocation) -> None:
+    """Find GP codes without a translation, and translations that CRM does not know.
+
+    \b
+    Example:
+        loader xref check
+    """
+    with invocation.run() as run:
+        findings = xrefs.check(run)
+    tell_findings(invocation.output, findings)

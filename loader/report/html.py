@@ -27,7 +27,7 @@ _HERE = Path(__file__).parent
 
 
 def render(content: Mapping[str, Any]) -> str:
-    """The page for what loader.commands.report gathered."""
+    """The page for what loader.report.figures gathered."""
     environment = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,

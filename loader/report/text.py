@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from loader.push.checking import Finding
+from loader.push.planning import PlanReport
+from loader.push.pushing import PushReport
+from loader.push.sender import Settled
 from loader.report.told import Told
+from loader.sync.diff import Change
+from loader.sync.plan import OrderPlan
 from loader.visible import styled, visible
-
-if TYPE_CHECKING:
-    from loader.commands.check import Finding
-    from loader.commands.plan import PlanReport
-    from loader.commands.push import PushReport
-    from loader.sync.diff import Change
-    from loader.sync.plan import OrderPlan
-    from loader.sync.push import Settled
-    from loader.warehouse.journal import QueueEntry, RunRecord
+from loader.warehouse.journal import QueueEntry, RunRecord
 
 _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "block": ("!", "red")}
 

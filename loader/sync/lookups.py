@@ -1,4 +1,4 @@
-"""Look-ups on CRM's own tables: staged text in, one id, nothing, or too many out. Pure; `gather` does the reading."""
+"""Look-ups on CRM's own tables: staged text in, one id, nothing, or too many out. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from loader.contract import Lookup
+from loader.contract import Lookup, Model
 from loader.dataverse.metadata import Table
 from loader.dataverse.replies import optional_text
 from loader.sync.canonical import cleaned
@@ -92,6 +92,18 @@ class LookupKey(NamedTuple):
     def own_column(self) -> str:
         """The column of the table itself, by which rows are fetched."""
         return next(path for path in self.paths if "." not in path)
+
+
+def lookup_columns(model: Model) -> dict[LookupKey, list[tuple[Model, str]]]:
+    """For each look-up, where the values of its own column are staged: (model, column)."""
+    columns: dict[LookupKey, list[tuple[Model, str]]] = {}
+    for each in [model, model.children] if model.children else [model]:
+        for column in each.sent:
+            lookup = column.meta.lookup
+            if lookup:
+                key = LookupKey.of(lookup)
+                columns.setdefault(key, []).append((each, lookup.match[key.own_column]))
+    return columns
 
 
 class Index:

@@ -1,4 +1,4 @@
-"""The warehouse as the loader sees it: plain SQL with `?`, exact values, short transactions. Drivers load on demand."""
+"""The warehouse as the loader sees it: plain SQL with `?`, exact values, short transactions. It knows no driver."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import Literal, Protocol
 
 from loader.errors import LoaderError, WarehouseUnavailable
-from loader.profile import Target
 
 Row = tuple[object, ...]
 
@@ -78,21 +77,6 @@ class WarehouseBusy(WarehouseUnavailable):
     """Another session was in the way (deadlock, lock timeout, conflicting write); the same work may succeed again."""
 
     remedy = "Run it again. If it stays so, docs/sqlserver.md tells how to find the session that is in the way."
-
-
-def connect(profile: Target, *, read_only: bool = False, for_run: bool = False, create: bool = False) -> Warehouse:
-    """Opens the warehouse. Raises WarehouseUnavailable, AccessRefused or UsageError.
-
-    `for_run` is for commands that push: a DuckDB file that another process holds then means that another run is
-    active. `create` lets DuckDB make the file.
-    """
-    if profile.type == "duckdb":
-        from loader.warehouse.duckdb import DuckDBWarehouse
-
-        return DuckDBWarehouse(profile, read_only=read_only, for_run=for_run, create=create)
-    from loader.warehouse.sqlserver import SqlServerWarehouse
-
-    return SqlServerWarehouse(profile)
 
 
 def first_line(message: object) -> str:

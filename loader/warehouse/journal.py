@@ -9,7 +9,6 @@ import datetime as dt
 import os
 import re
 import socket
-import sys
 import threading
 import time
 import uuid
@@ -19,6 +18,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+import psutil
 import simplejson
 
 from loader.errors import (
@@ -1101,28 +1101,10 @@ def _is_live(host: object, pid: object, expires_at: object, now: dt.datetime) ->
 
 def process_exists(pid: int) -> bool:
     """Whether a process of this number runs on this machine."""
-    if sys.platform == "win32":
-        return _windows_process_exists(pid)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
+        return bool(psutil.pid_exists(pid))
+    except OverflowError:  # larger than any number of a process here
         return True
-    return True
-
-
-def _windows_process_exists(pid: int) -> bool:  # os.kill(pid, 0) would end it there
-    import ctypes
-
-    kernel: Any = ctypes.windll.kernel32  # type: ignore[attr-defined,unused-ignore]
-    handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
-    if not handle:
-        return bool(kernel.GetLastError() == 5)  # access denied: it runs as someone else
-    code = ctypes.c_ulong()
-    kernel.GetExitCodeProcess(handle, ctypes.byref(code))
-    kernel.CloseHandle(handle)
-    return code.value == 259  # STILL_ACTIVE
 
 
 _QUEUE_FIELDS = (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from loader.commands.build import same_warehouse, stopped
+from loader.push.building import same_warehouse, stopped
 from loader.run import Run
 from tests.conftest import PROJECT, Workbench
 from tests.end_to_end.test_commands import two_of_one_number

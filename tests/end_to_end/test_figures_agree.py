@@ -21,10 +21,10 @@ import pytest
 
 from emulator import Emulator
 from loader import run as running
-from loader.commands.push import push
 from loader.dataverse.auth import Bearer
 from loader.dataverse.pace import Patience
 from loader.errors import LoaderError
+from loader.push.pushing import push
 from sample import organisation
 from tests.conftest import Built, Ended, Workbench
 from tests.promises.conftest import CLOSED, IN_CRM, NEW, WITHOUT_PRODUCT, contract_of

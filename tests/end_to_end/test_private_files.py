@@ -50,7 +50,7 @@ def test_a_duckdb_file_and_its_log_are_their_owners(tmp_path: Path) -> None:
 import os
 from pathlib import Path
 from loader.commands.demo import _Demo
-from loader.cli import Invocation
+from loader.invocation import Invocation
 invocation = Invocation()
 invocation.project_dir = Path({str(PROJECT)!r})
 demo = _Demo(invocation, os.environ, None, print)

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from loader.commands.reconcile import as_staged
 from loader.contract import Column, ColumnMeta
+from loader.push.reconciling import as_staged
 from tests.conftest import Workbench
 
 ORDER = "ORDST2226"

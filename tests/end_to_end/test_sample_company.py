@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from loader.profile import read_target
-from loader.warehouse.connection import connect
+from loader.warehouse.connect import connect
 from sample import company
 from tests.conftest import PROJECT, Workbench
 

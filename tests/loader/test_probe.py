@@ -6,8 +6,8 @@ import datetime as dt
 
 import pytest
 
-from loader.commands.probe import MaxAge, MaxBlocked, judge
 from loader.errors import UsageError
+from loader.report.probe import MaxAge, MaxBlocked, judge
 from loader.report.words import span
 from loader.warehouse.journal import RunCounts, RunRecord
 from tests.conftest import Workbench

@@ -16,7 +16,8 @@ _REFUSED = re.compile(rf"_refused\(field_,{_CODE}")
 
 _SOURCE = "\n".join(
     path.read_text(encoding="utf-8")
-    for path in [*(PROJECT / "loader" / "sync").glob("*.py"), PROJECT / "loader" / "commands" / "push.py"]
+    for folder in ("sync", "push")
+    for path in (PROJECT / "loader" / folder).glob("*.py")
 )
 GIVEN = sorted(
     {re.sub(r"\{.+?\}", "some", code) for code in _GIVEN.findall(_SOURCE)}

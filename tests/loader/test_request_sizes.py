@@ -12,8 +12,8 @@ import pytest
 
 from loader.dataverse.batch import ChangeSet, Operation, Reply
 from loader.dataverse.pace import Pace
+from loader.push.sender import SHARE, Pusher, Settled
 from loader.sync.plan import OrderPlan
-from loader.sync.push import SHARE, Pusher, Settled
 from loader.sync.records import Staged
 
 PER_ORDER = 10

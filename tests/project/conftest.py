@@ -11,7 +11,7 @@ import yaml
 from dbt_runs import PROJECT, Dbt
 
 from loader.profile import read_target
-from loader.warehouse.connection import connect
+from loader.warehouse.connect import connect
 from sample import company
 
 RUNS_OF_DBT = ("built", "on_sqlserver", "two_companies")

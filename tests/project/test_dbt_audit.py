@@ -13,7 +13,7 @@ import pytest
 import yaml
 from dbt_runs import PROJECT, Dbt, Node
 
-from loader.commands.reconcile import COLUMN_TYPES, COLUMNS
+from loader.push.reconciling import COLUMN_TYPES, COLUMNS
 
 TABLES = {"salesorder": "crm_salesorder", "salesorderdetail": "crm_salesorderdetail"}
 

@@ -9,7 +9,7 @@ import pytest
 from dbt_runs import PROJECT, Dbt
 
 from loader.profile import read_target
-from loader.warehouse.connection import connect
+from loader.warehouse.connect import connect
 from sample import company
 
 COMPANIES = '{gp_companies: [{name: Fabrikam}, {name: Contoso, schema: gp_contoso, prefix: "C-"}]}'

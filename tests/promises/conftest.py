@@ -25,7 +25,8 @@ from loader import run as running
 from loader.contract import Contract, read_contract
 from loader.profile import Target, read_target
 from loader.run import Run
-from loader.warehouse.connection import Warehouse, connect
+from loader.warehouse.connect import connect
+from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal
 from sample import organisation
 from sample.verify import staged, verify

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from emulator import Emulator
 from loader.contract import Column, Model
+from loader.push.gather import read_lookups
+from loader.push.sender import Pusher, Settled
+from loader.push.session import Session
 from loader.sync.binding import Bindings
-from loader.sync.gather import lookup_columns, read_lookups
+from loader.sync.lookups import lookup_columns
 from loader.sync.plan import OrderPlan
-from loader.sync.push import Pusher, Session, Settled
 from loader.sync.records import Staged
 from tests.conftest import Built
 from tests.promises.conftest import open_handful, staged_rows

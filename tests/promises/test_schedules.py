@@ -17,14 +17,15 @@ from typing import Any
 import pytest
 
 from emulator import Emulator
-from loader.commands.push import PushReport, push
 from loader.dataverse.auth import Bearer
 from loader.dataverse.pace import Patience
 from loader.errors import LoaderError
 from loader.profile import Target
+from loader.push.pushing import PushReport, push
 from loader.run import Run
 from loader.warehouse import journal
-from loader.warehouse.connection import Warehouse, connect
+from loader.warehouse.connect import connect
+from loader.warehouse.connection import Warehouse
 from sample import organisation
 from tests.conftest import PROJECT, Built
 from tests.promises import conftest

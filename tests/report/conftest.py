@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from loader.commands.report import report
+from loader.report.figures import report
 from tests.conftest import Built, Workbench, open_bench
 
 STRANGE = ['SO"77', "O'BRIEN-1", "<7>", "R&D=7?", "\"'#%+/\\<>&;:,=?*|~77"]

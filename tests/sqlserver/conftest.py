@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from emulator import Emulator
-from loader.commands.build import build
 from loader.profile import read_target
+from loader.push.building import build
 from loader.run import Run
-from loader.warehouse.connection import connect
+from loader.warehouse.connect import connect
 from sample import company, organisation
 from tests.conftest import PROJECT, Workbench
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from loader.commands.build import dbt_environ, run_dbt
 from loader.profile import read_target
+from loader.push.building import dbt_environ, run_dbt
 from loader.run import Run
-from loader.warehouse.connection import connect
+from loader.warehouse.connect import connect
 from sample import company
 from tests.conftest import PROJECT
 from tests.sqlserver.test_parity import models, rows

@@ -12,7 +12,8 @@ import pytest
 from warehouse_places import Place, StoppedClock, drop_schema, duckdb_target, sqlserver_target
 
 from loader.profile import Target
-from loader.warehouse.connection import Warehouse, connect
+from loader.warehouse.connect import connect
+from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal, RunStart
 
 BACKENDS = ("pyodbc", "mssql-python")

@@ -18,7 +18,8 @@ from loader.errors import AccessRefused, LoaderError, UsageError, WarehouseUnava
 from loader.profile import Attachment, Target
 from loader.secrets import Secret
 from loader.warehouse import sqlserver
-from loader.warehouse.connection import Warehouse, WarehouseBusy, connect
+from loader.warehouse.connect import connect
+from loader.warehouse.connection import Warehouse, WarehouseBusy
 
 
 def test_values_are_exact(warehouse: Warehouse) -> None:
@@ -185,7 +186,7 @@ def test_the_embedded_warehouse_needs_no_sql_server_library(target: Target) -> N
         import sys
         sys.modules["pyodbc"] = sys.modules["mssql_python"] = None
         from pathlib import Path
-        import loader.settings, loader.profile, loader.warehouse.connection as connection
+        import loader.settings, loader.profile, loader.warehouse.connect as connection
         assert not {{"duckdb", "msal", "jinja2", "yaml", "requests"}} & set(sys.modules), "imported too early"
         target = loader.profile.Target("duckdb", "t", "p", "main", "warehouse", path=Path({str(target.path)!r}))
         print(connection.connect(target).query("select 1"))

@@ -16,7 +16,8 @@ import pytest
 from warehouse_places import Place, StoppedClock, duckdb_target
 
 from loader.errors import AnotherRunActive, GuardTripped
-from loader.warehouse.connection import Warehouse, connect
+from loader.warehouse.connect import connect
+from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal, RunCounts, RunStart, process_exists, this_host
 
 Begin = Callable[..., RunStart]
@@ -172,7 +173,7 @@ HOLDER = """
     from pathlib import Path
     sys.path.insert(0, sys.argv[1])
     from warehouse_places import duckdb_target, journal_tables
-    from loader.warehouse.connection import connect
+    from loader.warehouse.connect import connect
     from loader.warehouse.journal import Journal, RunStart
 
     target = duckdb_target(Path(sys.argv[2]))

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from warehouse_places import Column, Model, Place, duckdb_target
 
-from loader.warehouse.connection import Warehouse, WarehouseBusy, connect
+from loader.warehouse.connect import connect
+from loader.warehouse.connection import Warehouse, WarehouseBusy
 from loader.warehouse.staged import StagedRows
 
 HEADER = (

@@ -1,4 +1,4 @@
-"""`loader status --max-age … --max-blocked …`: is the integration well? For monitors."""
+"""Is the integration well? The last push and the queue, judged for monitors."""
 
 from __future__ import annotations
 

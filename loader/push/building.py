@@ -1,4 +1,4 @@
-"""`push --build`: dbt first, in a process of its own; failed contract tests stop the push."""
+"""Runs dbt in a process of its own; failed contract tests stop the push."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from loader import __version__
 from loader.errors import GuardTripped, LoaderError
 from loader.files import private_files
+from loader.run import Run
 from loader.warehouse.journal import RunCounts, RunOutcome, RunStart
-
-if TYPE_CHECKING:
-    from loader.run import Run
 
 
 class BuildFailed(LoaderError):

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from loader.contract import Model
 from loader.dataverse.client import Client, RequestFailed
 from loader.dataverse.metadata import Table
 from loader.dataverse.reading import Read, Refusal, read_rows, shape_of
@@ -40,18 +39,6 @@ def read_looked_up(
     for read, found in read_rows(client, [(read, sorted(wanted[key])) for read, key in reads.items()], together=1):
         if not isinstance(found, Refusal):
             index.add(reads[read], read.table, found)
-
-
-def lookup_columns(model: Model) -> dict[LookupKey, list[tuple[Model, str]]]:
-    """For each look-up, where the values of its own column are staged: (model, column)."""
-    columns: dict[LookupKey, list[tuple[Model, str]]] = {}
-    for each in [model, model.children] if model.children else [model]:
-        for column in each.sent:
-            lookup = column.meta.lookup
-            if lookup:
-                key = LookupKey.of(lookup)
-                columns.setdefault(key, []).append((each, lookup.match[key.own_column]))
-    return columns
 
 
 @dataclass(frozen=True)

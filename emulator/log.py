@@ -1,0 +1,21 @@
+"""What the emulator remembers of each request, for tests to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class RequestLog:
+    """One HTTP request below the API's root."""
+
+    method: str
+    path: str
+    status: int = 0
+    """0: the connection was reset."""
+    operations: int = 1
+    reads: int = 0
+    writes: int = 0
+    user: str | None = None
+    parts: list[str] = field(default_factory=list)
+    """`METHOD target` of each operation, where the emulator was told to keep them."""

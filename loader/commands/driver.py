@@ -1,0 +1,22 @@
+"""`loader driver`: the ODBC driver that the loader uses."""
+
+from __future__ import annotations
+
+from loader.errors import UsageError
+from loader.invocation import Invocation, command
+from loader.warehouse.sqlserver import driver_path
+
+
+@command("driver")
+def driver(invocation: Invocation) -> None:
+    """Print the ODBC driver that the loader uses for SQL Server, for dbt to use the same.
+
+    \b
+    Example:
+        export GP_CRM_SQLSERVER_DRIVER="$(loader driver --target sqlserver)"
+    """
+    with invocation.run() as run:
+        if run.target.type != "sqlserver":
+            raise UsageError(f"Target {run.target.name!r} is {run.target.type}, which has no driver.", "Give --target.")
+        found = driver_path(run.target)
+    invocation.output.data({"driver": found}, lambda: iter([found]))

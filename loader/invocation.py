@@ -1,0 +1,146 @@
+"""One call of the command line: the flags that every command has, signals, and the project that it works with."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+
+import click
+
+from loader.errors import Interrupted
+from loader.report.output import Output
+
+if TYPE_CHECKING:  # loaded when a command runs: help needs no warehouse
+    from loader.run import Run
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Invocation:
+    """The global flags, wherever on the line they stood."""
+
+    def __init__(self) -> None:
+        self.target: str | None = None
+        self.profiles_dir: Path | None = None
+        self.project_dir = Path(".")
+        self.output = Output()
+        self.signal: int | None = None
+        self._finishes = False
+
+    @contextmanager
+    def run(self, access: Literal["read", "write", "push"] = "read", **flags: object) -> Iterator[Run]:
+        """The command's project, warehouse and CRM."""
+        from loader.run import Run
+
+        talk = self.output.talk
+        run = Run(self.project_dir, self.profiles_dir, self.target, flags, access=access, talk=talk)
+        with run, self._signals(run):
+            yield run
+
+    @contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """A signal asks what is done within to finish what it has in hand."""
+        self._finishes = True
+        try:
+            yield
+        finally:
+            self._finishes = False
+
+    @contextmanager
+    def _signals(self, run: Run) -> Iterator[None]:
+        """The first signal stops the run, the second ends the process at once, whatever a thread still waits for."""
+
+        def stop(number: int, frame: object) -> None:
+            if self.signal is not None:
+                self._leave(number)
+            self.signal = number
+            run.stop.set()
+            if not self._finishes:
+                raise KeyboardInterrupt
+            self.output.talk("Stopping after the orders in hand; once more to stop at once.")
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _leave(self, number: int) -> NoReturn:
+        """What this run did not finish, the next one takes up: a run may die at any moment."""
+        with suppress(Exception):  # it may be in the middle of a line
+            self.output.error(Interrupted(number, "Interrupted at once."))
+        end_now(128 + number)
+
+
+def end_now(exit_code: int) -> NoReturn:
+    """Ends the process without waiting for threads that wait for a server."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(exit_code)
+
+
+def global_options(command: F) -> F:
+    """The same flags before and after the command's name."""
+
+    def remember(set_: Callable[[Invocation, Any], None]) -> Callable[[click.Context, click.Parameter, Any], None]:
+        def callback(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+            if value not in (None, False):
+                set_(context.ensure_object(Invocation), value)
+
+        return callback
+
+    directory = click.Path(file_okay=False, path_type=Path)
+    options = [
+        click.option("--target", metavar="NAME", help="dbt target; default is the profile's.", expose_value=False,
+                     callback=remember(lambda i, v: setattr(i, "target", v))),
+        click.option("--profiles-dir", type=directory, help="Directory of profiles.yml.", expose_value=False,
+                     callback=remember(lambda i, v: setattr(i, "profiles_dir", v))),
+        click.option("--project-dir", type=directory, help="Directory of dbt_project.yml.", expose_value=False,
+                     callback=remember(lambda i, v: setattr(i, "project_dir", v))),
+        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.", expose_value=False,
+                     callback=remember(lambda i, v: setattr(i.output, "json", True))),
+        click.option("-v", "--verbose", is_flag=True, help="Say more.", expose_value=False,
+                     callback=remember(lambda i, v: setattr(i.output, "verbose", True))),
+        click.option("-q", "--quiet", is_flag=True, help="Say only the result.", expose_value=False,
+                     callback=remember(lambda i, v: setattr(i.output, "quiet", True))),
+        click.option("--log-format", type=click.Choice(["text", "json"]), expose_value=False,  # see run_command
+                     help="How stderr is written; default is text."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
+
+
+def command(name: str, help: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command with the global flags; its function gets the Invocation first."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        return click.command(name, help=help)(global_options(pass_invocation(function)))
+
+    return decorate
+
+
+def group(name: str) -> Callable[[Callable[[], None]], click.Group]:
+    """A group of commands with the global flags."""
+
+    def decorate(function: Callable[[], None]) -> click.Group:
+        return click.group(name)(global_options(function))
+
+    return decorate
+
+
+order_option = click.option("--order", "orders", metavar="NUMBER", multiple=True, help="Only this order; repeatable.")

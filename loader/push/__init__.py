@@ -1,0 +1,1 @@
+"""What a push does and what goes around it: reads, plans, sends, journals. No words for people, no flags."""

@@ -1,0 +1,288 @@
+"""Lands CRM's side of the staged orders in the warehouse, for audit_crm_differences to compare."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from loader.contract import Column, Model
+from loader.errors import LoaderError
+from loader.push.gather import Records, read_looked_up, read_orders
+from loader.push.session import CHUNK
+from loader.run import Run
+from loader.sync.binding import Binding, Bindings, Field
+from loader.sync.canonical import Number, Text
+from loader.sync.lookups import Index, LookupKey, match_key, sent_key
+from loader.sync.records import Current, currency_of, current
+from loader.warehouse.connection import columns_of, quoted
+from loader.warehouse.journal import utc_now
+
+Progress = Callable[[int, int], None]
+Snapshot = dict[str, list[dict[str, object]]]
+"""Rows by snapshot model."""
+
+COLUMNS = "crm_snapshot_column"
+DIFFERENCES = "audit_crm_differences"
+COLUMN_TYPES = {
+    "snapshot_at": "timestamp",
+    "crm_table": "varchar(128)",
+    "column_name": "varchar(128)",
+    "column_type": "varchar(30)",
+    "max_length": "int",
+    "rounding": "decimal(19,11)",
+    "is_compared": "int",
+    "why_not": "varchar(60)",
+}
+
+
+class SnapshotMissing(LoaderError):
+    """The tables that hold the snapshot are not there."""
+
+    code = "snapshot_missing"
+    remedy = "Run `dbt build`: models/journal/ has a crm_snapshot_ table for each table of CRM."
+
+
+@dataclass
+class Reconciled:
+    """What was read, and what disagrees."""
+
+    snapshot_at: dt.datetime
+    asked: int = 0
+    orders: int = 0
+    lines: int = 0
+    not_in_crm: int = 0
+    unread: dict[str, str] = field(default_factory=dict)
+    """Orders of which CRM would not say what it has, and why; they are in no other figure but `asked`."""
+    requests: dict[str, int] = field(default_factory=dict)
+    differences: dict[str, int] = field(default_factory=dict)
+    """Rows of audit_crm_differences by kind."""
+    orders_that_differ: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {**vars(self), "snapshot_at": self.snapshot_at.isoformat(timespec="milliseconds") + "Z"}
+
+
+def reconcile(run: Run, progress: Progress = lambda done, total: None) -> Reconciled:
+    """Reads every staged or once pushed order back from CRM and replaces the snapshot by it, in one transaction.
+
+    CRM is only read. Raises GuardTripped where the journal belongs to another CRM.
+    """
+    run.refuse_other_crm()
+    report = Reconciled(utc_now())
+    for model in run.contract.models:
+        _reconcile_model(run, model, report, progress)
+    report.requests = run.requests
+    _count_differences(run, report)
+    return report
+
+
+def _reconcile_model(run: Run, model: Model, report: Reconciled, progress: Progress) -> None:
+    bindings = run.bindings(model)
+    bindings.refuse_problems()
+    tables = _SnapshotTables(run, model)
+    keys = {match_key(key): key for key in [*run.journal.xref(model.table), *run.keys(model)]}
+    report.asked += len(keys)
+    reader = _Reader(run, bindings, keys, report.snapshot_at)
+    with run.warehouse.exclusive("crm_snapshot"):
+        tables.clear()
+        tables.insert({COLUMNS: list(_held_columns(bindings.base, report.snapshot_at))})
+        done = 0
+        for count, rows in reader.chunks(list(keys.values())):
+            tables.insert(rows)
+            orders, *children = rows.values()
+            report.orders += len(orders)
+            report.lines += sum(len(each) for each in children)
+            names = {match_key(row[model.key_column]) for row in orders}
+            report.not_in_crm += count - len(names) - (len(reader.unread) - len(report.unread))
+            report.unread = dict(reader.unread)
+            done += count
+            progress(done, len(keys))
+
+
+class _SnapshotTables:
+    """The tables that take the rows, with the columns that they and the contract have in common."""
+
+    def __init__(self, run: Run, model: Model) -> None:
+        self._run = run
+        self._columns = {COLUMNS: COLUMN_TYPES}
+        for each in filter(None, (model, model.children)):
+            self._columns[snapshot_name(each)] = {
+                **{"snapshot_at": "timestamp", "crm_id": "varchar(36)", "parent_crm_id": "varchar(36)"},
+                **{column.name: column.data_type for column in each.columns},
+            }
+        self._present: dict[str, list[tuple[str, str]]] = {}
+        for name, types in self._columns.items():
+            relation = run.contract.relations.get(name)
+            present = columns_of(run.warehouse, relation) if relation else []
+            if not present:
+                raise SnapshotMissing(f"The warehouse has no table {relation or name}.")
+            self._present[name] = [(column, types[column]) for column in present if column in types]
+
+    def clear(self) -> None:
+        """Empties them; of crm_snapshot_column only what belongs to this model."""
+        for name in self._columns:
+            relation = self._run.contract.relations[name]
+            if name == COLUMNS:
+                tables = [table for table in self._columns if table != COLUMNS]
+                places = ", ".join("?" for _ in tables)
+                names = [table.removeprefix("crm_snapshot_") for table in tables]
+                self._run.warehouse.execute(f"delete from {relation} where {quoted('crm_table')} in ({places})", names)
+            else:
+                self._run.warehouse.execute(f"delete from {relation}")
+
+    def insert(self, rows: Snapshot) -> None:
+        for name, each in rows.items():
+            columns = self._present[name]
+            if each:
+                self._run.warehouse.insert(
+                    self._run.contract.relations[name],
+                    columns,
+                    [tuple(row.get(column) for column, _ in columns) for row in each],
+                )
+
+
+def snapshot_name(model: Model) -> str:
+    """The dbt model that holds CRM's side of `model`."""
+    return f"crm_snapshot_{model.table}"
+
+
+class _Reader:
+    """Reads orders from CRM in the columns and types in which they are staged."""
+
+    def __init__(self, run: Run, bindings: Bindings, keys: Mapping[str, str], snapshot_at: dt.datetime) -> None:
+        self._run, self._bindings, self._keys, self._at = run, bindings, keys, snapshot_at
+        self._index = Index()
+        self._known: dict[LookupKey, set[str]] = {}
+        self.unread: dict[str, str] = {}
+
+    def chunks(self, keys: Sequence[str]) -> Iterator[tuple[int, Snapshot]]:
+        """(how many were asked for, their rows), read ahead by a few threads."""
+        workers = self._run.settings.concurrency
+        ahead: deque[tuple[int, Future[Records]]] = deque()
+        with ThreadPoolExecutor(workers, thread_name_prefix="read") as readers:
+            for start in range(0, len(keys), CHUNK):
+                chunk = keys[start : start + CHUNK]
+                ahead.append((len(chunk), readers.submit(read_orders, self._run.client, self._bindings.base, chunk)))
+                if len(ahead) > workers:
+                    yield self._rows(*ahead.popleft())
+            while ahead:
+                yield self._rows(*ahead.popleft())
+
+    def _rows(self, count: int, future: Future[Records]) -> tuple[int, Snapshot]:
+        held = []
+        records = future.result()
+        self.unread |= {key: message for key, (_, message) in records.unread.items() if not records.rows[key]}
+        for rows in records.rows.values():
+            for row in rows:
+                binding = self._bindings.in_currency(currency_of(row))
+                held.append((binding, current(row, binding)))
+        self._look_up(held)
+        model = self._bindings.model
+        snapshot: Snapshot = {snapshot_name(each): [] for each in (model, model.children) if each}
+        for binding, order in held:
+            key = self._key(str(order.values[model.key_column]))
+            snapshot[snapshot_name(model)].append({**self._row(order, binding), model.key_column: key})
+            for line in order.lines:
+                assert binding.lines is not None
+                assert model.meta.children is not None
+                parent = {"parent_crm_id": order.id, model.meta.children.via: key}
+                snapshot[snapshot_name(binding.lines.model)].append({**self._row(line, binding.lines), **parent})
+        return count, snapshot
+
+    def _key(self, name: str) -> str:
+        """The staged key of CRM's record, which may hold characters that CRM refuses."""
+        staged = self._keys.get(match_key(name), name)
+        return staged if sent_key(staged) == name else name
+
+    def _look_up(self, orders: Sequence[tuple[Binding, Current]]) -> None:
+        """Reads the rows that the orders point to and that are not known yet."""
+        wanted: dict[LookupKey, set[str]] = {}
+        for binding, order in orders:
+            records = [(binding, order), *((binding.lines, line) for line in order.lines if binding.lines)]
+            for bound, record in records:
+                for field_ in bound.fields:
+                    id_ = record.values.get(field_.name)
+                    if field_.lookup_key and id_ is not None:
+                        wanted.setdefault(field_.lookup_key, set()).add(str(id_))
+        for key, ids in wanted.items():
+            ids -= self._known.setdefault(key, set())
+            self._known[key] |= ids
+        read_looked_up(self._run.client, self._run.tables, self._index, wanted)
+
+    def _row(self, record: Current, binding: Binding) -> dict[str, object]:
+        row: dict[str, object] = {"snapshot_at": self._at, "crm_id": record.id}
+        row.update(record.state)
+        for field_ in binding.fields:
+            value = record.values.get(field_.name)
+            if field_.lookup is None:
+                is_day = field_.column.data_type.lower() == "date"
+                row[field_.name] = as_staged(value if is_day else field_.type.staged(value), field_.column)
+            elif value is not None:
+                for name, staged in self._index.values(field_.lookup, str(value)).items():
+                    row[name] = as_staged(staged, binding.model.column(name))
+        return row
+
+
+def as_staged(value: object, column: Column) -> object:
+    """CRM's value in the type in which the column is staged; what does not fit is cut, or is the nearest that does."""
+    if value is None:
+        return None
+    kind = column.data_type.lower()
+    if "char" in kind:
+        width = re.search(r"\d+", kind)
+        return str(value)[: int(width[0])] if width else str(value)
+    if kind.startswith(("timestamp", "date")):
+        return dt.datetime.fromisoformat(str(value).removesuffix("Z"))
+    if size := re.match(r"(?:decimal|numeric)\s*\((\d+)\s*,\s*(\d+)\)", kind):
+        scale = Decimal(1).scaleb(-int(size[2]))
+        largest = Decimal(10) ** (int(size[1]) - int(size[2])) - scale
+        return min(max(Decimal(str(value)), -largest), largest).quantize(scale)
+    return int(str(value)) if not isinstance(value, bool) else int(value)
+
+
+def _held_columns(binding: Binding, at: dt.datetime, via: str = "") -> Iterator[dict[str, object]]:
+    """What crm_snapshot_column says of the columns of a table and of its lines'."""
+    fields = {field.name: field for field in (*binding.fields, *binding.state_fields)}
+    for column in binding.model.sent:
+        if column.name != via:
+            found = fields.get(column.name)
+            why_not = _why_not(column, found, binding, is_line=bool(via))
+            yield {
+                "snapshot_at": at,
+                "crm_table": binding.table.name,
+                "column_name": column.name,
+                "column_type": found.type.name if found else None,
+                "max_length": found.type.max_length if found and isinstance(found.type, Text) else None,
+                "rounding": _rounding(found.type.precision) if found and isinstance(found.type, Number) else None,
+                "is_compared": 0 if why_not else 1,
+                "why_not": why_not,
+            }
+    if binding.lines and binding.model.meta.children:
+        yield from _held_columns(binding.lines, at, binding.model.meta.children.via)
+
+
+def _why_not(column: Column, found: Field | None, binding: Binding, is_line: bool) -> str | None:
+    """Why a push does not see to it that CRM holds what is staged. A line that differs is deleted and created anew."""
+    if found is None:
+        return "computed by CRM" if column.name in binding.table.attributes else "absent in CRM"
+    return None if found.on_update or is_line else "set only on creation"
+
+
+def _rounding(precision: int) -> Decimal:
+    return Decimal(5).scaleb(-precision - 1)
+
+
+def _count_differences(run: Run, report: Reconciled) -> None:
+    relation = run.contract.relations.get(DIFFERENCES)
+    if relation is None or not columns_of(run.warehouse, relation):
+        return
+    rows = run.warehouse.query(f"select difference, count(*) from {relation} group by difference")
+    report.differences = {str(kind): int(str(count)) for kind, count in sorted(rows, key=str)}
+    (found,) = run.warehouse.query(f"select count(distinct order_number) from {relation}")
+    report.orders_that_differ = int(str(found[0]))

@@ -1,0 +1,336 @@
+"""Puts the orders that a run changed back to what CRM held before, from the journal's before-images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from loader import __version__
+from loader.contract import Model
+from loader.dataverse.batch import ChangeSet, Operation
+from loader.dataverse.client import LostReply, RequestFailed
+from loader.dataverse.pace import Interrupted, backoff
+from loader.errors import LoaderError, NotFound
+from loader.push.gather import Records, read_orders
+from loader.run import Run
+from loader.sync import changeset
+from loader.sync.binding import Binding
+from loader.sync.canonical import Value
+from loader.sync.diff import difference
+from loader.sync.lookups import match_key
+from loader.sync.records import Current, Desired, currency_of, current, line_key
+from loader.warehouse.journal import Event, OrderResult, RunCounts, RunOutcome, RunStart
+
+_ROUNDS = 5
+"""How often an order is looked at and sent again where CRM's answer does not arrive."""
+_CANCEL = {"salesorder": ("CancelSalesOrder", "OrderClose", "orderclose")}
+"""CRM table → its cancelling action, that action's parameter and its table (dataverse facts 2.2)."""
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What became of one order: undone, cancelled, already so, or refused and why."""
+
+    order: str
+    outcome: str
+    message: str = ""
+    changes: tuple[Mapping[str, Any], ...] = ()
+    event: Event | None = field(default=None, repr=False)
+    """Of the run that is undone."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "event"}
+
+
+@dataclass(frozen=True)
+class _Step:
+    event: Event
+    crm_id: str
+    operations: ChangeSet
+    changes: tuple[Mapping[str, Any], ...]
+    outcome: str
+
+    def shown(self) -> Undone:
+        return Undone(self.event.key, f"would be {self.outcome}", "", self.changes)
+
+
+@dataclass
+class Undoing:
+    """What an undo did. `failure` is what ended it early."""
+
+    orders: list[Undone]
+    failure: LoaderError | None = None
+    interrupted: bool = False
+
+    def count(self, *outcomes: str) -> int:
+        return sum(each.outcome in outcomes for each in self.orders)
+
+
+def undo(run: Run, run_id: str, *, plan_only: bool, cancel_created: bool) -> Undoing:
+    """Reverts a run's updates; its creations are cancelled where asked for. Orders changed since are refused.
+
+    What was put back is held in the retry queue: the next push would send GP's values again. Raises NotFound, and
+    GuardTripped where the journal belongs to another CRM or another run holds the lock.
+    """
+    journal = run.journal
+    record = journal.run(run_id)
+    events = [event for event in journal.events(run_id=record.run_id) if event.outcome in ("created", "updated")]
+    if not events:
+        raise NotFound(f"Run {record.run_id} changed no order.", "`loader status` lists the runs.")
+    run.refuse_other_crm()
+    if plan_only:
+        shown = _all_steps(run, events, cancel_created)
+        return Undoing([each.shown() if isinstance(each, _Step) else each for each in shown])
+    start = RunStart.now("undo", run.settings.crm_url, __version__, journal.now)
+    done = Undoing([])
+    journal.prepare()
+    with journal.holding(start):
+        journal.start(start)
+        try:
+            journal.enter_crm(start.run_id, run.organization.id)
+            run.client.before_write = journal.ensure_held
+            for each in _all_steps(run, events, cancel_created):
+                if run.stop.is_set():
+                    raise Interrupted
+                done.orders.append(_Application(run, start.run_id, cancel_created, done).settle(each))
+        except Interrupted:
+            done.interrupted = True
+        except LoaderError as error:
+            done.failure = error
+        except BaseException:
+            journal.finish(start.run_id, _counts(done, run), "error", "Stopped by an unexpected error.")
+            raise
+        journal.finish(start.run_id, _counts(done, run), _outcome(done), _told(done, record.run_id, len(events)))
+    if done.failure and not done.orders:
+        raise done.failure
+    return done
+
+
+def _counts(done: Undoing, run: Run, more: int = 0) -> RunCounts:
+    """An undo pushes nothing: what it refuses is not an order that did not arrive."""
+    return RunCounts(
+        staged=len(done.orders) + more,
+        updated=done.count("undone", "cancelled") + more,
+        unchanged=done.count("already so"),
+        skipped=done.count("refused"),
+        requests_read=run.requests["read"],
+        requests_write=run.requests["write"],
+    )
+
+
+def _outcome(done: Undoing) -> RunOutcome:
+    return "error" if done.failure else "interrupted" if done.interrupted else "ok"
+
+
+def _told(done: Undoing, run_id: str, orders: int) -> str:
+    refused, left = done.count("refused"), orders - len(done.orders)
+    parts = [f"Undo of run {run_id}"]
+    parts += [f"{refused} refused"] if refused else []
+    parts += [f"{left} not reached"] if left else []
+    return ", ".join(parts) + "." + (f" {done.failure}" if done.failure else "")
+
+
+def _all_steps(run: Run, events: Sequence[Event], cancel_created: bool) -> list[_Step | Undone]:
+    """What is to be done about each event, by what CRM holds now; those that need nothing first."""
+    found = [
+        each
+        for model in run.contract.models
+        for each in _steps(run, model, [event for event in events if event.table == model.table], cancel_created)
+    ]
+    return sorted(found, key=lambda each: isinstance(each, _Step))
+
+
+def _steps(run: Run, model: Model, events: Sequence[Event], cancel_created: bool) -> Iterator[_Step | Undone]:
+    bindings = run.bindings(model)
+    found = read_orders(run.client, bindings.base, [event.key for event in events]) if events else Records({})
+    for event in events:
+        key = match_key(event.key)
+        if key in found.unread:
+            yield Undone(event.key, "refused", found.unread[key][1])
+            continue
+        rows = [row for row in found.rows[key] if row[bindings.base.table.id_column] == event.crm_id]
+        if not rows:
+            yield Undone(event.key, "refused", "CRM no longer has this order", event=event)
+            continue
+        binding = bindings.in_currency(currency_of(rows[0]))
+        have = current(rows[0], binding)
+        if event.outcome == "created":
+            yield (
+                _cancelled(event, have, binding)
+                if cancel_created
+                else Undone(event.key, "refused", "the run created it; --cancel-created cancels it", event=event)
+            )
+        else:
+            yield _reverted(event, have, binding)
+
+
+def _reverted(event: Event, have: Current, binding: Binding) -> _Step | Undone:
+    want = _before(have, event, binding)
+    if want is None and _is_before(have, event, binding):
+        return Undone(event.key, "already so", "CRM holds the values from before the run", event=event)
+    if want is None:
+        return Undone(event.key, "refused", "changed in CRM since the run", event=event)
+    delta = difference(want, have, binding)
+    operations = changeset.for_update(want, have, delta, None, binding)
+    reverse = tuple({**change, "before": change["after"], "after": change["before"]} for change in event.changes)
+    return _Step(event, have.id, operations, reverse, "undone")
+
+
+def _cancelled(event: Event, have: Current, binding: Binding) -> _Step | Undone:
+    action = _CANCEL.get(binding.table.name)
+    if action is None:
+        return Undone(event.key, "refused", f"CRM has no action that cancels a {binding.table.name}", event=event)
+    name, parameter, close = action
+    states = binding.model.meta.state
+    if states and have.state.get("statecode") in states.closed:
+        return Undone(event.key, "already so", "closed in CRM", event=event)
+    body = {
+        parameter: {
+            "@odata.type": f"Microsoft.Dynamics.CRM.{close}",
+            f"{binding.table.id_column}@odata.bind": f"/{binding.table.entity_set}({have.id})",
+            "subject": f"Undo of run {event.run_id}",
+        },
+        "Status": -1,
+    }
+    reopen = have.state.get(binding.state_column) in binding.locked_states
+    path = f"{binding.table.entity_set}({have.id})"
+    only_this_version = {"If-Match": have.etag}
+    first = [Operation("PATCH", path, dict(binding.editable_state), only_this_version)] if reopen else []
+    return _Step(event, have.id, ChangeSet((*first, Operation("POST", name, body))), (), "cancelled")
+
+
+def _before(have: Current, event: Event, binding: Binding) -> Desired | None:
+    """What CRM held before: its values now, with each change taken back. None where CRM holds something else now."""
+    return _replayed(have, event, binding, "after", "before")
+
+
+def _is_before(have: Current, event: Event, binding: Binding) -> bool:
+    """CRM already holds the values from before: undone earlier, or changed back by hand."""
+    return _replayed(have, event, binding, "before", "after") is not None
+
+
+def _replayed(have: Current, event: Event, binding: Binding, from_: str, to: str) -> Desired | None:
+    """CRM's values with the event's changes made from one side to the other; None where they are not on the first."""
+    values, state = dict(have.values), dict(have.state)
+    lines: list[dict[str, Value]] = [dict(line.values) for line in have.lines]
+    for change in event.changes:
+        if change["table"] == event.table:
+            target: dict[str, Any] = state if change["column"] in state else values
+            if not binding.same(change["column"], change[from_], target.get(change["column"])):
+                return None
+            target[change["column"]] = change[to]
+    for line in _line_changes(event):
+        gone = {"before": "create", "after": "delete"}
+        if line.action != gone[from_]:
+            present = next((each for each in lines if line.fits(each, from_, binding)), None)
+            if present is None:
+                return None
+            lines.remove(present)
+        else:
+            present = {}
+        if line.action != gone[to]:
+            lines.append({**present, **line.sides[to]})
+    return Desired(values, state, tuple(Desired(line, {}) for line in lines))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What an event did to one line; `sides` holds its changed columns before and after."""
+
+    action: str
+    key: str
+    sides: Mapping[str, dict[str, Value]]
+
+    def fits(self, values: Mapping[str, Value], side: str, binding: Binding) -> bool:
+        is_it = "/".join(str(part) for part in line_key(values, binding.model)) == self.key
+        lines = binding.lines or binding
+        return is_it and all(
+            lines.same(column, value, values.get(column)) for column, value in self.sides[side].items()
+        )
+
+
+def _line_changes(event: Event) -> list[_Line]:
+    """The event's changes put together line by line; they stand one after the other, a column once a line."""
+    found: list[_Line] = []
+    for change in event.changes:
+        if change["table"] == event.table:
+            continue
+        key = str(change["record"])[len(event.key) + 1 :]
+        last = found[-1] if found else None
+        if (
+            last is None
+            or (last.key, last.action) != (key, change["action"])
+            or change["column"] in last.sides["after"]
+        ):
+            last = _Line(change["action"], key, {"before": {}, "after": {}})
+            found.append(last)
+        for side in ("before", "after"):
+            last.sides[side][change["column"]] = change[side]
+    return found
+
+
+@dataclass(frozen=True)
+class _Application:
+    """Puts one order back and enters it, whatever becomes of CRM's answers."""
+
+    run: Run
+    run_id: str
+    cancel_created: bool
+    done: Undoing
+
+    def settle(self, step: _Step | Undone) -> Undone:
+        if isinstance(step, Undone):
+            if step.outcome == "already so" and step.event and step.event.outcome == "updated":
+                # Undone by a run that died before it could hold the order: the next push would send it again.
+                self.run.journal.set_state(step.event.table, step.event.key, "held", self._why(step.event))
+            return step
+        refused = self._apply(step)
+        if refused:
+            return refused
+        result = OrderResult(
+            key=step.event.key,
+            table=step.event.table,
+            crm_id=step.crm_id,
+            action="update",
+            outcome="updated",
+            message=f"{step.outcome}: run {step.event.run_id}",
+            changes=step.changes,
+            pushed=True,
+        )
+        counts = _counts(self.done, self.run, more=1)
+        self.run.journal.record_and_hold(result, self.run_id, counts, self._why(step.event))
+        return Undone(step.event.key, step.outcome, "held in the retry queue", step.changes)
+
+    def _why(self, event: Event) -> str:
+        return f"by the undo of run {event.run_id}"
+
+    def _apply(self, step: _Step) -> Undone | None:
+        """None where CRM now holds what it held before. An answer that got lost leads to a look at the order."""
+        was_lost, trouble = False, ""
+        for number in range(_ROUNDS):
+            if number:
+                self.run.client.patience.wait(backoff(number - 1))
+                (seen,) = _all_steps(self.run, [step.event], self.cancel_created)
+                if isinstance(seen, Undone):
+                    return None if was_lost and seen.outcome == "already so" else seen
+                step = seen
+            try:
+                replies = self.run.client.apply([step.operations])
+            except LostReply as error:
+                was_lost, trouble = True, str(error)
+                continue
+            except RequestFailed as error:
+                return Undone(step.event.key, "refused", str(error.error))
+            reply = replies[0] if replies else None
+            if isinstance(reply, list) and len(reply) == len(step.operations):
+                return None
+            if reply is None or isinstance(reply, list) or reply.error is None:
+                was_lost, trouble = True, "CRM did not answer every operation of the change set"
+            elif reply.error.is_foreign:
+                was_lost, trouble = True, f"the reply to the change set is not CRM's: {reply.error}"
+            elif reply.error.is_passing:
+                trouble = str(reply.error)
+            else:
+                return Undone(step.event.key, "refused", str(reply.error))
+        return Undone(step.event.key, "refused", f"not settled in {_ROUNDS} attempts ({trouble}); run the undo again")

@@ -1,0 +1,43 @@
+"""What a push did, shown: order by order as it goes on, and its verdict at the end."""
+
+from __future__ import annotations
+
+from loader.errors import Interrupted, LoaderError, RecordsWaiting
+from loader.push.pushing import PushReport, result_json
+from loader.push.sender import Settled
+from loader.report.output import Output
+from loader.report.text import PushText
+from loader.report.told import ToldAsJson
+
+
+class PushTold:
+    """The orders of a push, in the form that was asked for."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.text = PushText()
+        self.results = ToldAsJson()
+        self._as_json = as_json
+
+    def add(self, settled: Settled) -> None:
+        if self._as_json:
+            self.results.add_entry(result_json(settled))
+        else:
+            self.text.add(settled)
+
+    def tell(self, output: Output, report: PushReport, signal: int | None) -> None:
+        """The whole run's outcome. `signal` is what interrupted it, if anything did."""
+        results = ("results", self.results)
+        if report.failure:
+            if not output.json:
+                output.data(None, lambda: self.text.lines(report))
+            output.error(report.failure, report.as_json(), results)
+            return
+        verdict: LoaderError | None = None
+        if signal is not None:
+            verdict = Interrupted(signal, "Interrupted after the orders in hand.")
+        elif report.in_trouble:
+            verdict = RecordsWaiting(f"{report.in_trouble} of {report.staged} orders are blocked or failed.")
+            if report.stale == report.in_trouble:
+                text = f"{report.stale} of {report.staged} orders of the plan have moved since and were refused."
+                verdict = RecordsWaiting(text, "Make the plan again and push that one.")
+        output.data(report.as_json(), lambda: self.text.lines(report), verdict, results)
