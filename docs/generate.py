@@ -74,8 +74,14 @@ RULES = """\
   missing there leaves CRM's terms or method as they are, with a warning; a missing status blocks the order.
 - **Lines**: components of kits stay out; a repeated line counts once. A line that GP does not know as an item
   (`NONINVEN` above 0) is a write-in: it has a description and neither product nor unit.
+- **Amounts** with var `amounts: reconciled`: the base amount is `QUANTITY × UNITPRCE`, rounded once to five decimals,
+  and the discount what `XTNDPRCE` is less. A difference that GP's rounding of `XTNDPRCE` makes is no discount: up to
+  half a cent, or up to a half where `XTNDPRCE` is a whole amount (of yen) above the product. Then the discount is 0 and
+  the base amount is `XTNDPRCE`. A discount that a markdown (`MRKDNAMT`) gives stays, however little it is.
 - **Numbers** go as GP has them. The loader rounds to CRM's precision, half away from zero, and blocks an order with a
   value that CRM cannot hold.
+- **Null**: GP's columns are never null. In a copy of its tables (a mirror, a file) null is read as what GP would hold:
+  0, blank or 1900-01-01. The tests `nulls_in_<table>` warn and name the columns.
 - A GP row that makes no sense never fails a view: it becomes null or is staged as it is, and a test or the loader says
   so.
 

@@ -70,7 +70,7 @@ order_trace as (
     left join gp_addresses as RM00102
         on
             {{ gp_key('SOP10100.CUSTNMBR') }} = {{ gp_key('RM00102.CUSTNMBR') }}
-            and {{ gp_key('SOP10100.PRBTADCD') }} = {{ gp_key('RM00102.ADRSCODE') }}
+            and {{ gp_key(gp_code('SOP10100.PRBTADCD')) }} = {{ gp_key(gp_code('RM00102.ADRSCODE')) }}
             and {{ same_company('SOP10100', 'RM00102') }}
     cross join order_fields as fields
 
@@ -96,9 +96,9 @@ line_trace as (
     inner join gp_lines as SOP10200
         on
             SOP10200.SOPTYPE = 2
-            and SOP10200.CMPNTSEQ = 0
+            and {{ gp_number('SOP10200.CMPNTSEQ') }} = 0
             and {{ gp_key('SOP10100.SOPNUMBE') }} = {{ gp_key('SOP10200.SOPNUMBE') }}
-            and staged.lineitemnumber = SOP10200.LNITMSEQ
+            and staged.lineitemnumber = {{ gp_number('SOP10200.LNITMSEQ') }}
             and {{ same_company('SOP10100', 'SOP10200') }}
     left join gp_items as IV00101
         on

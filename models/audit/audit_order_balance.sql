@@ -7,20 +7,30 @@ orders as (
 
 ),
 
+priced as (
+
+    select
+        lines.*,
+        {{ gross_amount('lines') }} as gross_amount
+
+    from {{ ref('stg_gp__sales_order_lines') }} as lines
+    where lines.document_type = 2 and lines.component_sequence = 0
+
+),
+
 lines as (
 
     select
-        company,
-        {{ gp_key('document_number') }} as document_key,
+        priced.company,
+        {{ gp_key('priced.document_number') }} as document_key,
         count(*) as line_count,
-        sum(cast(extended_price as decimal(38, 5))) as extended_price,
-        sum(cast(tax_amount as decimal(38, 5))) as tax_amount,
-        sum(cast(markdown_amount as decimal(38, 5))) as markdown_amount,
-        sum(cast(quantity * unit_price as decimal(38, 5))) as gross_amount
+        sum(cast(priced.extended_price as decimal(38, 5))) as extended_price,
+        sum(cast(priced.tax_amount as decimal(38, 5))) as tax_amount,
+        sum(cast(priced.markdown_amount as decimal(38, 5))) as markdown_amount,
+        sum(cast({{ discount_amount('priced') }} as decimal(38, 5))) as discount_amount
 
-    from {{ ref('stg_gp__sales_order_lines') }}
-    where document_type = 2 and component_sequence = 0
-    group by company, {{ gp_key('document_number') }}
+    from priced
+    group by priced.company, {{ gp_key('priced.document_number') }}
 
 ),
 
@@ -40,7 +50,7 @@ figures as (
         coalesce(lines.extended_price, 0) as lines_extended_price,
         coalesce(lines.tax_amount, 0) as lines_tax,
         coalesce(lines.markdown_amount, 0) as lines_markdown,
-        coalesce(lines.gross_amount, 0) as lines_gross
+        coalesce(lines.discount_amount, 0) as lines_discount
 
     from orders
     left join lines
@@ -80,9 +90,9 @@ balanced as (
         terms_discount_amount as spec_order_discount,
         trade_discount_amount as reconciled_order_discount,
         lines_extended_price as spec_lines_base,
-        lines_gross as reconciled_lines_base,
+        cast(lines_extended_price + lines_discount as decimal(38, 5)) as reconciled_lines_base,
         lines_markdown as spec_lines_discount,
-        cast(lines_gross - lines_extended_price as decimal(38, 5)) as reconciled_lines_discount,
+        lines_discount as reconciled_lines_discount,
         cast(
             lines_extended_price - lines_markdown - terms_discount_amount + freight_amount + tax_amount
             as decimal(38, 5)

@@ -25,6 +25,7 @@ numbered as (
     select
         lines.*,
         orders.sales_territory,
+        {{ gross_amount('lines') }} as gross_amount,
         case when lines.non_inventory > 0 then 1 else 0 end as is_write_in,
         row_number() over (
             partition by lines.company, {{ gp_key('lines.document_number') }}, lines.line_sequence
@@ -67,11 +68,8 @@ final as (
         cast(1 as smallint) as ispriceoverridden,
         cast(numbered.unit_price as decimal(19, 5)) as priceperunit,
         {%- if amounts() == 'reconciled' %}
-        cast(numbered.quantity * numbered.unit_price as decimal(38, 5)) as baseamount,
-        cast(
-            cast(numbered.quantity * numbered.unit_price as decimal(38, 5)) - numbered.extended_price
-            as decimal(38, 5)
-        ) as manualdiscountamount,
+        cast(numbered.extended_price + {{ discount_amount('numbered') }} as decimal(38, 5)) as baseamount,
+        cast({{ discount_amount('numbered') }} as decimal(38, 5)) as manualdiscountamount,
         {%- else %}
         cast(numbered.extended_price as decimal(38, 5)) as baseamount,
         cast(numbered.markdown_amount as decimal(38, 5)) as manualdiscountamount,

@@ -12,7 +12,7 @@ renamed as (
         ---------- keys
         company,
         {{ gp_id('CUSTNMBR') }} as customer_number,
-        {{ gp_id('ADRSCODE') }} as address_code,
+        {{ gp_code('ADRSCODE') }} as address_code,
 
         ---------- text
         {{ gp_text('ADDRESS1') }} as line1,

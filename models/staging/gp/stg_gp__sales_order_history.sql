@@ -11,15 +11,15 @@ renamed as (
     select
         ---------- keys
         company,
-        SOPTYPE as document_type,
+        {{ gp_number('SOPTYPE') }} as document_type,
         {{ gp_id('SOPNUMBE') }} as document_number,
         {{ gp_id('CUSTNMBR') }} as customer_number,
 
         ---------- status
-        VOIDSTTS as void_status,
+        {{ gp_number('VOIDSTTS') }} as void_status,
 
         ---------- amounts, functional currency
-        DOCAMNT as document_amount
+        {{ gp_number('DOCAMNT') }} as document_amount
 
     from source
 

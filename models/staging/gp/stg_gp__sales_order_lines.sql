@@ -11,11 +11,11 @@ renamed as (
     select
         ---------- keys
         company,
-        SOPTYPE as document_type,
+        {{ gp_number('SOPTYPE') }} as document_type,
         {{ gp_id('SOPNUMBE') }} as document_number,
-        LNITMSEQ as line_sequence,
-        CMPNTSEQ as component_sequence,
-        DEX_ROW_ID as row_id,
+        {{ gp_number('LNITMSEQ') }} as line_sequence,
+        {{ gp_number('CMPNTSEQ') }} as component_sequence,
+        {{ gp_number('DEX_ROW_ID') }} as row_id,
         {{ gp_id('ITEMNMBR') }} as item_number,
 
         ---------- text
@@ -33,23 +33,23 @@ renamed as (
         {{ gp_text('FAXNUMBR') }} as ship_to_fax,
 
         ---------- flags
-        NONINVEN as non_inventory,
+        {{ gp_number('NONINVEN') }} as non_inventory,
 
         ---------- dates, local
         {{ gp_date('ReqShipDate') }} as requested_ship_date,
 
         ---------- quantities, in the line's unit
-        QUANTITY as quantity,
-        QTYCANCE as quantity_cancelled,
-        QTYPRINV as quantity_invoiced,
-        QTYPRORD as quantity_reordered,
-        QTYPRBAC as quantity_back_ordered,
+        {{ gp_number('QUANTITY') }} as quantity,
+        {{ gp_number('QTYCANCE') }} as quantity_cancelled,
+        {{ gp_number('QTYPRINV') }} as quantity_invoiced,
+        {{ gp_number('QTYPRORD') }} as quantity_reordered,
+        {{ gp_number('QTYPRBAC') }} as quantity_back_ordered,
 
         ---------- amounts, functional currency
-        UNITPRCE as unit_price,
-        MRKDNAMT as markdown_amount,
-        XTNDPRCE as extended_price,
-        TAXAMNT as tax_amount
+        {{ gp_number('UNITPRCE') }} as unit_price,
+        {{ gp_number('MRKDNAMT') }} as markdown_amount,
+        {{ gp_number('XTNDPRCE') }} as extended_price,
+        {{ gp_number('TAXAMNT') }} as tax_amount
 
     from source
 

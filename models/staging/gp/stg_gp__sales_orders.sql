@@ -11,14 +11,14 @@ renamed as (
     select
         ---------- keys
         company,
-        SOPTYPE as document_type,
+        {{ gp_number('SOPTYPE') }} as document_type,
         {{ gp_id('SOPNUMBE') }} as document_number,
         {{ gp_id('CUSTNMBR') }} as customer_number,
-        {{ gp_id('PRBTADCD') }} as bill_to_address_code,
+        {{ gp_code('PRBTADCD') }} as bill_to_address_code,
 
         ---------- status
-        SOPSTATUS as order_status,
-        VOIDSTTS as void_status,
+        {{ gp_number('SOPSTATUS') }} as order_status,
+        {{ gp_number('VOIDSTTS') }} as void_status,
 
         ---------- text
         {{ gp_text('CUSTNAME') }} as customer_name,
@@ -42,13 +42,13 @@ renamed as (
         {{ gp_date('ReqShipDate') }} as requested_ship_date,
 
         ---------- amounts, functional currency
-        DISTKNAM as terms_discount_amount,
-        TRDISAMT as trade_discount_amount,
-        FRTAMNT as freight_amount,
-        MISCAMNT as miscellaneous_amount,
-        SUBTOTAL as subtotal,
-        TAXAMNT as tax_amount,
-        DOCAMNT as document_amount
+        {{ gp_number('DISTKNAM') }} as terms_discount_amount,
+        {{ gp_number('TRDISAMT') }} as trade_discount_amount,
+        {{ gp_number('FRTAMNT') }} as freight_amount,
+        {{ gp_number('MISCAMNT') }} as miscellaneous_amount,
+        {{ gp_number('SUBTOTAL') }} as subtotal,
+        {{ gp_number('TAXAMNT') }} as tax_amount,
+        {{ gp_number('DOCAMNT') }} as document_amount
 
     from source
 
