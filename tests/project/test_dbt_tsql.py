@@ -100,7 +100,7 @@ def test_joins_between_gp_tables_leave_gps_key_columns_bare(on_sqlserver: Dbt) -
 
 def test_gps_text_meets_this_projects_text_in_one_collation(on_sqlserver: Dbt) -> None:
     orders = on_sqlserver.compiled["models/crm/crm_salesorder.sql"]
-    assert "upper(rtrim(orders.payment_terms)) collate database_default = payment_terms.code_key" in orders
+    assert "lower(rtrim(orders.payment_terms)) collate database_default = payment_terms.code_key" in orders
 
 
 MAPPED = ("crm_salesorder", "crm_salesorderdetail")
