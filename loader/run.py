@@ -14,8 +14,9 @@ from typing import Literal
 
 from loader.contract import Contract, Model, read_contract
 from loader.dataverse.client import Client
-from loader.dataverse.metadata import Table, read_tables
-from loader.dataverse.organization import Organization, read_organization
+from loader.dataverse.describe import read_organization, read_tables
+from loader.dataverse.metadata import Table
+from loader.dataverse.organization import Organization
 from loader.errors import GuardTripped, NotFound, UsageError
 from loader.files import private_files
 from loader.keys import folded

@@ -1,4 +1,4 @@
-"""The organisation's switch that lets CRM keep GP's amounts (dataverse facts 2.3)."""
+"""The organisation's switch that lets CRM keep GP's amounts."""
 
 from __future__ import annotations
 
