@@ -18,6 +18,7 @@ Row: TypeAlias = dict[str, Any]
 """A JSON object, numbers with a fraction as Decimal."""
 
 _GUID = re.compile(r"\{?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?")
+_DATE = re.compile(r"[+-]?\d{4,6}-\d\d-\d\d(T|$)")
 _ESCAPE = re.compile(rb"(?i)(?P<pair>\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})|(?P<half>\\ud[89a-f][0-9a-f]{2})|\\.")
 _SHOWN = 80
 
@@ -152,6 +153,9 @@ class Shape:
             self._known.add(kinds)
         if self.id_column:
             identifier(row, self.id_column)
+        for name in self._dates:
+            if row[name] is not None and not _DATE.match(row[name]):
+                raise unexpected(name, row[name], "a date")
         for name, shape in self.related.items():
             if row.get(name) is not None:
                 shape.check(nested(row, name))
@@ -164,6 +168,10 @@ class Shape:
     @cached_property
     def _names(self) -> tuple[str, ...]:
         return tuple(self.kinds)
+
+    @cached_property
+    def _dates(self) -> tuple[str, ...]:
+        return tuple(name for name, kind in self.kinds.items() if kind == "DateTime")
 
     @cached_property
     def _values(self) -> Callable[[Row], tuple[Any, ...]]:
