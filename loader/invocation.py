@@ -125,11 +125,11 @@ def global_options(command: F) -> F:
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
 
 
-def command(name: str, help: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
+def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     """A command with the global flags; its function gets the Invocation first."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        return click.command(name, help=help)(global_options(pass_invocation(function)))
+        return click.command(name)(global_options(pass_invocation(function)))
 
     return decorate
 

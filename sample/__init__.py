@@ -1,0 +1,1 @@
+"""A GP company and a CRM organisation that show every case."""

@@ -1,1 +1,1 @@
-"""What each command does, without click and without printing."""
+"""One command per module: its flags, and what it says. No decisions, and nothing of another command."""

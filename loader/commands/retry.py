@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
 from loader.errors import NotFound
 from loader.invocation import Invocation, global_options, group, pass_invocation
 from loader.push import pushing
+from loader.report.output import Answer
 from loader.report.pushed import PushTold
 from loader.report.text import queue_lines
 from loader.run import Run
 from loader.sync.lookups import match_key
 from loader.warehouse.journal import WAITING
-
-Told = tuple[Any, Callable[[], Iterator[str]]]
-"""Content for --json, and the same as lines."""
 
 
 @group("retry")
@@ -82,7 +80,7 @@ _queue_command("ignore", "ignored", "Leave orders alone for good; the queue no l
 _queue_command("release", "open", "Let held or ignored orders go again, with the next push.")
 
 
-def waiting(run: Run, everything: bool, limit: int) -> Told:
+def waiting(run: Run, everything: bool, limit: int) -> Answer:
     """The retry queue's entries that have waited longest; resolved ones only where asked for."""
     entries = run.journal.queue(None if everything else WAITING, limit)
     counts = run.journal.queue_counts()
@@ -96,7 +94,7 @@ def waiting(run: Run, everything: bool, limit: int) -> Told:
     return {"queue": [asdict(entry) for entry in entries], "counts": counts}, text
 
 
-def decided(run: Run, orders: Sequence[str], state: Literal["held", "ignored", "open"]) -> Told:
+def decided(run: Run, orders: Sequence[str], state: Literal["held", "ignored", "open"]) -> Answer:
     """Holds, ignores or releases orders. Raises NotFound for one that is neither staged nor in the queue."""
     model = run.contract.models[0]
     known = set(map(match_key, run.keys(model)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -10,14 +10,12 @@ import click
 
 from loader.errors import NotWell
 from loader.invocation import Invocation, command
+from loader.report.output import Answer
 from loader.report.probe import MaxAge, MaxBlocked, ahead, probe
 from loader.report.text import run_lines
 from loader.report.words import span
 from loader.run import Run
 from loader.warehouse.journal import Event, RunRecord
-
-Told = tuple[Any, Callable[[], Iterator[str]]]
-"""Content for --json, and the same as lines."""
 
 
 @command("status")
@@ -54,7 +52,7 @@ def _probed(invocation: Invocation, max_age: str | None, max_blocked: str | None
     invocation.output.data(verdict.content, verdict.lines, None if verdict.well else NotWell(verdict.text))
 
 
-def last_runs(run: Run, number: int) -> Told:
+def last_runs(run: Run, number: int) -> Answer:
     """The latest runs and how many orders wait."""
     runs = run.journal.runs(number)
     states = run.journal.queue_counts()
@@ -70,7 +68,7 @@ def last_runs(run: Run, number: int) -> Told:
     return {"runs": [_run_json(each) for each in runs], "queue": states}, text
 
 
-def one_run(run: Run, run_id: str) -> Told:
+def one_run(run: Run, run_id: str) -> Answer:
     """A run and what it did to each order. Raises NotFound."""
     record = run.journal.run(run_id)
     events = run.journal.events(run_id=record.run_id)

@@ -10,13 +10,13 @@ from decimal import Decimal
 from typing import Any
 
 from loader.contract import Model
+from loader.push.pushing import OUTCOMES
 from loader.reasons import remedy
 from loader.run import Run
 from loader.sync.lookups import match_key
 from loader.warehouse.connection import quoted
 from loader.warehouse.journal import RunCounts, RunRecord
 
-OUTCOMES = ("created", "updated", "unchanged", "skipped", "blocked", "failed")
 MOST = 500
 """Rows of a table on the page: a browser sorts and filters so many at once. The totals count all."""
 

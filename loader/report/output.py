@@ -28,6 +28,9 @@ ENVELOPE_VERSION = 1
 Entries: TypeAlias = "tuple[str, Iterable[str]]"
 """A list of the envelope's data that may be too long for memory: its name, and its entries in JSON."""
 
+Answer: TypeAlias = "tuple[Any, Callable[[], Iterator[str]]]"
+"""What a command answers: content for --json, and the same as lines."""
+
 _log = logging.getLogger("loader")
 _log.addHandler(logging.NullHandler())
 

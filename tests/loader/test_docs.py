@@ -11,6 +11,7 @@ import time
 import click
 import pytest
 
+from loader import cli as cli_module
 from loader.cli import cli
 from tests.conftest import PROJECT
 
@@ -19,12 +20,31 @@ import cli_reference
 
 COMMANDS = dict(cli_reference.commands(cli, "loader"))
 LEAVES = {name: command for name, command in COMMANDS.items() if not isinstance(command, click.Group)}
-HEAVY = ("dbt", "pyodbc", "mssql_python", "msal", "duckdb", "requests", "jinja2", "rich", "pydantic", "yaml")
+HEAVY = (
+    "loader.commands",
+    "loader.run",
+    "dbt",
+    "pyodbc",
+    "mssql_python",
+    "msal",
+    "duckdb",
+    "requests",
+    "jinja2",
+    "rich",
+    "pydantic",
+    "yaml",
+)
 
 
 def test_the_reference_is_up_to_date() -> None:
     page = cli_reference.PAGE.read_text(encoding="utf-8")
     assert page == cli_reference.reference(), "Run: make docs"
+
+
+@pytest.mark.parametrize(("name", "text"), cli_module.COMMANDS.items())
+def test_help_lists_each_command_as_its_own_help_begins(name: str, text: str) -> None:
+    shown = click.Command(name, help=text).get_short_help_str(limit=200)
+    assert shown == cli.commands[name].get_short_help_str(limit=200)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
