@@ -30,6 +30,9 @@ from loader.warehouse.connection import Warehouse, quoted
 from loader.warehouse.journal import Journal
 from loader.warehouse.staged import StagedRows
 
+Progress = Callable[[int, int], None]
+"""Told how many orders are done, of how many."""
+
 
 @dataclass
 class Run:

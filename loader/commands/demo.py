@@ -16,8 +16,9 @@ from loader.extras import require_emulator
 from loader.files import private_files
 from loader.invocation import Invocation, command
 from loader.push.building import build
-from loader.push.pushing import PushReport, push
+from loader.push.pushing import push
 from loader.push.sender import Settled
+from loader.push.tally import PushReport
 from loader.report.text import table
 from loader.run import Run
 from loader.visible import styled, visible

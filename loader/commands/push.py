@@ -9,6 +9,7 @@ import click
 from loader.invocation import Invocation, command, order_option
 from loader.push import pushing
 from loader.push.building import build_or_stop
+from loader.push.guards import MaxChanges
 from loader.push.planning import read_plan_file
 from loader.report.pushed import PushTold
 
@@ -38,7 +39,7 @@ def push(
     told = PushTold(invocation.output.json)
     if planfile and orders:
         raise click.UsageError("A plan file already names its orders: leave out --order.")
-    limit = pushing.MaxChanges.parse(max_changes) if max_changes else None
+    limit = MaxChanges.parse(max_changes) if max_changes else None
     name = "push --order" if orders else "push"
     if build:
         with invocation.run("write") as run:

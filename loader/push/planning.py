@@ -12,7 +12,7 @@ from typing import Any
 from loader.errors import ChangesPlanned, LoaderError, RecordsWaiting, UsageError
 from loader.files import open_private
 from loader.push.session import open_session, plans
-from loader.run import Run
+from loader.run import Progress, Run
 from loader.sync.plan import OrderPlan
 from loader.sync.plan_file import PlanFile, parse_plan_file, plan_file_text
 
@@ -62,7 +62,7 @@ class PlanReport:
 def plan(
     run: Run,
     only: Sequence[str] = (),
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
     tell: Callable[[OrderPlan], None] = lambda plan: None,
 ) -> PlanReport:
     """Plans every staged order, or those named. Reads only. `tell` gets those that there is something to say of."""
@@ -75,7 +75,7 @@ def plan(
     return report
 
 
-def planned(run: Run, only: Sequence[str], progress: Callable[[int, int], None]) -> Iterator[OrderPlan]:
+def planned(run: Run, only: Sequence[str], progress: Progress) -> Iterator[OrderPlan]:
     for model in run.contract.models:
         staged = run.stage(model, only or None)
         staged.require(only)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,7 +15,7 @@ from loader.contract import Column, Model
 from loader.errors import LoaderError
 from loader.push.gather import Records, read_looked_up, read_orders
 from loader.push.session import CHUNK
-from loader.run import Run
+from loader.run import Progress, Run
 from loader.sync.binding import Binding, Bindings, Field
 from loader.sync.canonical import Number, Text
 from loader.sync.lookups import Index, LookupKey, match_key, sent_key
@@ -23,7 +23,6 @@ from loader.sync.records import Current, currency_of, current
 from loader.warehouse.connection import columns_of, quoted
 from loader.warehouse.journal import utc_now
 
-Progress = Callable[[int, int], None]
 Snapshot = dict[str, list[dict[str, object]]]
 """Rows by snapshot model."""
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from loader.contract import Model
-from loader.push.pushing import OUTCOMES
+from loader.push.tally import OUTCOMES
 from loader.reasons import remedy
 from loader.run import Run
 from loader.sync.lookups import match_key

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from loader.errors import Interrupted, LoaderError, RecordsWaiting
-from loader.push.pushing import PushReport, result_json
 from loader.push.sender import Settled
+from loader.push.tally import PushReport, result_json
 from loader.report.output import Output
 from loader.report.text import PushText
 from loader.report.told import ToldAsJson

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from loader.push.checking import Finding
 from loader.push.planning import PlanReport
-from loader.push.pushing import PushReport
 from loader.push.sender import Settled
+from loader.push.tally import PushReport
 from loader.report.told import Told
 from loader.sync.diff import Change
 from loader.sync.plan import OrderPlan

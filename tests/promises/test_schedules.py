@@ -21,7 +21,8 @@ from loader.dataverse.auth import Bearer
 from loader.dataverse.pace import Patience
 from loader.errors import LoaderError
 from loader.profile import Target
-from loader.push.pushing import PushReport, push
+from loader.push.pushing import push
+from loader.push.tally import PushReport
 from loader.run import Run
 from loader.warehouse import journal
 from loader.warehouse.connect import connect

@@ -1,0 +1,168 @@
+"""What is settled, counted and entered in the journal; what a run has not come to, and its report."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from loader.contract import Model
+from loader.errors import GuardTripped, LoaderError
+from loader.push.sender import Settled, reason_of, settled_unsent
+from loader.push.session import set_aside
+from loader.run import Progress, Run
+from loader.sync.lookups import match_key
+from loader.sync.plan import OrderPlan
+from loader.warehouse.journal import OrderResult, RunCounts, RunOutcome
+
+log = logging.getLogger(__name__)
+
+OUTCOMES = ("created", "updated", "unchanged", "skipped", "blocked", "failed")
+_LINES = ("create", "update", "delete")
+
+
+@dataclass
+class PushReport:
+    """How a run ended; `failure` is what ended it early."""
+
+    run_id: str
+    tell: Callable[[Settled], None] = lambda settled: None
+    """Gets the orders that there is something to say of."""
+    staged: int = 0
+    orders: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+    lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LINES, 0))
+    requests: dict[str, int] = field(default_factory=lambda: {"read": 0, "write": 0})
+    stale: int = 0
+    """Blocked ones that only moved since the plan was made: nothing waits for them."""
+    failure: LoaderError | None = None
+    interrupted: bool = False
+
+    @property
+    def in_trouble(self) -> int:
+        return self.orders["blocked"] + self.orders["failed"]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "orders": self.orders,
+            "lines": self.lines,
+            "requests": self.requests,
+        }
+
+
+class Tally:
+    """Counts and journals what is settled; knows what is not."""
+
+    def __init__(self, run: Run, model: Model, keys: Sequence[str], report: PushReport, progress: Progress) -> None:
+        self._run, self._model, self._report, self._progress = run, model, report, progress
+        self._total = len(keys)
+        self._done = 0
+        self._open = Counter(keys)
+        own = set(map(match_key, keys))
+        self._queued = run.journal.keys_in_queue(model.table, ["open"], own)
+        self._known = run.journal.known_keys(model.table, own)
+
+    def settle(self, orders: list[Settled]) -> None:
+        self._done += len(orders)
+        self._report.staged += len(orders)
+        for each in orders:
+            self._open[each.plan.key] -= 1
+            self._report.orders[each.outcome] += 1
+            self._report.stale += each.reason == "plan_stale"
+            if each.pushed:
+                for action in _LINES:
+                    self._report.lines[action] += each.plan.count_lines(action)
+            if each.outcome != "unchanged" or each.plan.warnings:
+                self._report.tell(each)
+        news = [_result(each) for each in orders if self._is_news(each)]
+        if news:
+            self._run.journal.record(news, self._report.run_id, counts_of(self._report, self._run))
+        for each in orders:
+            if each.outcome in ("blocked", "failed"):
+                level = logging.WARNING if each.outcome == "blocked" else logging.ERROR
+                about = {"order": each.plan.key, "outcome": each.outcome, "reason": each.reason}
+                log.log(level, "%s: %s, %s", each.outcome, each.reason, each.message, extra=about)
+        self._progress(self._done, self._total)
+
+    def settle_rest(self, failure: LoaderError | None) -> None:
+        """Orders the run did not come to. In a run that came to its end those are no longer staged."""
+        left = list(self._open.elements())
+        if not left:
+            return
+        reason = reason_of(failure) if failure else "interrupted"
+        message = str(failure) if failure else "the run was stopped before it came to this order"
+        aside = self._run.journal.held_or_ignored(self._model.table)
+        settled: list[Settled] = []
+        for key in left:
+            if key in aside:
+                settled.append(settled_unsent(set_aside(key, self._model.table, aside[key])))
+            else:
+                plan = OrderPlan(key, self._model.table, "block", reason=reason, message=message)
+                settled.append(Settled(plan, "failed", reason, message, reached=False))
+        self.settle(settled)
+
+    def _is_news(self, settled: Settled) -> bool:
+        """Unchanged orders concern the journal only where it did not know them, or believed them in trouble."""
+        key = match_key(settled.plan.key)
+        return (
+            settled.outcome != "unchanged"
+            or bool(settled.plan.warnings)
+            or key in self._queued
+            or key not in self._known
+        )
+
+
+def result_json(settled: Settled) -> dict[str, Any]:
+    """An order's entry in `push --json`."""
+    reason, message = settled.reason or None, settled.message
+    return {**settled.plan.entry(), "outcome": settled.outcome, "reason": reason, "message": message}
+
+
+def _result(settled: Settled) -> OrderResult:
+    plan = settled.plan
+    return OrderResult(
+        key=plan.key,
+        table=plan.table,
+        crm_id=plan.crm_id,
+        action=plan.action,
+        outcome=settled.outcome,
+        reason=settled.reason or None,
+        message=settled.message or None,
+        changes=plan.changes_text if plan.writes else (),
+        warnings=[vars(warning) for warning in plan.warnings],
+        missing=_missing(plan),
+        request_id=settled.request_id or None,
+        shared_with=":".join(plan.share) if plan.share and settled.pushed else None,
+        not_shared_with=":".join(plan.refused_share) if plan.refused_share else None,
+        pushed=settled.pushed,
+        reached=settled.reached,
+    )
+
+
+def _missing(plan: OrderPlan) -> list[dict[str, Any]]:
+    """The rows that CRM lacks for the order, each once however many of its lines name it."""
+    distinct = {(each.code, each.table, tuple(each.match.items())) for each in plan.obstacles if each.table}
+    return [{"code": code, "table": table, "match": dict(match)} for code, table, match in sorted(distinct)]
+
+
+def counts_of(report: PushReport, run: Run) -> RunCounts:
+    report.requests = run.requests
+    return RunCounts(
+        staged=report.staged,
+        **report.orders,
+        lines_created=report.lines["create"],
+        lines_updated=report.lines["update"],
+        lines_deleted=report.lines["delete"],
+        requests_read=report.requests["read"],
+        requests_write=report.requests["write"],
+    )
+
+
+def outcome_of(report: PushReport) -> RunOutcome:
+    if report.failure:
+        return "stopped" if isinstance(report.failure, GuardTripped) and not report.staged else "error"
+    if report.interrupted:
+        return "interrupted"
+    return "blocked" if report.in_trouble else "ok"
