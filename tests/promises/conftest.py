@@ -28,6 +28,7 @@ from loader.run import Run
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal
+from loader.warehouse.journal.tables import Tables
 from sample import organisation
 from sample.verify import staged, verify
 from tests.conftest import PROJECT, Built, Ended, Workbench
@@ -279,7 +280,7 @@ def handful(small: Built, in_memory: Path, monkeypatch: pytest.MonkeyPatch) -> I
     """CRM's metadata and the contract are read once a process; `live_metadata` has them read each time."""
     monkeypatch.setattr(running, "read_contract", _cached_contract)
     monkeypatch.setattr(running, "read_target", cache_of_one(read_target))
-    monkeypatch.setattr(Journal, "_columns", _known_columns)
+    monkeypatch.setattr(Tables, "columns", _known_columns)
     monkeypatch.setattr(running, "read_tables", _cached_tables)
     with ExitStack() as stack:
         yield open_handful(stack, small, in_memory)
@@ -369,14 +370,14 @@ def _cached_tables(client: Any, names: Any) -> Mapping[str, Any]:
     return _tables
 
 
-_columns = Journal._columns
+_columns = Tables.columns
 _journal_columns: dict[str, set[str]] = {}
 
 
-def _known_columns(journal: Journal, table: Any) -> set[str]:
+def _known_columns(tables: Tables, table: Any) -> set[str]:
     """The journal's tables are there: looking them up is most of what a small run does."""
     if not _journal_columns.get(table.relation):
-        _journal_columns[table.relation] = _columns(journal, table)
+        _journal_columns[table.relation] = _columns(tables, table)
     return _journal_columns[table.relation]
 
 

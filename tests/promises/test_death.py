@@ -264,7 +264,7 @@ def _lock_lost_at_the_third() -> Callable[[Any], None]:
     def ensure_held(journal: Any) -> None:
         calls.append(journal)
         if len(calls) == 3:
-            journal._execute("update {sync_lock} set run_id = 'another'")
+            journal._tables.execute("update {sync_lock} set run_id = 'another'")
             journal.renew()
 
     return ensure_held

@@ -118,7 +118,7 @@ def test_an_undo_that_lost_its_lock_writes_no_more_and_has_an_end(
     def ensure_held(journal: Any) -> None:
         calls.append(journal)
         if len(calls) == 2:
-            journal._execute("update {sync_lock} set run_id = 'another'")
+            journal._tables.execute("update {sync_lock} set run_id = 'another'")
             journal.renew()
 
     monkeypatch.setattr("loader.warehouse.journal.Journal.ensure_held", ensure_held)

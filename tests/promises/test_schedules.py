@@ -24,9 +24,10 @@ from loader.profile import Target
 from loader.push.pushing import push
 from loader.push.tally import PushReport
 from loader.run import Run
-from loader.warehouse import journal
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
+from loader.warehouse.journal import Journal
+from loader.warehouse.journal.tables import Tables
 from sample import organisation
 from tests.conftest import PROJECT, Built
 from tests.promises import conftest
@@ -77,7 +78,7 @@ def ground(small: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
             parts = {"tables": run.tables, "organization": run.organization, "settings": run.settings}
             warehouse = in_memory(run.target)
         contract = contract_of(small.target_path)
-        journal.Journal(warehouse, contract.journal).prepare()
+        Journal(warehouse, contract.journal).prepare()
         stack.callback(warehouse.close)
         yield Ground(warehouse, {**parts, "contract": contract}, organisation.snapshot())
 
@@ -102,7 +103,7 @@ def in_memory(target: Target) -> Warehouse:
 
 @pytest.fixture(autouse=True)
 def quick_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal.Journal, "_columns", conftest._known_columns)
+    monkeypatch.setattr(Tables, "columns", conftest._known_columns)
 
 
 @dataclass

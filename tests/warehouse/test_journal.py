@@ -374,7 +374,7 @@ def test_a_transaction_that_fails_leaves_nothing_behind(
     def broken(*_: object) -> None:
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(journal, "_put_xref", broken)
+    monkeypatch.setattr(journal._xref, "put", broken)
     with pytest.raises(RuntimeError):
         journal.record([blocked("A"), created("B")], "run-1")
     assert journal.events() == []
@@ -453,10 +453,10 @@ def test_keys_that_an_older_loader_wrote_are_found_as_they_are_compared(
 
 def test_sql_server_finds_a_key_by_its_index(place: Place, warehouse: Warehouse, journal: Journal) -> None:
     if warehouse.dialect == "duckdb":
-        assert journal._missing_indexes() == []  # DuckDB needs none
+        assert journal._schema.missing_indexes() == []  # DuckDB needs none
         return
-    assert journal._missing_indexes() == []
+    assert journal._schema.missing_indexes() == []
     warehouse.execute(f"drop index ix_retry_queue on {place.tables['retry_queue'].relation}")
-    assert len(journal._missing_indexes()) == 1
+    assert len(journal._schema.missing_indexes()) == 1
     journal.prepare()  # tables that dbt created have none
-    assert journal._missing_indexes() == []
+    assert journal._schema.missing_indexes() == []

@@ -1,0 +1,231 @@
+"""What the loader did, in tables beside the staged orders: runs, events, the retry queue, known CRM ids, the lock.
+
+The tables' columns are dbt's (models/journal/): the journal creates what is missing and adds columns that are new.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal
+
+from loader.warehouse.connection import Warehouse
+from loader.warehouse.journal.events import Events
+from loader.warehouse.journal.here import Clock, process_exists, this_host, utc_now
+from loader.warehouse.journal.lock import LOCK_NAME, Lock
+from loader.warehouse.journal.queue import Queue
+from loader.warehouse.journal.recording import Recording
+from loader.warehouse.journal.records import (
+    FROM_NOW_ON,
+    WAITING,
+    WHOLE,
+    Action,
+    ByKey,
+    Event,
+    OrderResult,
+    Outcome,
+    Purged,
+    QueueEntry,
+    QueueState,
+    RunCounts,
+    RunOutcome,
+    RunRecord,
+    RunStart,
+    XrefEntry,
+)
+from loader.warehouse.journal.retention import purge
+from loader.warehouse.journal.runs import Runs
+from loader.warehouse.journal.schema import INDEXES, SCHEMA_VERSION, Schema
+from loader.warehouse.journal.tables import AT_A_TIME, TableDefinition, Tables
+from loader.warehouse.journal.xref import Xref
+
+__all__ = [
+    "AT_A_TIME",
+    "FROM_NOW_ON",
+    "INDEXES",
+    "LOCK_NAME",
+    "SCHEMA_VERSION",
+    "WAITING",
+    "WHOLE",
+    "Action",
+    "ByKey",
+    "Clock",
+    "Event",
+    "Journal",
+    "OrderResult",
+    "Outcome",
+    "Purged",
+    "QueueEntry",
+    "QueueState",
+    "RunCounts",
+    "RunOutcome",
+    "RunRecord",
+    "RunStart",
+    "TableDefinition",
+    "XrefEntry",
+    "process_exists",
+    "this_host",
+    "utc_now",
+]
+
+
+class Journal:
+    """The five journal tables. Reading needs no preparation; a command that writes calls `prepare` first.
+
+    Reading a table that does not exist yet finds nothing in it.
+    """
+
+    def __init__(self, warehouse: Warehouse, tables: Mapping[str, TableDefinition], clock: Clock | None = None) -> None:
+        self._tables = Tables(warehouse, tables, clock)
+        self._schema = Schema(self._tables)
+        self._lock = Lock(self._tables)
+        self._runs = Runs(self._tables, self._lock)
+        self._events = Events(self._tables)
+        self._queue = Queue(self._tables)
+        self._xref = Xref(self._tables)
+        self._recording = Recording(self._tables, self._lock, self._runs, self._events, self._queue, self._xref)
+
+    def now(self) -> dt.datetime:
+        """The database's clock: runs on several machines go by the same one. UTC, in milliseconds."""
+        return self._tables.now()
+
+    def prepare(self) -> None:
+        """Creates missing tables and adds missing columns; refuses a journal that a newer loader has written."""
+        self._schema.prepare()
+
+    # ------------------------------------------------------------------------------------------------------------ lock
+
+    def acquire(self, run: RunStart, lease_seconds: int = 120) -> None:
+        """Takes the lock for `run`, or raises AnotherRunActive naming who has it.
+
+        One whose holder is gone is taken over; its run is marked died.
+        """
+        self._lock.acquire(run, lease_seconds)
+
+    def renew(self) -> None:
+        """Extends the lease. Raises LockLost when another run took the lock over: it may be pushing."""
+        self._lock.renew()
+
+    def ensure_held(self) -> None:
+        """Called before each write to CRM, by whichever thread sends it: a lease that may be over is renewed first.
+
+        Raises LockLost where that is no longer possible, so that no two runs ever write.
+        """
+        self._lock.ensure_held()
+
+    def release(self) -> None:
+        """Gives the lock back; a lock that was lost is not ours to give."""
+        self._lock.release()
+
+    def holding(self, run: RunStart, lease_seconds: int = 120) -> AbstractContextManager[None]:
+        """Holds the lock for a block, while a thread renews the lease; `ensure_held` tells whether it could."""
+        return self._lock.holding(run, lease_seconds)
+
+    # ------------------------------------------------------------------------------------------------------------ runs
+
+    def start(self, run: RunStart) -> None:
+        """Enters the run as running."""
+        self._runs.start(run)
+
+    def refuse_other_crm(self, organization_id: str, crm_url: str) -> None:
+        """Raises GuardTripped where the journal belongs to another CRM organisation: its ids, shares and queue do."""
+        self._runs.refuse_other_crm(organization_id, crm_url)
+
+    def enter_crm(self, run_id: str, organization_id: str) -> None:
+        """Enters the organisation that a run writes to: from then on the journal belongs to it."""
+        self._runs.enter_crm(run_id, organization_id)
+
+    def finish(self, run_id: str, counts: RunCounts, outcome: RunOutcome, message: str | None = None) -> None:
+        """Enters how the run ended."""
+        self._runs.finish(run_id, counts, outcome, message)
+
+    def runs(self, limit: int = 20) -> list[RunRecord]:
+        """The latest runs, newest first."""
+        return self._runs.latest(limit)
+
+    def run(self, run_id: str) -> RunRecord:
+        """The run of this id, or of the only id that begins so. Raises NotFound."""
+        return self._runs.one(run_id)
+
+    # ------------------------------------------------------------------------------------------------ how orders ended
+
+    def record(self, results: Sequence[OrderResult], run_id: str, counts: RunCounts | None = None) -> None:
+        """Enters how orders ended: events, the retry queue and the CRM ids, all in one short transaction."""
+        self._recording.record(results, run_id, counts)
+
+    def record_and_hold(self, result: OrderResult, run_id: str, counts: RunCounts, why: str) -> None:
+        """Enters how an order ended and holds it, both or neither."""
+        self._recording.record_and_hold(result, run_id, counts, why)
+
+    def events(self, run_id: str | None = None, key: str | None = None, limit: int | None = None) -> list[Event]:
+        """Events of a run in their order, or of an order (or all), newest first."""
+        return self._events.found(run_id, key, limit)
+
+    # ----------------------------------------------------------------------------------------------------- retry queue
+
+    def queue(self, states: Iterable[QueueState] | None = WAITING, limit: int | None = None) -> list[QueueEntry]:
+        """The queue's entries, longest waiting first; those not resolved, or in `states`, or (None) all."""
+        return self._queue.entries(states, limit)
+
+    def queue_of(self, key: str) -> list[QueueEntry]:
+        """The entries of one order that are not resolved, whatever their table."""
+        return self._queue.of(key)
+
+    def queue_counts(self) -> dict[QueueState, int]:
+        """How many orders wait, by state. The queue itself may be too long to be read for that."""
+        return self._queue.counts()
+
+    def reasons_in_queue(self, limit: int) -> list[tuple[str, str, int, dt.datetime | None]]:
+        """Table, reason, number of open entries and since when the first of them waits; the most frequent first."""
+        return self._queue.reasons(limit)
+
+    def missing_in_queue(self, limit: int) -> list[tuple[list[dict[str, Any]], int, dt.datetime | None, str]]:
+        """What open entries lack: the list, how many have it, since when, and one of them; the most frequent first."""
+        return self._queue.missing(limit)
+
+    def open_among(self, table: str, keys: Collection[str]) -> Iterator[QueueEntry]:
+        """The open entries of these keys, given as they are compared; without their messages."""
+        return self._queue.open_among(table, keys)
+
+    def keys_in_queue(self, table: str, states: Iterable[QueueState], among: Collection[str]) -> dict[str, QueueState]:
+        """Key as it is compared → state, of the entries whose key is `among` these."""
+        return self._queue.states_of(table, states, among)
+
+    def set_state(
+        self, table: str, key: str, state: Literal["held", "ignored", "open"], why: str = "by hand"
+    ) -> QueueEntry:
+        """Holds or ignores an order, or releases it (`open`). Gives the entry as it is now. Raises NotFound."""
+        return self._queue.set_state(table, key, state, why)
+
+    def held_or_ignored(self, table: str) -> Mapping[str, QueueState]:
+        """The orders that someone holds back or ignores."""
+        return self._queue.held_or_ignored(table)
+
+    def resolve_left_scope(self, table: str, present_keys: Iterable[str]) -> list[str]:
+        """Resolves open and held entries of orders that are no longer staged; gives their keys."""
+        return self._queue.resolve_left_scope(table, present_keys)
+
+    # --------------------------------------------------------------------------------------------------------- CRM ids
+
+    def xref(self, table: str) -> Mapping[str, XrefEntry]:
+        """The known CRM record of every key."""
+        return self._xref.entries(table)
+
+    def latest_xref(self, table: str, limit: int) -> list[XrefEntry]:
+        """The records that were written last, newest first."""
+        return self._xref.latest(table, limit)
+
+    def known_keys(self, table: str, among: Collection[str]) -> set[str]:
+        """The keys, as they are compared, of known records that are `among` these."""
+        return self._xref.known_keys(table, among)
+
+    def crm_ids(self, table: str, keys: Iterable[str]) -> dict[str, str]:
+        """Key as it is compared → CRM id, of those of these keys that are known."""
+        return self._xref.crm_ids(table, keys)
+
+    # ------------------------------------------------------------------------------------------------------- retention
+
+    def purge(self, retention_days: int, witness: dt.datetime | None = None) -> Purged:
+        """Deletes runs and events that are older by this clock and by `witness`, and queue entries resolved by then."""
+        return purge(self._tables, retention_days, witness)

@@ -1,0 +1,255 @@
+"""The retry queue: the orders that did not go, and those that someone holds back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+
+from loader.errors import NotFound
+from loader.keys import fold
+from loader.warehouse.connection import Row
+from loader.warehouse.journal.records import (
+    WAITING,
+    ByKey,
+    OrderResult,
+    QueueEntry,
+    QueueState,
+    as_json,
+    from_json,
+)
+from loader.warehouse.journal.tables import AT_A_TIME, Tables, keys_of, of_table
+
+_QUEUE_FIELDS = (
+    "reason",
+    "message",
+    "missing",
+    "first_failed_at",
+    "last_failed_at",
+    "attempts",
+    "state",
+    "resolution",
+    "run_id",
+)
+_QUEUE_COLUMNS = ", ".join(("crm_table", "record_key", *_QUEUE_FIELDS))
+
+
+class Queue:
+    """The rows of retry_queue."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def entries(self, states: Iterable[QueueState] | None = WAITING, limit: int | None = None) -> list[QueueEntry]:
+        """The queue's entries, longest waiting first; those not resolved, or in `states`, or (None) all."""
+        rows = self._tables.query(
+            "retry_queue",
+            self._tables.limited(
+                f"select {_QUEUE_COLUMNS} from {{retry_queue}} where {_in_states(states)}"
+                " order by coalesce(first_failed_at, cast('9999-12-31' as date)), crm_table, record_key",
+                limit,
+            ),
+        )
+        return [_queue_entry(row) for row in rows]
+
+    def of(self, key: str) -> list[QueueEntry]:
+        """The entries of one order that are not resolved, whatever their table."""
+        rows = self._tables.query(
+            "retry_queue",
+            f"select {_QUEUE_COLUMNS} from {{retry_queue}} where match_key = ? and state <> 'resolved'",
+            [fold(key)],
+        )
+        return [_queue_entry(row) for row in rows]
+
+    def counts(self) -> dict[QueueState, int]:
+        """How many orders wait, by state. The queue itself may be too long to be read for that."""
+        counts: dict[QueueState, int] = dict.fromkeys(WAITING, 0)
+        for state, number in self._tables.query(
+            "retry_queue", "select state, count(*) from {retry_queue} group by state"
+        ):
+            if state in counts:
+                counts[state] = int(str(number))  # type: ignore[index]
+        return counts
+
+    def reasons(self, limit: int) -> list[tuple[str, str, int, dt.datetime | None]]:
+        """Table, reason, number of open entries and since when the first of them waits; the most frequent first."""
+        rows = self._tables.query(
+            "retry_queue",
+            self._tables.limited(
+                "select crm_table, coalesce(reason, ''), count(*), min(first_failed_at) from {retry_queue}"
+                " where state = 'open' group by crm_table, coalesce(reason, '') order by count(*) desc",
+                limit,
+            ),
+        )
+        return [(str(table), str(reason), int(str(number)), since) for table, reason, number, since in rows]  # type: ignore[misc]
+
+    def missing(self, limit: int) -> list[tuple[list[dict[str, Any]], int, dt.datetime | None, str]]:
+        """What open entries lack: the list, how many have it, since when, and one of them; the most frequent first."""
+        rows = self._tables.query(
+            "retry_queue",
+            self._tables.limited(
+                "select missing, count(*), min(first_failed_at), min(record_key) from {retry_queue}"
+                " where state = 'open' and missing <> '[]' group by missing order by count(*) desc",
+                limit,
+            ),
+        )
+        return [(from_json(missing), int(str(number)), since, str(key)) for missing, number, since, key in rows]  # type: ignore[misc]
+
+    def open_among(self, table: str, keys: Collection[str]) -> Iterator[QueueEntry]:
+        """The open entries of these keys, given as they are compared; without their messages."""
+        columns = "crm_table, record_key, reason, missing, first_failed_at, last_failed_at, attempts, state, run_id"
+        for rows in self._tables.among("retry_queue", columns, f"{_in_states(['open'])} and {of_table(table)}", keys):
+            for own_table, key, reason, missing, *rest, run_id in rows:
+                if fold(str(key)) in keys:
+                    yield _queue_entry((own_table, key, reason, None, missing, *rest, None, run_id))
+
+    def states_of(self, table: str, states: Iterable[QueueState], among: Collection[str]) -> dict[str, QueueState]:
+        """Key as it is compared → state, of the entries whose key is `among` these."""
+        where = f"{_in_states(states)} and {of_table(table)}"
+        return {
+            key: state  # type: ignore[misc]
+            for rows in self._tables.among("retry_queue", "record_key, state", where, among)
+            for key, state in ((fold(str(key)), state) for key, state in rows)
+            if key in among
+        }
+
+    def set_state(
+        self, table: str, key: str, state: Literal["held", "ignored", "open"], why: str = "by hand"
+    ) -> QueueEntry:
+        """Holds or ignores an order, or releases it (`open`). Gives the entry as it is now.
+
+        An order that never failed can be held or ignored too; its release resolves the entry. Releasing an order that
+        is not in the queue raises NotFound. The caller makes sure that the order exists.
+        """
+
+        def change() -> QueueEntry:
+            found = [entry for entry in self.among(table, [key]) if fold(entry.key) == fold(key)]
+            entry = found[0] if found else None
+            changed = _released(entry, key) if state == "open" else _put_aside(entry, table, key, state, why)
+            if changed != entry:
+                self.put([changed], [e.key for e in found])
+            return changed
+
+        return self._tables.atomically("retry_queue", change)
+
+    def held_or_ignored(self, table: str) -> Mapping[str, QueueState]:
+        """The orders that someone holds back or ignores."""
+        rows = self._tables.query(
+            "retry_queue",
+            "select record_key, state from {retry_queue} where crm_table = ? and state in ('held', 'ignored')",
+            [table],
+        )
+        return ByKey((str(key), state) for key, state in rows)  # type: ignore[misc]
+
+    def resolve_left_scope(self, table: str, present_keys: Iterable[str]) -> list[str]:
+        """Resolves open and held entries of orders that are no longer staged; gives their keys."""
+        present = {fold(key) for key in present_keys}
+        where = f"{_in_states(['open', 'held'])} and {of_table(table)}"
+        blocks = self._tables.blocks("retry_queue", "record_key", where)
+        left = [str(key) for rows in blocks for (key,) in rows if fold(str(key)) not in present]
+
+        def resolve(some: list[str]) -> None:
+            for condition, params in self._tables.warehouse.matching("match_key", map(fold, some)):
+                self._tables.execute(
+                    "update {retry_queue} set state = 'resolved', resolution = 'left_scope'"
+                    f" where crm_table = ? and state in ('open', 'held') and {condition}",
+                    [table, *params],
+                )
+
+        for start in range(0, len(left), AT_A_TIME):
+            self._tables.atomically("retry_queue", partial(resolve, left[start : start + AT_A_TIME]))
+        return sorted(left)
+
+    def among(self, table: str, keys: Iterable[str]) -> Iterator[QueueEntry]:
+        """The entries of these keys, in whatever state."""
+        for condition, params in self._tables.warehouse.matching("match_key", sorted(map(fold, keys))):
+            yield from map(
+                _queue_entry,
+                self._tables.query(
+                    "retry_queue",
+                    f"select {_QUEUE_COLUMNS} from {{retry_queue}} where crm_table = ? and {condition}",
+                    [table, *params],
+                ),
+            )
+
+    def put(self, entries: Sequence[QueueEntry], replaced: Iterable[str]) -> None:
+        """Enters these, of one table, in place of those of the keys in `replaced`."""
+        if not entries:
+            return
+        for condition, params in self._tables.warehouse.matching("match_key", map(fold, replaced)):
+            self._tables.execute(
+                f"delete from {{retry_queue}} where crm_table = ? and {condition}", [entries[0].table, *params]
+            )
+        self._tables.insert(
+            "retry_queue",
+            *(
+                {
+                    "crm_table": entry.table,
+                    **keys_of(entry.key),
+                    **{name: getattr(entry, name) for name in _QUEUE_FIELDS},
+                    "missing": as_json(entry.missing),
+                }
+                for entry in entries
+            ),
+        )
+
+
+def queued(result: OrderResult, entry: QueueEntry | None, run_id: str, now: dt.datetime) -> QueueEntry | None:
+    """The queue entry that `result` leads to; None leaves the queue as it is."""
+    if result.reason == "plan_stale":
+        return None  # refused for the plan's sake: what the queue says of the order is as true as before
+    if result.outcome in ("blocked", "failed"):
+        if entry is not None and entry.state != "resolved" and not result.reached:
+            return None
+        again = entry is not None and entry.state != "resolved"
+        return QueueEntry(
+            table=result.table,
+            key=entry.key if entry else result.key,
+            reason=result.reason,
+            message=result.message,
+            missing=[dict(item) for item in result.missing],
+            first_failed_at=(entry.first_failed_at if entry and again else None) or now,
+            last_failed_at=now,
+            attempts=(entry.attempts if entry and again else 0) + 1,
+            state=entry.state if entry and again else "open",
+            resolution=None,
+            run_id=run_id,
+        )
+    if entry is None or entry.state != "open" or result.reason in ("held", "ignored"):
+        return None
+    if result.outcome == "skipped":
+        # Closed in CRM: nothing is left to do for it. Held and ignored orders are not open.
+        return replace(entry, state="resolved", resolution="left_scope", run_id=run_id)
+    return replace(entry, state="resolved", resolution="synced", run_id=run_id)
+
+
+def _put_aside(
+    entry: QueueEntry | None, table: str, key: str, state: Literal["held", "ignored"], why: str
+) -> QueueEntry:
+    if entry is not None and entry.state != "resolved" and entry.attempts:
+        return replace(entry, state=state, resolution=None)
+    key = entry.key if entry else key
+    return QueueEntry(table, key, state, f"{state.capitalize()} {why}.", [], None, None, 0, state, None, None)
+
+
+def _released(entry: QueueEntry | None, key: str) -> QueueEntry:
+    if entry is None or entry.state == "resolved":
+        raise NotFound(f"Order {key} is not in the retry queue.", "`loader retry list` shows what is.")
+    if entry.state == "open":
+        return entry
+    if entry.attempts == 0:
+        return replace(entry, state="resolved", resolution="released")
+    return replace(entry, state="open", resolution=None)
+
+
+def _in_states(states: Iterable[QueueState] | None) -> str:
+    known: tuple[QueueState, ...] = (*WAITING, "resolved")
+    wanted = known if states is None else [state for state in known if state in set(states)]
+    return f"state in ({', '.join(map(repr, wanted))})"
+
+
+def _queue_entry(row: Row) -> QueueEntry:
+    table, key, reason, message, missing, *rest = row
+    return QueueEntry(table, key, reason, message, from_json(missing), *rest)  # type: ignore[arg-type]

@@ -1,0 +1,78 @@
+"""How orders ended, entered whole: events, the retry queue, CRM ids and the run's counts in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from loader.keys import fold
+from loader.warehouse.journal.events import Events
+from loader.warehouse.journal.lock import Lock
+from loader.warehouse.journal.queue import Queue, queued
+from loader.warehouse.journal.records import ByKey, OrderResult, RunCounts
+from loader.warehouse.journal.runs import Runs
+from loader.warehouse.journal.tables import Tables
+from loader.warehouse.journal.xref import Xref
+
+
+class Recording:
+    """What a result means for the tables that tell of it."""
+
+    def __init__(self, tables: Tables, lock: Lock, runs: Runs, events: Events, queue: Queue, xref: Xref) -> None:
+        self._tables = tables
+        self._lock = lock
+        self._runs = runs
+        self._events = events
+        self._queue = queue
+        self._xref = xref
+
+    def record(self, results: Sequence[OrderResult], run_id: str, counts: RunCounts | None = None) -> None:
+        """Enters how orders ended: events, the retry queue and the CRM ids, all in one short transaction.
+
+        `counts` are the run's so far: should it die, they are what it did. An order without news gets no event:
+        unchanged, without warnings, and not in the queue before. A run that lost its lock leaves to the run that took
+        it over what that one has looked at.
+        """
+        for table in dict.fromkeys(result.table for result in results):
+            # The last word on a key counts, should it come twice.
+            latest = {fold(result.key): result for result in results if result.table == table}
+            self._tables.atomically("retry_queue", self._recording(table, latest, run_id, counts))
+
+    def _recording(
+        self, table: str, results: Mapping[str, OrderResult], run_id: str, counts: RunCounts | None
+    ) -> Callable[[], None]:
+        def write() -> None:
+            now = self._tables.now()
+            left = self._events.taken_over(table, results, run_id) if self._lock.was_lost_by(run_id) else set()
+            keys = [result.key for key, result in results.items() if key not in left]
+            queue = ByKey((entry.key, entry) for entry in self._queue.among(table, keys))
+            news = [
+                (result, entry)
+                for key, result in results.items()
+                if key not in left and (entry := queued(result, queue.get(result.key), run_id, now)) is not None
+            ]
+            resolved = {fold(result.key) for result, entry in news if entry.state == "resolved"}
+            self._events.add(
+                [
+                    result
+                    for key, result in results.items()
+                    if (result.outcome != "unchanged" or result.warnings or key in resolved)
+                    and (result.pushed or key not in left)
+                ],
+                run_id,
+                now,
+            )
+            if counts is not None:
+                self._runs.enter_counts(run_id, counts)
+            self._queue.put([entry for _, entry in news], [queue[e.key].key for _, e in news if e.key in queue])
+            self._xref.put(table, results, run_id, now)
+
+        return write
+
+    def record_and_hold(self, result: OrderResult, run_id: str, counts: RunCounts, why: str) -> None:
+        """Enters how an order ended and holds it, both or neither."""
+
+        def write() -> None:
+            self.record([result], run_id, counts)
+            self._queue.set_state(result.table, result.key, "held", why)
+
+        self._tables.atomically("retry_queue", write)

@@ -1,0 +1,205 @@
+"""What goes into the journal and comes out of it: runs, results, events, queue entries, known CRM ids."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+import simplejson
+
+from loader.keys import fold
+from loader.warehouse.journal.here import Clock, this_host, utc_now
+
+WHOLE = "push"
+"""The command that looks at every order: the others say nothing about those that they leave out."""
+FROM_NOW_ON = dt.timedelta(minutes=5)
+"""By how much the clocks of two machines may differ before an instant is taken to lie in the future."""
+
+QueueState = Literal["open", "held", "ignored", "resolved"]
+WAITING: tuple[QueueState, ...] = ("open", "held", "ignored")
+Action = Literal["create", "update", "unchanged", "skip", "block"]
+Outcome = Literal["created", "updated", "unchanged", "skipped", "blocked", "failed"]
+RunOutcome = Literal["running", "ok", "blocked", "stopped", "error", "interrupted", "died"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunStart:
+    """A run as it begins."""
+
+    run_id: str
+    command: str
+    crm_url: str
+    version: str
+    started_at: dt.datetime
+    host: str
+    pid: int
+
+    @classmethod
+    def now(cls, command: str, crm_url: str, version: str, clock: Clock = utc_now) -> RunStart:
+        return cls(str(uuid.uuid4()), command, crm_url, version, clock(), this_host(), os.getpid())
+
+
+@dataclass(frozen=True)
+class RunCounts:
+    """How a run's orders ended, and what it cost. The first six orders' counts add up to `staged`."""
+
+    staged: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    blocked: int = 0
+    failed: int = 0
+    lines_created: int = 0
+    lines_updated: int = 0
+    lines_deleted: int = 0
+    requests_read: int = 0
+    requests_write: int = 0
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A row of sync_run."""
+
+    run_id: str
+    command: str
+    crm_url: str
+    started_at: dt.datetime
+    finished_at: dt.datetime | None
+    outcome: str
+    counts: RunCounts
+    message: str | None
+    host: str
+    pid: int
+    version: str
+    crm_organization_id: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """It looked at every order."""
+        return self.command == WHOLE
+
+    @property
+    def is_scheduled(self) -> bool:
+        """It pushed whatever a plan of all orders had to push, made by itself or before."""
+        return self.command in (WHOLE, "push FILE")
+
+    def ends_after(self, now: dt.datetime) -> bool:
+        """Its end lies in the future: the clock that it went by was wrong, or this one is."""
+        return self.finished_at is not None and self.finished_at > now + FROM_NOW_ON
+
+
+@dataclass(frozen=True)
+class OrderResult:
+    """How one record of a run ended. `pushed`: CRM was written; `changes`, `warnings`, `missing` as in the columns."""
+
+    key: str
+    table: str
+    crm_id: str | None
+    action: Action
+    outcome: Outcome
+    reason: str | None = None
+    message: str | None = None
+    changes: Sequence[Mapping[str, object]] | str = ()
+    """Or their JSON text."""
+    warnings: Sequence[Mapping[str, object]] = ()
+    missing: Sequence[Mapping[str, object]] = ()
+    request_id: str | None = None
+    shared_with: str | None = None
+    not_shared_with: str | None = None
+    pushed: bool = False
+    reached: bool = True
+    """False where the run ended before it looked at the record."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A row of sync_event."""
+
+    run_id: str
+    event_no: int
+    happened_at: dt.datetime
+    table: str
+    key: str
+    crm_id: str | None
+    action: str
+    outcome: str
+    reason: str | None
+    message: str | None
+    changes: list[dict[str, Any]]
+    warnings: list[dict[str, Any]]
+    request_id: str | None
+
+
+@dataclass(frozen=True)
+class QueueEntry:
+    """A row of retry_queue: an order that did not go, or that someone holds back."""
+
+    table: str
+    key: str
+    reason: str | None
+    message: str | None
+    missing: list[dict[str, Any]]
+    first_failed_at: dt.datetime | None
+    last_failed_at: dt.datetime | None
+    attempts: int
+    state: QueueState
+    resolution: str | None
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class XrefEntry:
+    """A row of crm_xref: the CRM record of a key."""
+
+    key: str
+    crm_id: str
+    first_pushed_at: dt.datetime | None
+    last_pushed_at: dt.datetime | None
+    shared_with: str | None
+    run_id: str | None
+    not_shared_with: str | None = None
+
+
+@dataclass(frozen=True)
+class Purged:
+    runs: int
+    events: int
+    queue: int
+
+
+class ByKey(Mapping[str, T], Generic[T]):
+    """A mapping whose keys match as in GP and CRM: case and trailing blanks do not matter."""
+
+    def __init__(self, items: Iterable[tuple[str, T]]) -> None:
+        self._items = {fold(key): (key, value) for key, value in items}
+
+    def __getitem__(self, key: str) -> T:
+        return self._items[fold(key)][1]
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key, _ in self._items.values())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+def as_json(items: Iterable[Mapping[str, object]] | str) -> str:
+    if isinstance(items, str):
+        return items
+    return simplejson.dumps([dict(item) for item in items], use_decimal=True, default=_text, ensure_ascii=False)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return value.isoformat(timespec="seconds") + "Z"
+    return value.isoformat() if isinstance(value, dt.date) else str(value)
+
+
+def from_json(text: object) -> list[dict[str, Any]]:
+    return simplejson.loads(str(text), use_decimal=True) if text else []

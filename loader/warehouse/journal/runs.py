@@ -1,0 +1,162 @@
+"""Runs: when each began, how it ended, what it did, and whose CRM it wrote to."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from loader.errors import GuardTripped, NotFound
+from loader.warehouse.connection import quoted
+from loader.warehouse.journal.lock import Lock
+from loader.warehouse.journal.records import RunCounts, RunOutcome, RunRecord, RunStart
+from loader.warehouse.journal.schema import SCHEMA_VERSION
+from loader.warehouse.journal.tables import Tables
+
+
+class Runs:
+    """The rows of sync_run. A run that says it is running while nothing of it lives is told as died."""
+
+    def __init__(self, tables: Tables, lock: Lock) -> None:
+        self._tables = tables
+        self._lock = lock
+
+    def start(self, run: RunStart) -> None:
+        """Enters the run as running."""
+
+        def enter() -> None:
+            ((last,),) = self._tables.query("sync_run", "select coalesce(max(run_no), 0) from {sync_run}") or [(0,)]
+            self._tables.insert(
+                "sync_run",
+                {
+                    "run_no": int(str(last)) + 1,
+                    "run_id": run.run_id,
+                    "command": run.command,
+                    "crm_url": run.crm_url,
+                    "started_at": run.started_at,
+                    "outcome": "running",
+                    **asdict(RunCounts()),
+                    "host": run.host,
+                    "pid": run.pid,
+                    "version": run.version,
+                    "schema_version": SCHEMA_VERSION,
+                },
+            )
+
+        self._tables.atomically("sync_run", enter)
+
+    def refuse_other_crm(self, organization_id: str, crm_url: str) -> None:
+        """Raises GuardTripped where the journal belongs to another CRM organisation: its ids, shares and queue do.
+
+        A journal that was written before organisations were entered is known by the address of its last run.
+        """
+        known = self._owner()
+        if known is None:
+            return
+        id_, url = known
+        if id_ is None:
+            if _address(url) == _address(crm_url):
+                return
+            theirs = url
+        elif id_.lower() == organization_id.lower():
+            return
+        else:
+            theirs = f"{url} (organisation {id_})"
+        raise GuardTripped(
+            f"The journal belongs to {theirs}; CRM_URL is {crm_url} (organisation {organization_id})."
+            " Nothing was written.",
+            "Correct CRM_URL, or give each organisation a schema or file of its own (docs/operating.md, Two targets).",
+        )
+
+    def _owner(self) -> tuple[str | None, str] | None:
+        """The organisation's id, where it was entered, and address."""
+        last = " order by started_at desc, run_id"
+        for condition in ("crm_organization_id is not null", "outcome in ('ok', 'blocked', 'interrupted')"):
+            if "crm_organization_id" in condition and not self._tables.has("sync_run", "crm_organization_id"):
+                continue
+            column = "crm_organization_id" if "crm_organization_id" in condition else "null"
+            rows = self._tables.query(
+                "sync_run",
+                self._tables.limited(f"select {column}, crm_url from {{sync_run}} where {condition}{last}", 1),
+            )
+            for id_, url in rows:
+                return str(id_) if id_ else None, str(url or "")
+        return None
+
+    def enter_crm(self, run_id: str, organization_id: str) -> None:
+        """Enters the organisation that a run writes to: from then on the journal belongs to it."""
+        self._tables.atomically(
+            "sync_run",
+            lambda: self._tables.execute(
+                "update {sync_run} set crm_organization_id = ? where run_id = ?", [organization_id, run_id]
+            ),
+        )
+
+    def finish(self, run_id: str, counts: RunCounts, outcome: RunOutcome, message: str | None = None) -> None:
+        """Enters how the run ended."""
+        self._tables.atomically(
+            "sync_run",
+            lambda: self._set(
+                run_id, {"finished_at": self._tables.now(), "outcome": outcome, "message": message, **asdict(counts)}
+            ),
+        )
+
+    def _set(self, run_id: str, values: Mapping[str, object]) -> None:
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        self._tables.execute(f"update {{sync_run}} set {assignments} where run_id = ?", [*values.values(), run_id])
+
+    def latest(self, limit: int = 20) -> list[RunRecord]:
+        """The latest runs, newest first."""
+        return self._found("", [], limit)
+
+    def one(self, run_id: str) -> RunRecord:
+        """The run of this id, or of the only id that begins so. Raises NotFound."""
+        wanted = run_id.strip().lower()
+        found = self._found("where lower(left(run_id, ?)) = ?", [len(wanted), wanted], 2) if wanted else []
+        if not found:
+            raise NotFound(f"There is no run {run_id!r}.", "`loader status` lists the runs.")
+        if len(found) > 1:
+            raise NotFound(f"More than one run begins with {run_id!r}.", "Give more of its id.")
+        return found[0]
+
+    def _found(self, where: str, params: Sequence[object], limit: int) -> list[RunRecord]:
+        names = [each.name for each in fields(RunRecord) if each.name != "counts"]
+        numbers = [each.name for each in fields(RunCounts)]
+        selected = [quoted(name) if self._tables.has("sync_run", name) else "null" for name in names + numbers]
+        number = "coalesce(run_no, 0) desc, " if self._tables.has("sync_run", "run_no") else ""
+        rows = self._tables.query(
+            "sync_run",
+            self._tables.limited(
+                f"select {', '.join(selected)} from {{sync_run}} {where} order by {number}started_at desc, run_id",
+                limit,
+            ),
+            params,
+        )
+        found = [_run_record(dict(zip(names + numbers, row, strict=True)), numbers) for row in rows]
+        if any(run.outcome == "running" for run in found):
+            live = self._lock.live_runs()
+            found = [self._died(run) if run.outcome == "running" and run.run_id not in live else run for run in found]
+        return found
+
+    def _died(self, run: RunRecord) -> RunRecord:
+        """A run that nobody has entered as dead yet: it ended no sooner than its last event."""
+        rows = self._tables.query(
+            "sync_event", "select max(happened_at) from {sync_event} where run_id = ?", [run.run_id]
+        )
+        last = rows[0][0] if rows else None
+        ended = last if isinstance(last, dt.datetime) else run.started_at
+        return replace(run, outcome="died", finished_at=ended, message="Stopped without reporting a result.")
+
+    def enter_counts(self, run_id: str, counts: RunCounts) -> None:
+        """Enters what the run has done so far."""
+        self._set(run_id, asdict(counts))
+
+
+def _address(url: str) -> str:
+    return url.strip().rstrip("/").lower()
+
+
+def _run_record(row: Mapping[str, Any], numbers: Sequence[str]) -> RunRecord:
+    counts = RunCounts(**{name: row[name] or 0 for name in numbers})
+    return RunRecord(counts=counts, **{name: value for name, value in row.items() if name not in numbers})

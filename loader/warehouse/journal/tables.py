@@ -1,0 +1,178 @@
+"""The journal's tables and the statements that read and write them, in transactions that stand alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from loader.errors import UsageError, WarehouseUnavailable
+from loader.keys import fold
+from loader.warehouse.connection import Row, Warehouse, columns_of, parts_of
+from loader.warehouse.journal.here import Clock, milliseconds, utc_now
+
+AT_A_TIME = 20_000
+"""Rows of a table that are held together where there may be a million of them."""
+T = TypeVar("T")
+
+
+class TableDefinition(Protocol):
+    """A journal table as dbt declares it."""
+
+    @property
+    def relation(self) -> str: ...
+    @property
+    def columns(self) -> Sequence[tuple[str, str]]: ...
+
+
+class Table:
+    """A journal table: its quoted relation, that relation's parts, and how wide its text columns are."""
+
+    def __init__(self, name: str, definition: TableDefinition) -> None:
+        self.relation = definition.relation
+        self.columns = tuple((column, kind) for column, kind in definition.columns)
+        names = parts_of(self.relation)
+        if not 2 <= len(names) <= 3:
+            raise UsageError(
+                f"Journal table {name}: {self.relation!r} is not a name with a schema.",
+                "Run `dbt build` again.",
+            )
+        self.parts: tuple[str | None, str, str] = (
+            names[0] if len(names) == 3 else None,
+            names[-2],
+            names[-1],
+        )
+        self.widths = {
+            column: int(width[1])
+            for column, kind in self.columns
+            if (width := re.fullmatch(r"\s*n?varchar\s*\(\s*(\d+)\s*\)\s*", kind, re.IGNORECASE))
+        }
+
+
+class Tables:
+    """The five journal tables of a warehouse: `{sync_run}` in a statement stands for that table's relation.
+
+    Reading a table that does not exist yet finds nothing in it.
+    """
+
+    def __init__(self, warehouse: Warehouse, tables: Mapping[str, TableDefinition], clock: Clock | None = None) -> None:
+        self.warehouse = warehouse
+        self.known = {name: Table(name, table) for name, table in tables.items()}
+        self._given_clock = clock
+        self._existing: set[str] | None = None
+
+    def now(self) -> dt.datetime:
+        """The database's clock: runs on several machines go by the same one. UTC, in milliseconds."""
+        return milliseconds((self._given_clock or self.warehouse.now)())
+
+    def here(self) -> dt.datetime:
+        """This machine's clock: good for how long ago something was, and needs no statement."""
+        return (self._given_clock or utc_now)()
+
+    def columns(self, table: Table) -> set[str]:
+        """The names of the columns that it has, in lower case; none where it does not exist."""
+        return {name.lower() for name in columns_of(self.warehouse, table.relation)}
+
+    def forget(self) -> None:
+        """The tables may have changed: look again which exist."""
+        self._existing = None
+
+    def atomically(self, name: str, work: Callable[[], T]) -> T:
+        """Runs `work` in a transaction that no other one of this name runs beside; tries again what may pass."""
+        for pause in (0.2, 1.0):
+            try:
+                with self.warehouse.exclusive(name):
+                    return work()
+            except WarehouseUnavailable:  # in the way, or a connection that can be opened again
+                time.sleep(pause)
+        with self.warehouse.exclusive(name):
+            return work()
+
+    def _sql(self, statement: str) -> str:
+        return statement.format(**{name: table.relation for name, table in self.known.items()})
+
+    def execute(self, statement: str, params: Sequence[object] = ()) -> int:
+        return self.warehouse.execute(self._sql(statement), params)
+
+    def has(self, table: str, column: str) -> bool:
+        """A journal that an older loader wrote may lack columns until the next run that writes."""
+        return column in self.columns(self.known[table])
+
+    def query(self, table: str, statement: str, params: Sequence[object] = ()) -> list[Row]:
+        if self._existing is None:
+            self._existing = {name for name, known in self.known.items() if self.columns(known)}
+        if table not in self._existing:
+            return []
+        return self.warehouse.query(self._sql(statement), params)
+
+    def among(self, table: str, columns: str, where: str, keys: Collection[str]) -> Iterator[list[Row]]:
+        """Rows with these keys, perhaps with others: never many more than there are keys. `where` has no parameters."""
+        counted = self.query(table, f"select count(*) from {{{table}}} where {where}")
+        if not counted or not keys:
+            return
+        select = f"select {columns} from {{{table}}} where {where}"
+        if int(str(counted[0][0])) <= len(keys) + AT_A_TIME:
+            yield self.query(table, select)
+            return
+        for condition, params in self.warehouse.matching("match_key", sorted(keys)):
+            yield self.query(table, f"{select} and {condition}", params)
+
+    def blocks(self, table: str, columns: str, where: str) -> Iterator[list[Row]]:
+        """Rows of a table, without holding them all. `where` has no parameters."""
+        counted = self.query(table, f"select count(*) from {{{table}}} where {where}")
+        if not counted:
+            return
+        if int(str(counted[0][0])) <= AT_A_TIME:
+            yield self.query(table, f"select {columns} from {{{table}}} where {where}")
+            return
+        side = self.warehouse.side()
+        try:
+            numbered = f"select row_number() over (order by record_key) as block_no, {columns} from {{{table}}}"
+            kept = side.keep("blocks", self._sql(f"{numbered} where {where}"), sorted_by="block_no")
+            start = 0
+            while rows := side.query(
+                f"select {columns} from {kept} where block_no > ? and block_no <= ? order by block_no",
+                [start, start + AT_A_TIME],
+            ):
+                yield rows
+                start += AT_A_TIME
+        finally:
+            side.close()
+
+    def insert(self, table: str, *rows: Mapping[str, object]) -> None:
+        if not rows:
+            return
+        target = self.known[table]
+        columns = [(name, kind) for name, kind in target.columns if name in rows[0]]
+        self.warehouse.insert(
+            target.relation,
+            columns,
+            [tuple(_fitting(row[name], target.widths.get(name)) for name, _ in columns) for row in rows],
+        )
+
+    def limited(self, statement: str, limit: int | None) -> str:
+        if limit is None:
+            return statement
+        if self.warehouse.dialect == "duckdb":
+            return f"{statement} limit {int(limit)}"
+        return f"{statement} offset 0 rows fetch next {int(limit)} rows only"
+
+
+def of_table(table: str) -> str:
+    return "crm_table = '{}'".format(table.replace("'", "''").replace("{", "{{").replace("}", "}}"))
+
+
+def keys_of(key: str) -> dict[str, object]:
+    """A record's key as it is shown, and as it is compared."""
+    return {"record_key": key, "match_key": fold(key)}
+
+
+def _fitting(value: object, width: int | None) -> object:
+    """Text that a column can hold: SQL Server refuses a longer one, and DuckDB half a character."""
+    if isinstance(value, str) and not value.isascii():
+        value = value.encode("utf-8", "replace").decode()
+    if width is not None and isinstance(value, str) and len(value) > width:
+        return value[: width - 3] + "..."
+    return value

@@ -1,0 +1,103 @@
+"""The CRM ids that keys are known by, and with whom their records are shared."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from loader.keys import fold
+from loader.warehouse.journal.records import ByKey, OrderResult, XrefEntry
+from loader.warehouse.journal.tables import Tables, keys_of, of_table
+
+_XREF_COLUMNS = "record_key, crm_id, first_pushed_at, last_pushed_at, shared_with, run_id, not_shared_with"
+
+
+class Xref:
+    """The rows of crm_xref."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def entries(self, table: str) -> Mapping[str, XrefEntry]:
+        """The known CRM record of every key."""
+        rows = self._tables.query("crm_xref", f"select {_XREF_COLUMNS} from {{crm_xref}} where crm_table = ?", [table])
+        return ByKey((str(row[0]), XrefEntry(*row)) for row in rows)  # type: ignore[arg-type]
+
+    def latest(self, table: str, limit: int) -> list[XrefEntry]:
+        """The records that were written last, newest first."""
+        rows = self._tables.query(
+            "crm_xref",
+            self._tables.limited(
+                f"select {_XREF_COLUMNS} from {{crm_xref}} where crm_table = ?"
+                " order by coalesce(last_pushed_at, cast('1900-01-01' as date)) desc, record_key",
+                limit,
+            ),
+            [table],
+        )
+        return [XrefEntry(*row) for row in rows]  # type: ignore[arg-type]
+
+    def known_keys(self, table: str, among: Collection[str]) -> set[str]:
+        """The keys, as they are compared, of known records that are `among` these."""
+        found = self._tables.among("crm_xref", "record_key", of_table(table), among)
+        return {key for rows in found for key in (fold(str(row[0])) for row in rows) if key in among}
+
+    def crm_ids(self, table: str, keys: Iterable[str]) -> dict[str, str]:
+        """Key as it is compared → CRM id, of those of these keys that are known."""
+        return {
+            fold(str(key)): str(crm_id)
+            for condition, params in self._tables.warehouse.matching("match_key", sorted(set(map(fold, keys))))
+            for key, crm_id in self._tables.query(
+                "crm_xref",
+                f"select record_key, crm_id from {{crm_xref}} where crm_table = ? and {condition}",
+                [table, *params],
+            )
+        }
+
+    def put(self, table: str, results: Mapping[str, OrderResult], run_id: str, now: dt.datetime) -> None:
+        """Enters the ids of the records that are in CRM, where they or the shares are news."""
+        known_ids = [r for r in results.values() if r.crm_id and r.outcome in ("created", "updated", "unchanged")]
+        if not known_ids:
+            return
+        known: dict[str, XrefEntry] = {}
+        keys = sorted(fold(result.key) for result in known_ids)
+        for condition, params in self._tables.warehouse.matching("match_key", keys):
+            for row in self._tables.query(
+                "crm_xref",
+                f"select {_XREF_COLUMNS} from {{crm_xref}} where crm_table = ? and {condition}",
+                [table, *params],
+            ):
+                known[fold(str(row[0]))] = XrefEntry(*row)  # type: ignore[arg-type]
+        changed: list[XrefEntry] = []
+        replaced: list[str] = []
+        for result in known_ids:
+            before = known.get(fold(result.key))
+            after = _xref_entry(result, before, run_id, now)
+            if after != before:
+                changed.append(after)
+                replaced += [before.key] if before else []
+        for condition, params in self._tables.warehouse.matching("match_key", map(fold, replaced)):
+            self._tables.execute(f"delete from {{crm_xref}} where crm_table = ? and {condition}", [table, *params])
+        self._tables.insert("crm_xref", *({"crm_table": table, **keys_of(e.key), **_without_key(e)} for e in changed))
+
+
+def _xref_entry(result: OrderResult, before: XrefEntry | None, run_id: str, now: dt.datetime) -> XrefEntry:
+    assert result.crm_id is not None
+    if before is None or before.crm_id.lower() != result.crm_id.lower():
+        # Known for the first time, or made again after someone deleted it: then an earlier share went with it.
+        pushed_at = now if result.pushed else None
+        first = before.first_pushed_at if before else None
+        key = before.key if before else result.key
+        now_shared, refused = result.shared_with, result.not_shared_with
+        return XrefEntry(key, result.crm_id, first or pushed_at, pushed_at, now_shared, run_id, refused)
+    if result.pushed:
+        before = replace(before, first_pushed_at=before.first_pushed_at or now, last_pushed_at=now, run_id=run_id)
+    if result.shared_with and result.shared_with != before.shared_with:
+        before = replace(before, shared_with=result.shared_with, not_shared_with=None, run_id=run_id)
+    elif result.not_shared_with and result.not_shared_with != before.not_shared_with:
+        before = replace(before, not_shared_with=result.not_shared_with, run_id=run_id)
+    return before
+
+
+def _without_key(entry: XrefEntry) -> dict[str, object]:
+    return {name: value for name, value in vars(entry).items() if name != "key"}
