@@ -28,8 +28,9 @@ HEAD = """\
 <!-- Written by docs/generate.py from the models' YAML. Change it there. -->
 # The mapping
 
-Which column of Dynamics GP ends up in which column of CRM, and by which rule. The SQL is in `models/`, one view a CRM
-table, and beside every view its YAML with one sentence a column and a unit test a rule.
+Which column of Dynamics GP ends up in which column of CRM, and by which rule. The SQL is in `models/`, one view per CRM
+table, and beside every view its YAML with one sentence per column and a unit test per rule. A blank rule means that the
+value stays as GP has it.
 
 `dbt show --select crm_salesorder` shows staged orders; `loader explain ORDER` shows one order from GP's row to CRM's.
 """
@@ -167,6 +168,12 @@ def crm_meta(node: Yaml) -> Yaml:
     return meta
 
 
+def gp_columns_of(meta: Yaml) -> list[str]:
+    """The GP columns that a column comes from: `gp` is one or a list of them."""
+    names = meta.get("gp", [])
+    return [names] if isinstance(names, str) else names
+
+
 def _model(model: Yaml) -> str:
     lines = [
         f"## `{crm_meta(model)['table']}`, from `{model['name']}`",
@@ -182,12 +189,12 @@ def _model(model: Yaml) -> str:
 
 def _column(column: Yaml) -> str:
     meta = crm_meta(column)
-    gp_columns = "<br>".join(f"`{name}`" for name in meta["gp"]["columns"]) or "–"
+    gp_columns = "<br>".join(f"`{name}`" for name in gp_columns_of(meta)) or "–"
     cells = [
         f"`{column['name']}`",
         _type(column["data_type"]),
         gp_columns,
-        meta["gp"]["rule"],
+        meta.get("rule", ""),
         _in_crm(column["name"], meta),
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,21 +82,30 @@ class Xref(_Meta):
     unmapped: OnFailure = "leave"
 
 
-class GpOrigin(_Meta):
-    """Where a column comes from: GP's columns as TABLE.COLUMN, and the rule in words. For docs and `explain`."""
-
-    columns: list[str] = []
-    rule: str = ""
-
-
 class ColumnMeta(_Meta):
-    """`meta.crm` of a column."""
+    """`meta.crm` of a column.
+
+    `gp` holds the GP columns that it comes from, as TABLE.COLUMN; the YAML may give a single one as plain text. `rule`
+    says in words what becomes of them, and is blank where the value stays as it is. Both are for people.
+    """
 
     lookup: Lookup | None = None
     xref: Xref | None = None
     if_absent: Literal["fail", "skip"] = "fail"
     computed: bool = False
-    gp: GpOrigin = GpOrigin()
+    gp: tuple[str, ...] = ()
+    rule: str = ""
+
+    @field_validator("gp", mode="before")
+    @classmethod
+    def _names_columns_of_gp(cls, value: object) -> tuple[str, ...]:
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list) or not names:
+            raise ValueError("name a GP column as TABLE.COLUMN, such as RM00102.CITY, or a list of them")
+        for name in names:
+            if not isinstance(name, str) or not re.fullmatch(r"\w+\.\w+", name):
+                raise ValueError(f"{name!r} is not of the form TABLE.COLUMN, such as RM00102.CITY")
+        return tuple(names)
 
 
 class ChildrenMeta(_Meta):
@@ -291,20 +301,26 @@ def _model(node: Mapping[str, Any]) -> Model:
     name = node["name"]
     if not node.get("config", {}).get("contract", {}).get("enforced"):
         raise ContractError(f"Model {name}: meta.crm needs an enforced contract.", "Set contract: {enforced: true}.")
+    where = f"{_yaml_file(node)}: Model {name}"
     columns = tuple(
         Column(
             name=column["name"],
             data_type=column.get("data_type") or "",
             description=column.get("description") or "",
-            meta=_validated(ColumnMeta, _meta(column).get("crm") or {}, f"Model {name}, column {column['name']}"),
+            meta=_validated(ColumnMeta, _meta(column).get("crm") or {}, f"{where}, column {column['name']}"),
         )
         for column in node["columns"].values()
     )
-    meta = _validated(ModelMeta, _meta(node)["crm"], f"Model {name}")
+    meta = _validated(ModelMeta, _meta(node)["crm"], where)
     model = Model(name, node["unique_id"], node["relation_name"], columns, meta)
     _check_names(model)
     _set_reads(model)
     return model
+
+
+def _yaml_file(node: Mapping[str, Any]) -> str:
+    """The YAML file that describes a model, below the project's folder."""
+    return str(node.get("patch_path") or node["original_file_path"]).partition("://")[2] or node["original_file_path"]
 
 
 def _validated(kind: type[Any], value: object, where: str) -> Any:

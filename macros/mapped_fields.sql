@@ -10,8 +10,7 @@
         {%- endfor -%}
     {%- endfor -%}
     {%- for column in crm_mapping().get(model_name, {}).get('columns', []) -%}
-        {%- set gp = column.crm.get('gp', {}) -%}
-        {%- for gp_column in gp.get('columns', []) or [none] -%}
+        {%- for gp_column in gp_columns_of(column.crm) or [none] -%}
             {%- if gp_column and (gp_column not in gp_types or gp_column.split('.')[0] not in tables) -%}
                 {{ exceptions.raise_compiler_error(
                     model_name ~ "." ~ column.name ~ ": meta.crm.gp names " ~ gp_column ~ "; audit_field_trace knows the"
@@ -23,7 +22,7 @@
                 'column': column,
                 'gp_column': gp_column,
                 'gp_type': gp_types.get(gp_column),
-                'rule': gp.get('rule', ''),
+                'rule': column.crm.get('rule', ''),
             }) -%}
         {%- endfor -%}
     {%- endfor -%}

@@ -5,7 +5,7 @@
     {%- set held = descriptions_held(relation) -%}
     {%- set wanted = {} -%}
     {%- for name, column in column_dict.items() if column.description -%}
-        {%- do wanted.update({name: column.description[:3750]}) -%}
+        {%- do wanted.update({name: column_comment(column)}) -%}
     {%- endfor -%}
     {%- if wanted and relation.is_view and held.keys() | reject('equalto', '') | list == [] -%}
         {%- set name, description = wanted.items() | first -%}

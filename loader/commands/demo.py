@@ -198,7 +198,7 @@ class _Demo:
         crm = next(order for order in self._crm.rows("salesorder") if order["name"] == EXPLAINED)
         rows = [("GP COLUMN", "GP VALUE", "STAGED AS", "STAGED VALUE", "CRM VALUE")]
         for column in model.sent:
-            sources = [source for source in column.meta.gp.columns if source.split(".")[0] == "SOP10100"]
+            sources = [source for source in column.meta.gp if source.split(".")[0] == "SOP10100"]
             if sources and staged[column.name] is not None:
                 value = gp[sources[0].partition(".")[2].upper()]
                 rows.append(

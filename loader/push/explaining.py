@@ -127,8 +127,8 @@ def _columns(
         comparable = column.name in after and have is not None
         yield {
             "column": column.name,
-            "gp": column.meta.gp.columns,
-            "rule": column.meta.gp.rule,
+            "gp": list(column.meta.gp),
+            "rule": column.meta.rule,
             "staged": row[column.name],
             "sent": after.get(column.name),
             "crm": now.get(column.name),

@@ -72,6 +72,37 @@ def test_what_a_lookup_says_wrongly_is_named(built: Built, tmp_path: Path, mista
         changed(built, tmp_path, lambda node: change(node))
 
 
+ORIGINS: dict[str, tuple[object, str]] = {
+    "a column without its table": ("CITY", "meta.crm.gp: .*'CITY' is not of the form TABLE.COLUMN"),
+    "one of a list": (["RM00102.CITY", "dbo.RM00102.CITY"], "meta.crm.gp: .*'dbo.RM00102.CITY' is not of the form"),
+    "what is no text": ({"columns": ["RM00102.CITY"]}, "meta.crm.gp: .*name a GP column as TABLE.COLUMN"),
+    "none": ([], "meta.crm.gp: .*name a GP column as TABLE.COLUMN"),
+}
+
+
+@pytest.mark.parametrize("mistake", ORIGINS)
+def test_a_gp_column_that_is_none_is_named_with_its_file(built: Built, tmp_path: Path, mistake: str) -> None:
+    value, words = ORIGINS[mistake]
+
+    def change(node: Yaml) -> None:
+        node["columns"]["billto_city"]["config"]["meta"]["crm"]["gp"] = value
+
+    file = r"models/crm/(sales_orders/)?crm_salesorder\.yml"
+    with pytest.raises(ContractError, match=f"{file}: Model crm_salesorder, column billto_city: {words}"):
+        changed(built, tmp_path, change, "crm_salesorder")
+
+
+def test_gp_is_one_column_or_several_and_a_rule_only_where_there_is_one(built: Built, tmp_path: Path) -> None:
+    (model,) = changed(built, tmp_path, lambda node: None).models
+    origins = {name: model.column(name).meta for name in ("billto_city", "billto_fax", "discountamount")}
+    assert {name: meta.gp for name, meta in origins.items()} == {
+        "billto_city": ("RM00102.CITY",),
+        "billto_fax": ("RM00102.FAX",),
+        "discountamount": ("SOP10100.DISTKNAM", "SOP10100.TRDISAMT"),
+    }
+    assert [meta.rule for meta in origins.values()][:2] == ["", "PHONEFROMGP"]
+
+
 def test_what_belongs_to_somebody_is_a_lookup(built: Built, tmp_path: Path) -> None:
     def change(node: Yaml) -> None:
         node["config"]["meta"]["crm"]["belongs_to"] = "name"

@@ -19,6 +19,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 Node = dict[str, Any]
 
 
+def gp_columns_of(crm: Node) -> list[str]:
+    """The GP columns that meta.crm of a column names: one of them or a list."""
+    names: str | list[str] = crm.get("gp", [])
+    return [names] if isinstance(names, str) else names
+
+
 @dataclass(frozen=True)
 class Dbt:
     """dbt with a target folder of its own."""

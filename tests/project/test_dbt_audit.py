@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
-from dbt_runs import PROJECT, Dbt, Node
+from dbt_runs import PROJECT, Dbt, Node, gp_columns_of
 
 from loader.push.reconciling import COLUMN_TYPES, COLUMNS
 
@@ -92,6 +92,22 @@ def test_before_any_push_the_audit_is_there(warehouse: duckdb.DuckDBPyConnection
     }
 
 
+COMMENTS = {
+    "billto_city": "City of the billing address. GP: RM00102.CITY.",
+    "billto_fax": "Fax of the billing address, such as 603-555-1234 x567. GP: RM00102.FAX. Rule: PHONEFROMGP.",
+    "billto_name": "Code of the billing address. GP: RM00102.ADRSCODE, SOP10100.CUSTNMBR, SOP10100.PRBTADCD."
+    " Rule: the customer's address that PRBTADCD names.",
+}
+
+
+def test_the_catalogues_comments_name_gps_columns_and_the_rule(built: Dbt) -> None:
+    columns = "graph.nodes['model.gp_to_crm.crm_salesorder'].columns"
+    comments = [f"{{{{ column_comment({columns}['{name}']) if execute }}}}" for name in COMMENTS]
+    scratch = Dbt(built.folder / "comments")
+    compiled = scratch.run("compile", "--quiet", "--inline", "\n".join(comments))
+    assert compiled.stdout.strip().splitlines() == list(COMMENTS.values()), compiled.stdout
+
+
 @pytest.mark.parametrize(("part", "model"), [("header", "crm_salesorder"), ("line", "crm_salesorderdetail")])
 def test_every_mapped_field_is_traced_to_its_gp_columns(
     built: Dbt, warehouse: duckdb.DuckDBPyConnection, part: str, model: str
@@ -99,7 +115,7 @@ def test_every_mapped_field_is_traced_to_its_gp_columns(
     declared = {
         (name, gp)
         for name, column in built.nodes("model")[model]["columns"].items()
-        for gp in crm(column)["gp"]["columns"] or [None]
+        for gp in gp_columns_of(crm(column)) or [None]
     }
     traced = warehouse.execute(
         "select distinct crm_column, gp_column from audit_field_trace where part = ?", [part]
@@ -139,7 +155,7 @@ def test_a_mapping_from_a_column_that_the_trace_does_not_know_is_an_error_that_n
     shutil.copy(PROJECT / "dbt_project.yml", project)
     yaml_file = project / "models" / "crm" / "crm_salesorder.yml"
     yaml_file.write_text(
-        yaml_file.read_text(encoding="utf-8").replace("columns: [SOP10100.FRTAMNT]", "columns: [SOP10106.USERDEF1]"),
+        yaml_file.read_text(encoding="utf-8").replace("gp: SOP10100.FRTAMNT", "gp: SOP10106.USERDEF1"),
         encoding="utf-8",
     )
     done = Dbt(tmp_path, project).run(

@@ -8,7 +8,7 @@ import re
 import duckdb
 import pytest
 import yaml
-from dbt_runs import PROJECT, Dbt, Node
+from dbt_runs import PROJECT, Dbt, Node, gp_columns_of
 
 ORDER, LINE = "crm_salesorder", "crm_salesorderdetail"
 
@@ -204,7 +204,7 @@ def test_every_field_of_the_document_is_mapped_from_its_gp_column(models: dict[s
     columns = models[model]["columns"]
     assert FIELDS[model].keys() - columns.keys() == set()
     for field, gp_column in FIELDS[model].items():
-        mapped = crm(columns[field])["gp"]["columns"]
+        mapped = gp_columns_of(crm(columns[field]))
         assert mapped[:1] == ([gp_column] if gp_column else []), field
 
 
@@ -214,9 +214,17 @@ def test_every_column_says_where_it_comes_from(project: Dbt, models: dict[str, N
         f"{source['name']}.{column}" for source in project.manifest["sources"].values() for column in source["columns"]
     }
     for name, column in models[model]["columns"].items():
-        origin = crm(column)["gp"]
-        assert origin["rule"], name
-        assert set(origin["columns"]) <= known, name
+        origin = gp_columns_of(crm(column))
+        assert origin or crm(column)["rule"], name
+        assert set(origin) <= known, name
+
+
+@pytest.mark.parametrize("model", [ORDER, LINE])
+def test_descriptions_leave_gps_columns_and_the_rule_to_the_contract(models: dict[str, Node], model: str) -> None:
+    for name, column in models[model]["columns"].items():
+        meta = crm(column)
+        said = [*(gp.partition(".")[2] for gp in gp_columns_of(meta)), meta.get("rule") or "as it is"]
+        assert not [word for word in said if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", column["description"])], name
 
 
 def test_every_source_column_is_read_by_its_staging_model(project: Dbt) -> None:
@@ -231,7 +239,7 @@ def test_the_contract_names_columns_that_exist(models: dict[str, Node], model: s
     columns = models[model]["columns"]
     for name, column in columns.items():
         meta = crm(column)
-        assert meta.keys() <= {"lookup", "xref", "if_absent", "computed", "gp"}, name
+        assert meta.keys() <= {"lookup", "xref", "if_absent", "computed", "gp", "rule"}, name
         if lookup := meta.get("lookup"):
             assert set(lookup["match"].values()) <= columns.keys(), name
             assert lookup["missing"] in ("block", "leave"), name
@@ -260,7 +268,7 @@ def test_text_columns_hold_what_gp_holds(project: Dbt, models: dict[str, Node]) 
     for model in (ORDER, LINE):
         for name, column in models[model]["columns"].items():
             if column["data_type"].startswith("varchar"):
-                held = [length(sizes[gp]) for gp in crm(column)["gp"]["columns"] if sizes[gp].startswith("char")]
+                held = [length(sizes[gp]) for gp in gp_columns_of(crm(column)) if sizes[gp].startswith("char")]
                 assert length(column["data_type"]) >= max(held), name
 
 
