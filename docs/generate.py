@@ -134,7 +134,7 @@ def mapping(project: Path = PROJECT) -> str:
 
 def crm_models(project: Path = PROJECT) -> Iterator[Yaml]:
     """The models that the loader pushes, as their YAML describes them."""
-    for path in sorted((project / "models" / "crm").glob("*.yml")):
+    for path in sorted((project / "models" / "crm").rglob("*.yml")):
         yield from _read(path).get("models", [])
 
 

@@ -153,7 +153,7 @@ def test_a_mapping_from_a_column_that_the_trace_does_not_know_is_an_error_that_n
     for part in ("models", "macros", "seeds"):
         shutil.copytree(PROJECT / part, project / part)
     shutil.copy(PROJECT / "dbt_project.yml", project)
-    yaml_file = project / "models" / "crm" / "crm_salesorder.yml"
+    yaml_file = project / "models" / "crm" / "sales_orders" / "crm_salesorder.yml"
     yaml_file.write_text(
         yaml_file.read_text(encoding="utf-8").replace("gp: SOP10100.FRTAMNT", "gp: SOP10106.USERDEF1"),
         encoding="utf-8",

@@ -108,7 +108,7 @@ def test_a_single_company_in_the_list_is_read_where_the_list_says(bare_project: 
     )
     items = dbt.compiled["models/staging/gp/stg_gp__items.sql"]
     assert """select *, N'FAB' as company\n    from "FAB"."dbo"."IV00101\"""" in items
-    assert "concat(N'F-'" in dbt.compiled["models/crm/crm_salesorder.sql"]
+    assert "concat(N'F-'" in dbt.compiled["models/crm/sales_orders/crm_salesorder.sql"]
 
 
 @pytest.mark.parametrize(

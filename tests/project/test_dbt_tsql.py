@@ -63,7 +63,10 @@ def test_the_rules_let_good_sql_through() -> None:
 
 def test_models_and_tests_compile_to_sql_that_sql_server_2017_takes(on_sqlserver: Dbt) -> None:
     sql = on_sqlserver.compiled
-    assert {"models/crm/crm_salesorder.sql", "models/crm/crm_salesorderdetail.sql"} <= sql.keys()
+    assert {
+        "models/crm/sales_orders/crm_salesorder.sql",
+        "models/crm/sales_orders/crm_salesorderdetail.sql",
+    } <= sql.keys()
     assert {name: tsql_rules.breaches(text) for name, text in sql.items() if tsql_rules.breaches(text)} == {}
 
 
@@ -83,7 +86,7 @@ def test_every_setting_compiles_to_sql_that_sql_server_2017_takes(bare_project: 
     assert 'from "TWO"."gp"."SOP10100" with (nolock)' in orders
     assert 'from "FAB"."dbo"."SOP10100" with (nolock)' in orders
     assert "select *," not in orders
-    assert "'603-'" in sql["models/crm/crm_salesorder.sql"]
+    assert "'603-'" in sql["models/crm/sales_orders/crm_salesorder.sql"]
 
 
 def test_gp_is_only_read_with_hints_when_that_is_set(on_sqlserver: Dbt) -> None:
@@ -99,7 +102,7 @@ def test_joins_between_gp_tables_leave_gps_key_columns_bare(on_sqlserver: Dbt) -
 
 
 def test_gps_text_meets_this_projects_text_in_one_collation(on_sqlserver: Dbt) -> None:
-    orders = on_sqlserver.compiled["models/crm/crm_salesorder.sql"]
+    orders = on_sqlserver.compiled["models/crm/sales_orders/crm_salesorder.sql"]
     assert "lower(rtrim(orders.payment_terms)) collate database_default = payment_terms.code_key" in orders
 
 
@@ -141,7 +144,7 @@ def as_evaluated(column: exp.Expression) -> str:
 
 @pytest.mark.parametrize("model", MAPPED)
 def test_no_mapped_column_grows_long_when_it_is_evaluated(on_sqlserver: Dbt, model: str) -> None:
-    (statement,) = sqlglot.parse(on_sqlserver.compiled[f"models/crm/{model}.sql"], read="tsql")
+    (statement,) = sqlglot.parse(on_sqlserver.compiled[f"models/crm/sales_orders/{model}.sql"], read="tsql")
     assert statement is not None
     final = next(cte.this for cte in statement.find_all(exp.CTE) if cte.alias == "final")
     columns = {item.alias: as_evaluated(item.unalias()) for item in final.expressions}
