@@ -1,4 +1,4 @@
-{#- Text to be compared to the letter, as the loader and CRM's users see it: `Smith` is not `SMITH`. -#}
+{#- Text for an exact comparison, as the loader and CRM's users see it: `Smith` is not `SMITH`. -#}
 {% macro exact_text(expression) -%}
     {{ return(adapter.dispatch('exact_text')(expression)) }}
 {%- endmacro %}
