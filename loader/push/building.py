@@ -60,14 +60,14 @@ def build(run: Run, talk: Callable[[str], None]) -> None:
     tests = [result for result in failed if result["unique_id"] in run.contract.tests]
     if tests and not broken:
         raise stopped(run, tests)
+    first = next((result["message"] for result in failed if result.get("message")), output.strip()[-500:])
     if exit_code and (broken or not failed):
-        first = next((result["message"] for result in failed if result.get("message")), output.strip()[-500:])
         raise BuildFailed(f"dbt build failed: {first}", _driver_remedy(run, first))
     skipped = {result["unique_id"] for result in results if result["status"] == "skipped"}
     left = [model.name for model in run.contract.each_model if model.unique_id in skipped]
     if left:
         names = ", ".join(result["unique_id"].split(".")[2] for result in failed[:SHOWN])
-        raise BuildFailed(f"dbt did not build {', '.join(left)}, because {names} failed.")
+        raise BuildFailed(f"dbt did not build {', '.join(left)}, because {names} failed: {first}")
 
 
 def stopped(run: Run, tests: Sequence[Mapping[str, Any]]) -> GuardTripped:

@@ -1,7 +1,7 @@
 {#- No two rows mean the same code: case and trailing blanks do not tell codes apart. -#}
 {% test unique_code(model, column_name) %}
 
-select {{ code_key(column_name) }} as code_key, count(*) as row_count
+select min({{ column_name }}) as {{ column_name }}, count(*) as row_count
 from {{ model }}
 group by {{ code_key(column_name) }}
 having count(*) > 1

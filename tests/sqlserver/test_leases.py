@@ -9,6 +9,7 @@ from tests.promises.test_leases import assert_stopped, stall, started, until, wa
 
 
 @pytest.mark.sqlserver
+@pytest.mark.timeout(900)  # three pushes of the whole sample, and the build before them
 def test_a_stalled_run_writes_no_more_on_sql_server(sqlserver_bench: Workbench) -> None:
     bench = sqlserver_bench
     bench.crm.faults.delay_before_commit(0.5, times=None, kind="write")
