@@ -52,6 +52,9 @@ end and orders are waiting (`records_waiting`), `check` found a ✗ (`check_fail
 or `--detailed-exitcode` found changes (`changes_planned`). Numbers are exact decimals, times are UTC. It comes as one
 line.
 
+Every change and every warning, here, in plan files and in the journal, says what it is about in fields of their own:
+`table` (CRM's), `key` (the order), `line` (the number of the line; null for the order itself) and `column`.
+
 What comes from GP, CRM or a server cannot act on a terminal: control characters and bidirectional controls are shown as
 escapes such as `\\x1b` and `\\u202e`, also in a pipe; JSON escapes them in its own way.
 

@@ -91,7 +91,8 @@ class Run:
 
     @cached_property
     def journal(self) -> Journal:
-        return Journal(self.warehouse, self.contract.journal)
+        line_tables = {model.table: model.children.table for model in self.contract.models if model.children}
+        return Journal(self.warehouse, self.contract.journal, line_tables=line_tables)
 
     @cached_property
     def client(self) -> Client:

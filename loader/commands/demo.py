@@ -19,7 +19,7 @@ from loader.push.building import build
 from loader.push.pushing import push
 from loader.push.sender import Settled
 from loader.push.tally import PushReport
-from loader.report.text import table
+from loader.report.text import place_of, table
 from loader.run import Run
 from loader.visible import styled, visible
 from loader.warehouse.connect import connect
@@ -149,7 +149,7 @@ class _Demo:
         for settled in self._settled:
             if settled.pushed:
                 for change in settled.plan.changes_json():
-                    self._say(f"  {change['record']} {change['column']}: {change['before']} → {change['after']}")
+                    self._say(f"  {place_of(change)} {change['column']}: {change['before']} → {change['after']}")
         self._say(_summary(report))
         if report.orders["updated"] != 1 or report.orders["created"]:
             raise DemoFailed("The change did not arrive as exactly one order update.")

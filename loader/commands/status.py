@@ -12,7 +12,7 @@ from loader.errors import NotWell
 from loader.invocation import Invocation, command
 from loader.report.output import Answer
 from loader.report.probe import MaxAge, MaxBlocked, ahead, probe
-from loader.report.text import run_lines
+from loader.report.text import place_of, run_lines
 from loader.report.words import span
 from loader.run import Run
 from loader.warehouse.journal import Event, RunRecord
@@ -92,6 +92,6 @@ def _event_lines(event: Event) -> Iterator[str]:
     yield f"{event.key} {event.outcome}{about}"
     for change in event.changes:
         if change["action"] != "create":
-            yield f"    {change['record']} {change['column']}: {change['before']} → {change['after']}"
+            yield f"    {place_of(change)} {change['column']}: {change['before']} → {change['after']}"
     for warning in event.warnings:
         yield f"    warning {warning['code']}: {warning['message']}"

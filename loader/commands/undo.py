@@ -11,7 +11,7 @@ from loader.errors import Interrupted, LoaderError, RecordsWaiting
 from loader.invocation import Invocation, command
 from loader.push import undoing
 from loader.push.undoing import Undone
-from loader.report.text import table
+from loader.report.text import place_of, table
 
 
 @command("undo")
@@ -49,5 +49,5 @@ def lines(results: Sequence[Undone]) -> Iterator[str]:
     for each in results:
         yield f"{each.order} {each.outcome}" + (f": {each.message}" if each.message else "")
         if each.changes:
-            rows = [("", str(c["record"]), c["column"], f"{c['before']} → {c['after']}") for c in each.changes]
+            rows = [("", place_of(c), c["column"], f"{c['before']} → {c['after']}") for c in each.changes]
             yield from table([("", "RECORD", "COLUMN", "CHANGE"), *rows])

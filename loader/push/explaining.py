@@ -14,7 +14,7 @@ from loader.run import Run, StagedOrders
 from loader.sync.binding import Binding
 from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
-from loader.sync.records import Current, Desired, Staged, currency_of, current, desired, line_key
+from loader.sync.records import Current, Desired, Staged, currency_of, current, desired, line_key, line_value
 from loader.warehouse.connection import columns_of, quoted
 
 LINES = 100
@@ -115,7 +115,7 @@ def _lines(
         rows = sorted(rows, key=is_equal)[:LINES]
     for row in rows:
         columns = _columns(row, binding.lines, wanted.get(key_of(row)), held.get(key_of(row)))
-        yield {"line": ", ".join(map(str, key_of(row))), "columns": list(columns)}
+        yield {"line": line_value(key_of(row)), "columns": list(columns)}
 
 
 def _columns(

@@ -131,7 +131,7 @@ def _result(settled: Settled) -> OrderResult:
         reason=settled.reason or None,
         message=settled.message or None,
         changes=plan.changes_text if plan.writes else (),
-        warnings=[vars(warning) for warning in plan.warnings],
+        warnings=plan.warnings_json(),
         missing=_missing(plan),
         request_id=settled.request_id or None,
         shared_with=":".join(plan.share) if plan.share and settled.pushed else None,

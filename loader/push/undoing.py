@@ -19,7 +19,7 @@ from loader.sync.binding import Binding
 from loader.sync.canonical import Value
 from loader.sync.diff import difference
 from loader.sync.lookups import match_key
-from loader.sync.records import Current, Desired, currency_of, current, line_key
+from loader.sync.records import Current, Desired, currency_of, current, line_key, line_value
 from loader.warehouse.journal import Event, OrderResult, RunCounts, RunOutcome, RunStart
 
 _ROUNDS = 5
@@ -243,7 +243,7 @@ class _Line:
     sides: Mapping[str, dict[str, Value]]
 
     def fits(self, values: Mapping[str, Value], side: str, binding: Binding) -> bool:
-        is_it = "/".join(str(part) for part in line_key(values, binding.model)) == self.key
+        is_it = str(line_value(line_key(values, binding.model))) == self.key
         lines = binding.lines or binding
         return is_it and all(
             lines.same(column, value, values.get(column)) for column, value in self.sides[side].items()
@@ -256,7 +256,7 @@ def _line_changes(event: Event) -> list[_Line]:
     for change in event.changes:
         if change["table"] == event.table:
             continue
-        key = str(change["record"])[len(event.key) + 1 :]
+        key = str(change["line"])
         last = found[-1] if found else None
         if (
             last is None

@@ -200,3 +200,8 @@ class Warnings:
 
 def _value(value: object) -> str:
     return "none" if value is None else repr(value) if isinstance(value, str) else str(value)
+
+
+def place_of(change: Mapping[str, object]) -> str:
+    """The record of a change: the order's key, and the line where it is of a line."""
+    return str(change["key"]) if change["line"] is None else f"{change['key']} line {change['line']}"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from json.encoder import encode_basestring
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import simplejson
 
@@ -21,13 +21,25 @@ from loader.sync.canonical import Value
 from loader.sync.diff import Change, Difference, LineChange, difference, replaced
 from loader.sync.ids import derived_id
 from loader.sync.lookups import match_key
-from loader.sync.records import Current, Desired, Obstacle, Row, Staged, Wanted, Warning, currency_of, current
+from loader.sync.records import (
+    Current,
+    Desired,
+    Obstacle,
+    Row,
+    Staged,
+    Wanted,
+    Warning,
+    currency_of,
+    current,
+    line_value,
+)
 
 Action = Literal["create", "update", "unchanged", "skip", "block"]
 
 NOTHING = ChangeSet(())
 MESSAGES = 20
 """What is told of one order: the lines of its message."""
+_LineKey: TypeAlias = "tuple[Value, ...] | None"
 _NAMESPACE = uuid.UUID("7a1c0a52-0f8d-5c8e-9d1b-2c64f7f1f0e5")
 
 
@@ -53,6 +65,8 @@ class OrderPlan:
     obstacles: tuple[Obstacle, ...] = ()
     warnings: tuple[Warning, ...] = ()
     etag: str = ""
+    line_table: str = ""
+    """CRM's table of the order's lines."""
     build: Callable[[], ChangeSet] = field(default=lambda: NOTHING, repr=False, compare=False)
 
     @property
@@ -99,34 +113,55 @@ class OrderPlan:
             "message": self.message or None,
             "changes": simplejson.RawJSON(self.changes_text),
             "share_with": f"{self.share[0]}:{self.share[1]}" if self.share else None,
-            "warnings": [vars(warning) for warning in self.warnings],
+            "warnings": self.warnings_json(),
         }
 
     def changes_json(self) -> list[dict[str, Any]]:
-        """One entry a changed column: table, record, action, column, before, after."""
+        """One entry per changed column: table, key, line (None of the order), action, column, before, after."""
         return [
-            {"table": table, "record": record, "action": action, "column": column, "before": before, "after": after}
-            for table, record, action, changes in self._changed()
+            {
+                "table": table,
+                "key": self.key,
+                "line": line_value(line),
+                "action": action,
+                "column": column,
+                "before": before,
+                "after": after,
+            }
+            for table, line, action, changes in self._changed()
             for column, before, after in changes
+        ]
+
+    def warnings_json(self) -> list[dict[str, Any]]:
+        """One entry per warning: code, table, key, line, column, message. `line` is None of the order."""
+        return [
+            {
+                "code": each.code,
+                "table": self.table if each.line is None else self.line_table,
+                "key": self.key,
+                "line": line_value(each.line),
+                "column": each.column,
+                "message": each.message,
+            }
+            for each in self.warnings
         ]
 
     @cached_property
     def changes_text(self) -> str:
         """`changes_json` as JSON text. Entries of one record differ in little, and a new order has a hundred."""
-        return f"[{', '.join(entry for each in self._changed() for entry in _entries(*each))}]"
+        return f"[{', '.join(entry for each in self._changed() for entry in _entries(self.key, *each))}]"
 
-    def _changed(self) -> Iterator[tuple[str, str, str, Iterable[tuple[str, Value, Value]]]]:
-        """Table, record, action and changes of the order and of each of its lines."""
-        line_table = f"{self.table} line"
+    def _changed(self) -> Iterator[tuple[str, _LineKey, str, Iterable[tuple[str, Value, Value]]]]:
+        """Table, line's key, action and changes of the order and of each of its lines."""
         if self.new:
             new = self.new.record
-            yield self.table, self.key, "create", _from_nothing({**new.values, **new.state})
+            yield self.table, None, "create", _from_nothing({**new.values, **new.state})
             for line in new.lines:
-                yield line_table, _line_record(self.key, line.key), "create", _from_nothing(line.values)
+                yield self.line_table, line.key, "create", _from_nothing(line.values)
         else:
-            yield self.table, self.key, "update", (*self.header, *self.state)
+            yield self.table, None, "update", (*self.header, *self.state)
         for each in self.lines:
-            yield line_table, _line_record(self.key, each.key), each.action, each.changes
+            yield self.line_table, each.key, each.action, each.changes
 
     @property
     def digest(self) -> str:
@@ -150,12 +185,12 @@ def _from_nothing(values: Mapping[str, Value]) -> list[tuple[str, Value, Value]]
     return [(column, None, value) for column, value in values.items() if value is not None]
 
 
-def _line_record(key: str, line: tuple[Value, ...]) -> str:
-    return "/".join([key, *map(str, line)])
-
-
-def _entries(table: str, record: str, action: str, changes: Iterable[tuple[str, Value, Value]]) -> list[str]:
-    head = f'{{"table": "{table}", "record": {encode_basestring(record)}, "action": "{action}"'
+def _entries(
+    key: str, table: str, line: _LineKey, action: str, changes: Iterable[tuple[str, Value, Value]]
+) -> list[str]:
+    shown = line_value(line)
+    shown = f"[{', '.join(map(_json, shown))}]" if isinstance(shown, list) else _json(shown)
+    head = f'{{"table": "{table}", "key": {encode_basestring(key)}, "line": {shown}, "action": "{action}"'
     return [
         f'{head}, "column": "{column}", "before": {"null" if before is None else _json(before)}, '
         f'"after": {encode_basestring(after) if isinstance(after, str) else _json(after)}}}'
@@ -195,6 +230,7 @@ def plan_order(
     `id_attempt` counts up when the id of a new order turned out to be taken.
     """
     model = binding.model
+    line_table = binding.lines.table.name if binding.lines else ""
     if len(found) > 1:
         message = f"CRM has {len(found)} {binding.table.entity_set} named {staged.key!r}"
         return OrderPlan(staged.key, model.table, "block", reason="order_ambiguous", message=message)
@@ -219,6 +255,7 @@ def plan_order(
             message=_told([obstacle.message for obstacle in obstacles]),
             obstacles=obstacles,
             warnings=wanted.warnings,
+            line_table=line_table,
         )
     share, warnings = wanted.owner, wanted.warnings
     if share and known.not_shared_with == ":".join(share):
@@ -231,7 +268,7 @@ def plan_order(
         plan = _update(staged.key, wanted.record, have, share, binding)
         if known.belonged_to:
             warnings = (*warnings, _taken_over(staged, known, binding))
-    plan = replace(plan, warnings=warnings) if warnings else plan
+    plan = replace(plan, warnings=warnings, line_table=line_table)
     if _most_operations(wanted, have, binding) > MAX_OPERATIONS and len(plan.operations) > MAX_OPERATIONS:
         message = f"needs {len(plan.operations)} operations; one change set holds {MAX_OPERATIONS}"
         return OrderPlan(
@@ -242,6 +279,7 @@ def plan_order(
             reason="order_too_large",
             message=message,
             warnings=plan.warnings,
+            line_table=line_table,
         )
     return plan
 

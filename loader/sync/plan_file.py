@@ -11,7 +11,7 @@ from loader.errors import UsageError
 from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
 
-VERSION = 1
+PLAN_FILE_VERSION = 2
 _ENTRY = {"order", "digest", "etag", "share_with"}
 
 
@@ -42,7 +42,7 @@ def plan_file_entry(plan: OrderPlan) -> dict[str, Any]:
 
 def plan_file_text(entries: Iterable[str], crm_url: str, created_at: str, *, whole: bool) -> Iterator[str]:
     """The file, piece by piece. `entries` are the orders that a push is to write, each a `plan_file_entry` in JSON."""
-    head = {"version": VERSION, "crm_url": crm_url, "created_at": created_at, "whole": whole}
+    head = {"version": PLAN_FILE_VERSION, "crm_url": crm_url, "created_at": created_at, "whole": whole}
     yield json.dumps(head).removesuffix("}") + ', "orders": ['
     for number, entry in enumerate(entries):
         yield (",\n" if number else "\n") + entry
@@ -59,8 +59,8 @@ def parse_plan_file(text: str, name: object, crm_url: str) -> PlanFile:
         version, made_for, created_at = content["version"], content["crm_url"], content["created_at"]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"{name} is not a plan file.", "Name a file that `loader plan --out` wrote.") from None
-    if version != VERSION:
-        raise UsageError(f"{name} has version {version}; this loader reads {VERSION}.", "Plan again.")
+    if version != PLAN_FILE_VERSION:
+        raise UsageError(f"{name} has version {version}; this loader reads {PLAN_FILE_VERSION}.", "Plan again.")
     if made_for != crm_url:
         raise UsageError(f"{name} was made for {made_for}, not for {crm_url}.", "Plan again for this CRM.")
     return PlanFile(made_for, created_at, entries, content.get("whole") is True)

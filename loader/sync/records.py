@@ -25,6 +25,8 @@ class Warning:
     code: str
     column: str
     message: str
+    line: tuple[Value, ...] | None = None
+    """The key of the line that it is about; None where it is about the order itself."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,13 @@ def line_key(values: Mapping[str, Value], model: Model) -> tuple[Value, ...]:
     return tuple([values.get(column) for column in model.meta.children.match_on])
 
 
+def line_value(key: Sequence[Value] | None) -> Value | list[Value]:
+    """A line as JSON shows it: the value of the column that identifies it; a list where several do."""
+    if key is None:
+        return None
+    return key[0] if len(key) == 1 else list(key)
+
+
 def line_words(key: Sequence[Value], lines: Sequence[Row], model: Model) -> str:
     """A line in words: its key, and in brackets what people know it by, where GP has the line."""
     children = model.meta.children
@@ -178,11 +187,10 @@ def _shown_key(key: Sequence[object]) -> str:
 
 
 def _about_line(note: Note, line: Row, model: Model) -> Note:
-    assert model.meta.children is not None
-    where = f"line {_shown_key([line[column] for column in model.meta.children.match_on])}: "
+    key = line_key(line, model)
     if isinstance(note, Obstacle):
-        return replace(note, message=where + note.message)
-    return replace(note, column=where + note.column)
+        return replace(note, message=f"line {_shown_key(key)}: {note.message}")
+    return replace(note, line=key)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ events as (
 
 changes as (
 
-    {{ json_items('events', 'changes', ['table', 'record', 'action', 'column', 'before', 'after']) }}
+    {{ json_items('events', 'changes', ['table', 'line', 'action', 'column', 'before', 'after']) }}
 
 ),
 
@@ -23,11 +23,8 @@ final as (
         item_no as change_no,
         outcome,
         crm_id,
-        case when item_table like '% line' then 'line' else 'header' end as part,
-        case
-            when item_table like '% line' and item_record like '%/%'
-                then try_cast(right(item_record, {{ dbt.position("'/'", 'reverse(item_record)') }} - 1) as int)
-        end as line_number,
+        case when item_table = crm_table then 'header' else 'line' end as part,
+        try_cast(item_line as int) as line_number,
         cast(item_action as varchar(20)) as action,
         cast(item_column as varchar(128)) as crm_column,
         item_before as value_before,

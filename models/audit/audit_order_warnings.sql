@@ -4,6 +4,7 @@ events as (
 
     select
         record_key,
+        crm_table,
         happened_at,
         run_id,
         warnings,
@@ -26,47 +27,24 @@ latest as (
 
 listed as (
 
-    {{ json_items('latest', 'warnings', ['code', 'column', 'message']) }}
-
-),
-
-{#- The loader names a column of a line as `line 16384: uomid`. -#}
-placed as (
-
-    select
-        record_key as order_number,
-        happened_at as warned_at,
-        run_id,
-        item_no as warning_no,
-        cast(item_code as varchar(60)) as warning,
-        item_column as place,
-        case when item_column like 'line %: %' then 'line' else 'header' end as part,
-        case
-            when item_column like 'line %: %' then {{ dbt.position("': '", 'item_column') }}
-            else 0
-        end as colon_at,
-        item_message as message
-
-    from listed
+    {{ json_items('latest', 'warnings', ['code', 'table', 'line', 'column', 'message']) }}
 
 ),
 
 final as (
 
     select
-        order_number,
-        part,
-        case when part = 'line' then try_cast(substring(place, 6, colon_at - 6) as int) end as line_number,
-        cast(
-            substring(place, case when part = 'line' then colon_at + 2 else 1 end, 128) as varchar(128)
-        ) as crm_column,
-        warning,
-        message,
-        warned_at,
+        record_key as order_number,
+        case when item_table = crm_table then 'header' else 'line' end as part,
+        try_cast(item_line as int) as line_number,
+        cast(item_column as varchar(128)) as crm_column,
+        cast(item_code as varchar(60)) as warning,
+        item_message as message,
+        happened_at as warned_at,
         run_id,
-        warning_no
+        item_no as warning_no
 
-    from placed
+    from listed
 
 )
 

@@ -56,7 +56,7 @@ def test_before_the_first_push_what_a_push_would_do_differs(bench: Workbench) ->
         order for order, plan in planned.items() if plan["changes"]
     }
     changed = {
-        (change["record"].partition("/")[2], change["column"])
+        (str(change["line"] or ""), change["column"])
         for change in planned["ORDST2228"]["changes"]
         if change["action"] == "update"
     }

@@ -174,7 +174,7 @@ def assert_settles(direct: Direct, orders: list[Staged]) -> None:
         note(f"{each.plan.key}: {each.outcome} {each.reason} {each.message}")
         assert each.outcome in ("created", "updated", "unchanged") or each.reason == "value_out_of_range", each.message
     for plan in direct.plan(orders):
-        left = [(row["record"], row["column"], row["before"], row["after"]) for row in plan.changes_json()]
+        left = [(row["line"], row["column"], row["before"], row["after"]) for row in plan.changes_json()]
         assert plan.action == "unchanged" or plan.reason == "value_out_of_range", left
 
 

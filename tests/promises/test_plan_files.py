@@ -199,7 +199,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "orders no objects": lambda content: b'{"version": 1, "crm_url": "x", "created_at": "y", "orders": ["a"]}',
     "no digest": lambda content: content.replace(b'"digest"', b'"digset"'),
     "no version": lambda content: content.replace(b'"version"', b'"noisrev"', 1),
-    "another version": lambda content: content.replace(b'"version": 1', b'"version": 99', 1),
+    "another version": lambda content: content.replace(b'"version": 2', b'"version": 99', 1),
 }
 
 

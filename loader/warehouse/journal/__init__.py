@@ -73,15 +73,22 @@ __all__ = [
 class Journal:
     """The five journal tables. Reading needs no preparation; a command that writes calls `prepare` first.
 
-    Reading a table that does not exist yet finds nothing in it.
+    Reading a table that does not exist yet finds nothing in it. `line_tables` has CRM's table of the lines of each
+    table's records: version 1 of the journal did not name it.
     """
 
-    def __init__(self, warehouse: Warehouse, tables: Mapping[str, TableDefinition], clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        tables: Mapping[str, TableDefinition],
+        clock: Clock | None = None,
+        line_tables: Mapping[str, str] | None = None,
+    ) -> None:
         self._tables = Tables(warehouse, tables, clock)
-        self._schema = Schema(self._tables)
         self._lock = Lock(self._tables)
         self._runs = Runs(self._tables, self._lock)
-        self._events = Events(self._tables)
+        self._events = Events(self._tables, line_tables or {})
+        self._schema = Schema(self._tables, self._events)
         self._queue = Queue(self._tables)
         self._xref = Xref(self._tables)
         self._recording = Recording(self._tables, self._lock, self._runs, self._events, self._queue, self._xref)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from loader.keys import fold
+from loader.warehouse.connection import quoted
+from loader.warehouse.journal import version_1
 from loader.warehouse.journal.records import WHOLE, Event, OrderResult, as_json, from_json
-from loader.warehouse.journal.tables import Tables, keys_of
+from loader.warehouse.journal.tables import AT_A_TIME, Tables, keys_of
 
 
 class Events:
     """The rows of sync_event."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, line_tables: Mapping[str, str]) -> None:
         self._tables = tables
+        self._line_tables = line_tables
 
     def add(self, results: Sequence[OrderResult], run_id: str, now: dt.datetime) -> None:
         """Enters them, numbered after what the run has entered before."""
@@ -69,9 +74,64 @@ class Events:
             params,
         )
         return [
-            Event(*row[:10], from_json(row[10]), from_json(row[11]), row[12])  # type: ignore[arg-type, call-arg]
+            Event(*row[:10], *self._today(str(row[3]), str(row[4]), row[10], row[11]), row[12])  # type: ignore[arg-type, call-arg]
             for row in rows
         ]
+
+    def _today(
+        self, table: str, key: str, changes: object, warnings: object
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        lines = self._line_tables.get(table)
+        return (
+            [version_1.change(each, key, lines) for each in from_json(changes)],
+            [version_1.warning(each, table, key, lines) for each in from_json(warnings)],
+        )
+
+    def bring_up_to(self, version: int) -> None:
+        """Rewrites the events of runs that version 1 wrote, `AT_A_TIME` by `AT_A_TIME`; what is done already stays so.
+
+        A run that is still running is looked at again the next time.
+        """
+        old = self._tables.query(
+            "sync_run", "select count(*) from {sync_run} where coalesce(schema_version, 1) < ?", [version]
+        )
+        if not old or not old[0][0]:
+            return
+        runs = self._tables.query(
+            "sync_event",
+            "select run_id, max(event_no) from {sync_event} where run_id not in"
+            " (select run_id from {sync_run} where schema_version >= ?) group by run_id",
+            [version],
+        )
+        for run_id, last in runs:
+            for start in range(0, int(str(last)) + 1, AT_A_TIME):
+                self._tables.atomically("retry_queue", partial(self._rewrite, str(run_id), start))
+        self._tables.atomically(
+            "sync_run",
+            lambda: self._tables.execute(
+                "update {sync_run} set schema_version = ?"
+                " where coalesce(schema_version, 1) < ? and outcome <> 'running'",
+                [version, version],
+            ),
+        )
+
+    def _rewrite(self, run_id: str, start: int) -> None:
+        names = [name for name, _ in self._tables.known["sync_event"].columns]
+        these = "where run_id = ? and event_no >= ? and event_no < ?"
+        params = [run_id, start, start + AT_A_TIME]
+        found = self._tables.query(
+            "sync_event", f"select {', '.join(map(quoted, names))} from {{sync_event}} {these}", params
+        )
+        rows = [dict(zip(names, row, strict=True)) for row in found]
+        for row in rows:
+            changes, warnings = self._today(
+                str(row["crm_table"]), str(row["record_key"]), row["changes"], row["warnings"]
+            )
+            row["changes"] = as_json(changes) if row["changes"] else row["changes"]
+            row["warnings"] = as_json(warnings) if row["warnings"] else row["warnings"]
+        if [tuple(row.values()) for row in rows] != [tuple(row) for row in found]:
+            self._tables.execute(f"delete from {{sync_event}} {these}", params)
+            self._tables.insert("sync_event", *rows)
 
     def taken_over(self, table: str, keys: Collection[str], run_id: str) -> set[str]:
         """Those of these keys, given as they are compared, that later runs have looked at, or are to look at."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from loader.errors import UsageError
 from loader.keys import fold
 from loader.warehouse.connection import quoted
+from loader.warehouse.journal.events import Events
 from loader.warehouse.journal.tables import Table, Tables
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 INDEXES = {
     "sync_run": "run_id",
     "sync_event": "match_key, crm_table, happened_at, event_no",
@@ -20,8 +21,9 @@ INDEXES = {
 class Schema:
     """What the tables are, and are to be."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, events: Events) -> None:
         self._tables = tables
+        self._events = events
 
     def prepare(self) -> None:
         """Creates missing tables and adds missing columns; refuses a journal that a newer loader has written."""
@@ -49,6 +51,7 @@ class Schema:
                 f"The journal has version {version[0][0]}; this loader knows {SCHEMA_VERSION}.",
                 "Use the newer loader that wrote it.",
             )
+        self._events.bring_up_to(SCHEMA_VERSION)
 
     def _is_stale(self, table: Table) -> bool:
         present = self._tables.columns(table)
