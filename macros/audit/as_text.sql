@@ -6,7 +6,7 @@
 
 {% macro default__as_text(expression, family) -%}
     {%- if family == 'text' -%}
-        cast(rtrim({{ expression }}) as varchar(2000)) collate database_default
+        cast(rtrim({{ expression }}) as {{ text_type(2000) }}) collate database_default
     {%- elif family == 'instant' -%}
         convert(varchar(19), {{ expression }}, 120)
     {%- else -%}

@@ -4,7 +4,7 @@
 {%- endmacro %}
 
 {% macro default__exact_text(expression) -%}
-    rtrim({{ expression }}) collate Latin1_General_BIN2
+    cast(rtrim({{ expression }}) as {{ text_type(4000) }}) collate Latin1_General_BIN2
 {%- endmacro %}
 
 {% macro duckdb__exact_text(expression) -%}

@@ -8,16 +8,42 @@
 
 with
 
-columns_held as (
-
-    select * from {{ ref('crm_snapshot_column') }}
-    where is_compared = 1
-
-),
-
 latest as (
 
     select max(snapshot_at) as snapshot_at from {{ ref('crm_snapshot_column') }}
+
+),
+
+{#- What is looked at of each order and line: each column that is compared, and whether both sides have it once. -#}
+checks as (
+
+    select
+        crm_table,
+        'value' as looked_at,
+        column_name,
+        column_type,
+        max_length,
+        rounding
+
+    from {{ ref('crm_snapshot_column') }}
+    where is_compared = 1
+    {%- for crm_table in ['salesorder', 'salesorderdetail'] %}
+    {%- for looked_at in ['presence', 'copies'] %}
+
+    union all
+
+    select
+        '{{ crm_table }}' as crm_table,
+        '{{ looked_at }}' as looked_at,
+        '' as column_name,
+        null as column_type,
+        null as max_length,
+        null as rounding
+
+    from latest
+    where snapshot_at is not null
+    {%- endfor %}
+    {%- endfor %}
 
 ),
 
@@ -28,16 +54,6 @@ staged_orders as (
         {{ code_key('orders.name') }} as order_key
 
     from {{ ref('crm_salesorder') }} as orders
-
-),
-
-staged_lines as (
-
-    select
-        lines.*,
-        {{ code_key('lines.salesorderid') }} as order_key
-
-    from {{ ref('crm_salesorderdetail') }} as lines
 
 ),
 
@@ -52,6 +68,19 @@ crm_orders as (
 
 ),
 
+{#- A staged line is expected in each copy of its order. -#}
+staged_lines as (
+
+    select
+        lines.*,
+        crm_orders.order_key,
+        crm_orders.crm_id as parent_crm_id
+
+    from {{ ref('crm_salesorderdetail') }} as lines
+    inner join crm_orders on {{ code_key('lines.salesorderid') }} = crm_orders.order_key
+
+),
+
 crm_lines as (
 
     select
@@ -60,6 +89,103 @@ crm_lines as (
         row_number() over (partition by lines.parent_crm_id, lines.lineitemnumber order by lines.crm_id) as copy_no
 
     from {{ ref('crm_snapshot_salesorderdetail') }} as lines
+
+),
+
+{#- Both sides are read once: each pair meets each check. -#}
+order_differences as (
+
+    select
+        coalesce(staged.order_key, crm.order_key) as order_key,
+        coalesce({{ as_text('staged.name', 'varchar') }}, {{ as_text('crm.name', 'varchar') }}) as order_number,
+        'header' as part,
+        cast(null as int) as line_number,
+        case held.looked_at
+            when 'presence'
+                then case
+                    when crm.order_key is null then 'order_not_in_crm'
+                    when staged.order_key is null and crm.statecode not in ({{ closed_states | join(', ') }})
+                        then 'order_left_scope'
+                end
+            when 'copies'
+                then case when crm.copy_no > 1 then 'order_twice_in_crm' end
+            when 'value'
+                then case
+                    when staged.order_key is null or crm.order_key is null then null
+                    when
+                        case held.column_name
+                            when '' then 0
+                            {%- for column in order_columns %}
+                            when '{{ column.name }}' then {{ staged_differs(column) | indent(28) }}
+                            {%- endfor %}
+                        end = 1 then 'value'
+                end
+        end as difference,
+        held.column_name as crm_column,
+        {{ value_of_column('staged', order_columns) }} as staged_value,
+        {{ value_of_column('crm', order_columns) }} as crm_value,
+        {{ as_text('crm.statecode', 'int') }} as crm_state,
+        crm.crm_id
+
+    from staged_orders as staged
+    full outer join crm_orders as crm on staged.order_key = crm.order_key
+    cross join checks as held
+    where held.crm_table = 'salesorder'
+
+),
+
+line_differences as (
+
+    select
+        coalesce(staged.order_key, crm.order_key) as order_key,
+        coalesce(
+            {{ as_text('staged.salesorderid', 'varchar') }}, {{ as_text('crm.salesorderid', 'varchar') }}
+        ) as order_number,
+        'line' as part,
+        coalesce(staged.lineitemnumber, crm.lineitemnumber) as line_number,
+        case held.looked_at
+            when 'presence'
+                then case
+                    when crm.crm_id is null then 'line_not_in_crm'
+                    when staged.order_key is null then 'line_only_in_crm'
+                end
+            when 'copies'
+                then case when crm.copy_no > 1 and crm.lineitemnumber is not null then 'line_twice_in_crm' end
+            when 'value'
+                then case
+                    when staged.order_key is null or crm.crm_id is null then null
+                    when
+                        case held.column_name
+                            when '' then 0
+                            {%- for column in line_columns %}
+                            when '{{ column.name }}' then {{ staged_differs(column) | indent(28) }}
+                            {%- endfor %}
+                        end = 1 then 'value'
+                end
+        end as difference,
+        held.column_name as crm_column,
+        {{ value_of_column('staged', line_columns) }} as staged_value,
+        {{ value_of_column('crm', line_columns) }} as crm_value,
+        cast(null as varchar(60)) as crm_state,
+        coalesce(crm.crm_id, staged.parent_crm_id) as crm_id
+
+    from staged_lines as staged
+    full outer join crm_lines as crm
+        on staged.parent_crm_id = crm.parent_crm_id and staged.lineitemnumber = crm.lineitemnumber
+    cross join checks as held
+    where held.crm_table = 'salesorderdetail'
+
+),
+
+differences as (
+
+    select * from order_differences
+    where difference is not null
+
+    union all
+
+    select * from line_differences
+    where difference is not null
 
 ),
 
@@ -88,213 +214,6 @@ warnings as (
 
 ),
 
-order_values as (
-
-    select
-        staged.order_key,
-        staged.name as order_number,
-        crm.crm_id,
-        held.column_name as crm_column,
-        {{ value_of_column('staged', order_columns) }} as staged_value,
-        {{ value_of_column('crm', order_columns) }} as crm_value,
-        case held.column_name
-            when '' then 0
-            {%- for column in order_columns %}
-            when '{{ column.name }}' then {{ staged_differs(column) | indent(12) }}
-            {%- endfor %}
-        end as is_different
-
-    from staged_orders as staged
-    inner join crm_orders as crm on staged.order_key = crm.order_key
-    cross join columns_held as held
-    where held.crm_table = 'salesorder'
-
-),
-
-line_values as (
-
-    select
-        staged.order_key,
-        staged.salesorderid as order_number,
-        staged.lineitemnumber as line_number,
-        crm.crm_id,
-        held.column_name as crm_column,
-        {{ value_of_column('staged', line_columns) }} as staged_value,
-        {{ value_of_column('crm', line_columns) }} as crm_value,
-        case held.column_name
-            when '' then 0
-            {%- for column in line_columns %}
-            when '{{ column.name }}' then {{ staged_differs(column) | indent(12) }}
-            {%- endfor %}
-        end as is_different
-
-    from staged_lines as staged
-    inner join crm_lines as crm
-        on staged.order_key = crm.order_key and staged.lineitemnumber = crm.lineitemnumber
-    cross join columns_held as held
-    where held.crm_table = 'salesorderdetail'
-
-),
-
-differences as (
-
-    select
-        order_key,
-        {{ as_text('order_number', 'varchar') }} as order_number,
-        'header' as part,
-        cast(null as int) as line_number,
-        'value' as difference,
-        crm_column,
-        staged_value,
-        crm_value,
-        crm_id
-
-    from order_values
-    where is_different = 1
-
-    union all
-
-    select
-        order_key,
-        {{ as_text('order_number', 'varchar') }} as order_number,
-        'line' as part,
-        line_number,
-        'value' as difference,
-        crm_column,
-        staged_value,
-        crm_value,
-        crm_id
-
-    from line_values
-    where is_different = 1
-
-    union all
-
-    select
-        staged_orders.order_key,
-        {{ as_text('staged_orders.name', 'varchar') }} as order_number,
-        'header' as part,
-        cast(null as int) as line_number,
-        'order_not_in_crm' as difference,
-        null as crm_column,
-        null as staged_value,
-        null as crm_value,
-        null as crm_id
-
-    from staged_orders
-    cross join latest
-    where
-        latest.snapshot_at is not null
-        and not exists (
-            select 1
-            from crm_orders
-            where crm_orders.order_key = staged_orders.order_key
-        )
-
-    union all
-
-    select
-        crm_orders.order_key,
-        {{ as_text('crm_orders.name', 'varchar') }} as order_number,
-        'header' as part,
-        cast(null as int) as line_number,
-        'order_left_scope' as difference,
-        'statecode' as crm_column,
-        null as staged_value,
-        {{ as_text('crm_orders.statecode', 'int') }} as crm_value,
-        crm_orders.crm_id
-
-    from crm_orders
-    where
-        crm_orders.statecode not in ({{ closed_states | join(', ') }})
-        and not exists (
-            select 1
-            from staged_orders
-            where staged_orders.order_key = crm_orders.order_key
-        )
-
-    union all
-
-    select
-        order_key,
-        {{ as_text('name', 'varchar') }} as order_number,
-        'header' as part,
-        cast(null as int) as line_number,
-        'order_twice_in_crm' as difference,
-        null as crm_column,
-        null as staged_value,
-        null as crm_value,
-        crm_id
-
-    from crm_orders
-    where copy_no > 1
-
-    union all
-
-    select
-        staged_lines.order_key,
-        {{ as_text('staged_lines.salesorderid', 'varchar') }} as order_number,
-        'line' as part,
-        staged_lines.lineitemnumber as line_number,
-        'line_not_in_crm' as difference,
-        null as crm_column,
-        null as staged_value,
-        null as crm_value,
-        crm_orders.crm_id
-
-    from staged_lines
-    inner join crm_orders on staged_lines.order_key = crm_orders.order_key
-    where
-        not exists (
-            select 1
-            from crm_lines
-            where
-                crm_lines.parent_crm_id = crm_orders.crm_id
-                and crm_lines.lineitemnumber = staged_lines.lineitemnumber
-        )
-
-    union all
-
-    select
-        crm_lines.order_key,
-        {{ as_text('crm_lines.salesorderid', 'varchar') }} as order_number,
-        'line' as part,
-        crm_lines.lineitemnumber as line_number,
-        'line_only_in_crm' as difference,
-        null as crm_column,
-        null as staged_value,
-        null as crm_value,
-        crm_lines.crm_id
-
-    from crm_lines
-    inner join staged_orders on crm_lines.order_key = staged_orders.order_key
-    where
-        not exists (
-            select 1
-            from staged_lines
-            where
-                staged_lines.order_key = crm_lines.order_key
-                and staged_lines.lineitemnumber = crm_lines.lineitemnumber
-        )
-
-    union all
-
-    select
-        order_key,
-        {{ as_text('salesorderid', 'varchar') }} as order_number,
-        'line' as part,
-        lineitemnumber as line_number,
-        'line_twice_in_crm' as difference,
-        null as crm_column,
-        null as staged_value,
-        null as crm_value,
-        crm_id
-
-    from crm_lines
-    where copy_no > 1 and lineitemnumber is not null
-
-),
-
 final as (
 
     select
@@ -302,9 +221,15 @@ final as (
         differences.part,
         differences.line_number,
         differences.difference,
-        differences.crm_column,
-        differences.staged_value,
-        differences.crm_value,
+        case differences.difference
+            when 'value' then differences.crm_column
+            when 'order_left_scope' then 'statecode'
+        end as crm_column,
+        case differences.difference when 'value' then differences.staged_value end as staged_value,
+        case differences.difference
+            when 'value' then differences.crm_value
+            when 'order_left_scope' then differences.crm_state
+        end as crm_value,
         coalesce(
             status.reason, warnings.warning,
             case when differences.difference = 'order_left_scope' then status.scope_reason end
@@ -321,6 +246,8 @@ final as (
             and differences.part = warnings.part
             and coalesce(differences.line_number, 0) = warnings.line_number
             and differences.crm_column = warnings.crm_column
+    {#- Lines of an order that GP no longer has open differ with the order. #}
+    where differences.difference <> 'line_only_in_crm' or status.scope_reason = 'open'
 
 )
 

@@ -37,7 +37,7 @@ missing as (
         last_failed_at,
         cast(item_code as varchar(60)) as reason,
         cast(item_table as varchar(128)) as crm_table,
-        cast({{ json_pairs('item_match') }} as varchar(400)) as reference
+        cast({{ json_pairs('item_match') }} as {{ text_type(400) }}) as reference
 
     from listed
 

@@ -1,5 +1,6 @@
-{#- One branch a cross-reference that crm_salesorder declares (meta.crm.xref). -#}
+{#- One row of `codes` for each cross-reference that crm_salesorder declares (meta.crm.xref). -#}
 {%- set columns = crm_mapping().get('crm_salesorder', {}).get('columns', []) -%}
+{%- set translated = columns | selectattr('crm.xref') | list -%}
 
 with
 
@@ -9,34 +10,43 @@ orders as (
 
 ),
 
-unmapped as (
-    {%- for column in columns if column.crm.xref %}
-    {%- set code = columns | selectattr('name', 'equalto', column.crm.xref.code) | first %}
+codes as (
+    {%- for column in translated %}
 
     select
         '{{ column.crm.xref.called }}_unmapped' as reason,
         '{{ column.name }}' as crm_column,
-        '{{ 'order_blocked' if column.crm.xref.unmapped == 'block' else 'column_left' }}' as effect,
-        {{ as_text(code.name, code.data_type) }} as gp_code,
-        {{ as_text('name', 'varchar') }} as order_number,
-        totalamount as document_amount
-
-    from orders
-    where {{ column.name }} is null and {{ code.name }} is not null
+        '{{ 'order_blocked' if column.crm.xref.unmapped == 'block' else 'column_left' }}' as effect
     {{ "\n    union all" if not loop.last }}
     {%- else %}
 
     select
         '' as reason,
         '' as crm_column,
-        '' as effect,
-        '' as gp_code,
-        {{ as_text('name', 'varchar') }} as order_number,
-        totalamount as document_amount
+        '' as effect
+    {%- endfor %}
+
+),
+
+unmapped as (
+
+    select
+        codes.reason,
+        codes.crm_column,
+        codes.effect,
+        case codes.crm_column
+            when '' then null
+            {%- for column in translated %}
+            {%- set code = columns | selectattr('name', 'equalto', column.crm.xref.code) | first %}
+            when '{{ column.name }}'
+                then case when orders.{{ column.name }} is null then {{ as_text('orders.' ~ code.name, code.data_type) }} end
+            {%- endfor %}
+        end as gp_code,
+        {{ as_text('orders.name', 'varchar') }} as order_number,
+        orders.totalamount as document_amount
 
     from orders
-    where 1 = 0
-    {%- endfor %}
+    cross join codes
 
 ),
 
@@ -46,12 +56,13 @@ final as (
         cast(reason as varchar(60)) as reason,
         cast(crm_column as varchar(128)) as crm_column,
         cast(effect as varchar(20)) as effect,
-        cast({{ first_of('gp_code') }} as varchar(50)) as gp_code,
+        cast({{ first_of('gp_code') }} as {{ text_type(50) }}) as gp_code,
         count(*) as orders,
         sum(document_amount) as document_amount,
-        cast({{ first_of('order_number') }} as varchar(300)) as example_order
+        cast({{ first_of('order_number') }} as {{ text_type(300) }}) as example_order
 
     from unmapped
+    where gp_code is not null
     group by reason, crm_column, effect, {{ code_key('gp_code') }}
 
 )

@@ -34,6 +34,7 @@ REFUSED = {
     "ilike": "select a from t where a ilike 'x%'",
     "filtered_aggregate": "select count(*) filter (where a = 1) as n from t",
     "nulls_first_or_last": "select row_number() over (order by a nulls last) as n from t",
+    "null_without_a_type": "with x as (select a, null as b from t) select a, b from x",
     "reserved_alias": "select a as percent from t",
     "unnamed_column": "select a, count(*) from t group by a",
 }
@@ -159,3 +160,43 @@ def test_no_mapped_column_grows_long_when_it_is_evaluated(on_sqlserver: Dbt, mod
         assert len(columns[name]) < LONGEST_PHONE, name
         assert columns[name].count("translate(") in range(1, 17), name
         assert columns[name].count(" like ") in range(1, 22), name
+
+
+def readings(statement: exp.Expression, view: str) -> int:
+    """How often the view is evaluated: SQL Server writes out a CTE wherever it is named."""
+    ctes = {cte.alias: cte.this for cte in statement.find_all(exp.CTE)}
+
+    def count(query: exp.Expression) -> int:
+        tables = [table for table in query.find_all(exp.Table) if not table.find_ancestor(exp.CTE, exp.With)]
+        named = [table.name for table in tables]
+        return named.count(view) + sum(count(ctes[name].copy()) for name in named if name in ctes)
+
+    return count(statement)
+
+
+def test_the_audit_evaluates_each_crm_view_once(on_sqlserver: Dbt) -> None:
+    counts = {}
+    for file, sql in on_sqlserver.compiled.items():
+        if file.startswith(("models/audit/", "tests/dbt/")) and file.endswith(".sql"):
+            for statement in sqlglot.parse(sql, read="tsql"):
+                assert statement is not None
+                counts.update({(file, view): readings(statement, view) for view in MAPPED})
+    assert counts["models/audit/audit_crm_differences.sql", "crm_salesorder"] == 1
+    assert counts["models/audit/audit_crm_differences.sql", "crm_salesorderdetail"] == 1
+    assert {place: count for place, count in counts.items() if count > 1} == {}
+
+
+def test_texts_of_crm_keep_every_character_in_the_audit(on_sqlserver: Dbt) -> None:
+    """A varchar holds the characters of the database's code page. GP's order and customer numbers are such texts, and
+    short ones are names of columns and codes; anything else is nvarchar."""
+    numbers = re.compile(r"nullif\(rtrim\([^\n]*?\), ''\) as varchar\(\d+\)")
+    models = {name: sql for name, sql in on_sqlserver.compiled.items() if name.startswith("models/audit/audit_")}
+    assert "as nvarchar(" in models["models/audit/audit_crm_differences.sql"]
+    assert "as nvarchar(" in models["models/audit/audit_missing_references.sql"]
+    wide = {
+        name: [
+            int(length) for length in re.findall(r"(?<!n)varchar\((\d+)\)", numbers.sub("", sql)) if int(length) > 128
+        ]
+        for name, sql in models.items()
+    }
+    assert {name: lengths for name, lengths in wide.items() if lengths} == {}

@@ -145,6 +145,16 @@ def nulls_first_or_last(tree: exp.Expression, tokens: list[Token]) -> Iterator[s
             yield f"nulls {following.text}"
 
 
+def null_without_a_type(tree: exp.Expression, tokens: list[Token]) -> Iterator[str]:
+    """A column that is nothing but null is an int, which a text elsewhere in its column cannot become. In a branch of a
+    union it takes the type of the others."""
+    for query in tree.find_all(exp.CTE, exp.Subquery):
+        if isinstance(query.this, exp.Select) and not query.find_ancestor(exp.Exists, exp.In):
+            for item in query.this.expressions:
+                if isinstance(item, exp.Alias) and isinstance(item.this, exp.Null):
+                    yield f"{query.alias}.{item.alias}"
+
+
 def reserved_alias(tree: exp.Expression, tokens: list[Token]) -> Iterator[str]:
     reserved = {"user", "order", "percent", "schema", "key", "plan", "open", "close", "rule", "rowcount", "national"}
     for alias in tree.find_all(exp.Alias, exp.TableAlias, exp.CTE):
@@ -195,6 +205,7 @@ RULES: dict[str, Rule] = {
         *(order_by_outside_of_a_window, nested_with, is_distinct_from, trim_of_given_characters),
         *(function_of_a_later_version, function_of_another_dialect, string_split_with_ordinals),
         *(condition_as_a_value, condition_without_comparison, row_comparison, interval_or_date_literal, join_using),
-        *(ilike, filtered_aggregate, nulls_first_or_last, reserved_alias, unnamed_column),
+        *(ilike, filtered_aggregate, nulls_first_or_last, null_without_a_type, reserved_alias),
+        *(unnamed_column,),
     )
 }

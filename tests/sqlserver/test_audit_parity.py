@@ -17,15 +17,21 @@ UNLIKE = {"crm_url", "run_id", "event_no", "request_id", "duration_seconds", "or
 
 
 @pytest.fixture
-def pushed(bench: Workbench, sqlserver_bench: Workbench) -> Iterator[tuple[Workbench, Workbench]]:
-    for each in (bench, sqlserver_bench):
-        each.loader("push")
-        each.loader("reconcile")
-    yield bench, sqlserver_bench
+def sqlserver(sqlserver_bench: Workbench) -> Iterator[Workbench]:
+    """Without a snapshot of CRM when it is done."""
+    yield sqlserver_bench
     with sqlserver_bench.run("write") as run:
         for name, relation in run.contract.relations.items():
             if name.startswith("crm_snapshot_"):
                 run.warehouse.execute(f"delete from {relation}")
+
+
+@pytest.fixture
+def pushed(bench: Workbench, sqlserver: Workbench) -> tuple[Workbench, Workbench]:
+    for each in (bench, sqlserver):
+        each.loader("push")
+        each.loader("reconcile")
+    return bench, sqlserver
 
 
 def rows(bench: Workbench, name: str) -> Counter[tuple[object, ...]]:
@@ -49,3 +55,18 @@ def test_every_audit_view_has_the_same_rows(pushed: tuple[Workbench, Workbench])
         here, there = rows(duckdb, name), rows(sqlserver, name)
         assert here - there == Counter(), name
         assert there - here == Counter(), name
+
+
+def test_a_text_of_crm_keeps_its_characters(sqlserver: Workbench) -> None:
+    """Whatever the code page of the database is."""
+    text = "株式会社 Žluťoučký ☂"
+    sqlserver.loader("push")
+    order = next(row for row in sqlserver.crm.rows("salesorder") if row["name"] == "ORDST2226")
+    sqlserver.crm.update("salesorder", order["salesorderid"], {"description": text})
+    sqlserver.loader("reconcile")
+    with sqlserver.run() as run:
+        found = run.warehouse.query(
+            f"select crm_value from {run.contract.relations['audit_crm_differences']}"
+            " where order_number = 'ORDST2226' and crm_column = 'description'"
+        )
+    assert found == [(text,)]
