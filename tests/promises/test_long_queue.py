@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from tests.conftest import PROJECT
+from tests.peak import TELL_PEAK
 from tests.promises.conftest import WITHOUT_PRODUCT, Handful
 
 MANY = 200_000
@@ -21,20 +22,20 @@ COMMANDS = (
     ["push"],
 )
 
-LOADER = """
-    import resource, sys
-    from loader.cli import run_command
-    code = run_command(sys.argv[1:])
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, code, file=sys.stderr)
+LOADER = f"""
+import sys
+from loader.cli import run_command
+code = run_command(sys.argv[1:])
+{TELL_PEAK}
+print(code, file=sys.stderr)
 """
 
 
 def memory(handful: Handful, command: list[str]) -> int:
     """Megabytes that a command takes at most, in a process of its own."""
     handful.release()
-    code = "\n".join(line.strip() for line in LOADER.splitlines())
     ended = subprocess.run(
-        [sys.executable, "-c", code, *command, "--json", "--quiet"],
+        [sys.executable, "-c", LOADER, *command, "--json", "--quiet"],
         cwd=PROJECT,
         env=handful.environ,
         capture_output=True,
