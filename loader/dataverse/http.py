@@ -136,16 +136,8 @@ class _Connection(HTTPConnection):
             super().send(piece)
 
 
-class _SecureConnection(HTTPSConnection):
-    response_class = _Reply
-
-    def connect(self) -> None:
-        _limit_connecting(self)
-        super().connect()
-
-    def send(self, data: Any) -> None:
-        for piece in _pieces(self, data):
-            super().send(piece)
+class _SecureConnection(_Connection, HTTPSConnection):
+    """The same over TLS."""
 
 
 def _limit_connecting(connection: HTTPConnection) -> None:
