@@ -1,17 +1,17 @@
-"""Actions and functions: bulk writes, sharing, order states, preflight questions."""
+"""Actions and functions: bulk writes, sharing, prices, preflight questions."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
+from .documents import Documents
 from .errors import CrmError, bad_payload, bad_request, not_found, not_implemented
 from .metadata import Table
-from .orders import ORDER, OrderBook, OrderRules
+from .orders import Closing
 from .records import Caller, Records, content_reference, privilege_name
-from .states import ACTIVE, CANCELED, CLOSED, FULFILLED, SUBMITTED, default_status, mismatch
 from .store import Ref, Row, Value
 from .values import GUID
 
@@ -50,28 +50,34 @@ def rights_text(mask: int) -> str:
 class Actions:
     """What can be POSTed besides records, and the functions."""
 
-    def __init__(self, records: Records, book: OrderBook, orders: OrderRules, denied: Callable[[str], frozenset[str]]):
+    def __init__(
+        self,
+        records: Records,
+        documents: Sequence[Documents],
+        closing: Closing,
+        denied: Callable[[str], frozenset[str]],
+    ) -> None:
         self.records = records
         self.reader = records.reader
         self.schema = records.schema
         self.store = records.store
-        self.book = book
-        self.orders = orders
+        self.documents = {each.kind.header: each for each in documents}
         self.denied = denied
         self.unbound: dict[str, Callable[[Json, Caller, Refs], Json | None]] = {
             "GrantAccess": self.grant_access,
             "ModifyAccess": self.modify_access,
             "RevokeAccess": self.revoke_access,
-            "FulfillSalesOrder": self.fulfill,
-            "CancelSalesOrder": self.cancel,
+            "FulfillSalesOrder": closing.fulfill,
+            "CancelSalesOrder": closing.cancel,
             "RecalculatePrice": self.recalculate,
             "CalculatePrice": self.recalculate,
-            "UnlockSalesOrderPricing": self.unlock_pricing,
             "BulkDelete": self.bulk_delete,
         }
-        self.on_record: dict[str, Callable[[Table, str, Caller], Json | None]] = {
-            "LockSalesOrderPricing": self.lock_pricing,
-        }
+        self.on_record: dict[str, Callable[[Table, str, Caller], Json | None]] = {}
+        for each in documents:
+            name = f"{each.headers.schema_name}Pricing"
+            self.on_record[f"Lock{name}"] = self._lock(each, f"Lock{name}")
+            self.unbound[f"Unlock{name}"] = self._unlock(each)
         self.on_collection: dict[str, Callable[[Table, Json, Caller, Refs], Json | None]] = {
             "CreateMultiple": self.create_multiple,
             "UpdateMultiple": self.update_multiple,
@@ -280,64 +286,33 @@ class Actions:
             )
         return {"PrincipalAccesses": accesses}
 
-    # ------------------------------------------------ orders
-
-    def _close(self, body: Json, caller: Caller, refs: Refs, state: int) -> None:
-        close, status = body.get("OrderClose"), body.get("Status")
-        table = self.schema.tables[ORDER]
-        if not isinstance(close, dict) or not isinstance(status, int):
-            raise bad_payload("OrderClose", "The action needs 'OrderClose' and 'Status'.")
-        bound = close.get("salesorderid@odata.bind")
-        if not isinstance(bound, str):
-            raise CrmError(400, "0x80040203", "OrderClose needs 'salesorderid@odata.bind'.")
-        order_id = self.records.reference(bound, refs).id
-        order = self.store.get(ORDER, order_id)
-        assert order is not None
-        self.records.allow(caller, "Write", table)
-        if order.get("statecode") in CLOSED or order.get("statecode") not in (ACTIVE, SUBMITTED):
-            raise CrmError(400, "0x80040233", "The object is not in a valid state to perform this operation.")
-        statuses = table.columns["statuscode"]
-        if status == -1:
-            status = default_status(statuses, state)
-        if statuses.states.get(status) != state:
-            raise mismatch(table, status, state, order_id)
-        self.records.create(self.schema.tables["orderclose"], close, caller, refs)
-        self.records.write(table, order_id, {**order, "statecode": state, "statuscode": status}, caller)
-
-    def fulfill(self, body: Json, caller: Caller, refs: Refs) -> None:
-        self._close(body, caller, refs, FULFILLED)
-
-    def cancel(self, body: Json, caller: Caller, refs: Refs) -> None:
-        self._close(body, caller, refs, CANCELED)
+    # ------------------------------------------------ prices
 
     def recalculate(self, body: Json, caller: Caller, refs: Refs) -> None:
         if "Target" in body:
             ref = self._object(body, "Target", refs)
         else:
             ref = Ref(str(body.get("entityLogicalName")), str(body.get("entityId")).lower())
-        if ref.table != ORDER:
+        documents = self.documents.get(ref.table)
+        if documents is None:
             raise not_implemented(f"Pricing of {ref.table}")
-        self.orders.recalculate(ref.id, caller)
+        documents.recalculate(ref.id, caller)
 
-    def _price_lock(self, order_id: str, locked: bool, caller: Caller) -> None:
-        order = self.store.get(ORDER, order_id)
-        if order is None:
-            raise not_found(ORDER, order_id)
-        self.records.allow(caller, "Write", self.schema.tables[ORDER])
-        if order.get("statecode", ACTIVE) != ACTIVE:
-            raise CrmError(400, "0x80040233", "The object is not in a valid state to perform this operation.")
-        if bool(order.get("ispricelocked")) == locked:
-            code, word = ("0x80043b1d", "locked") if locked else ("0x80043b1e", "unlocked")
-            raise CrmError(400, code, f"This entity is already {word}.")
-        self.records.write(self.schema.tables[ORDER], order_id, {**order, "ispricelocked": locked}, caller)
+    def _lock(self, documents: Documents, action: str) -> Callable[[Table, str, Caller], None]:
+        def lock(table: Table, record_id: str, caller: Caller) -> None:
+            if table is not documents.headers:
+                raise not_implemented(f"{action} on {table.name}")
+            documents.lock_prices(record_id, True, caller)
 
-    def lock_pricing(self, table: Table, record_id: str, caller: Caller) -> None:
-        if table.name != ORDER:
-            raise not_implemented(f"LockSalesOrderPricing on {table.name}")
-        self._price_lock(record_id, True, caller)
+        return lock
 
-    def unlock_pricing(self, body: Json, caller: Caller, refs: Refs) -> None:
-        self._price_lock(str(body.get("SalesOrderId")).lower(), False, caller)
+    def _unlock(self, documents: Documents) -> Callable[[Json, Caller, Refs], None]:
+        parameter = f"{documents.headers.schema_name}Id"
+
+        def unlock(body: Json, caller: Caller, refs: Refs) -> None:
+            documents.lock_prices(str(body.get(parameter)).lower(), False, caller)
+
+        return unlock
 
     # ------------------------------------------------ functions
 

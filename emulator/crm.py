@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from . import orders, snapshot
+from . import invoices, orders, snapshot
 from .actions import Actions
 from .api import Api, Operation
 from .auth import Tokens
@@ -61,9 +61,9 @@ class Crm:
         self.reader = Reader(self.schema, self.store)
         self.readings = readings or Readings()
         self.records = Records(self.reader, Clock(), self.readings)
-        book, order_rules = orders.install(self.records)
+        documents = (orders.install(self.records), invoices.install(self.records))
         self.queries = Queries(self.reader, self.api_url, self.readings)
-        actions = Actions(self.records, book, order_rules, self.denied)
+        actions = Actions(self.records, documents, orders.Closing(self.records), self.denied)
         self.api = Api(self.records, self.queries, actions, Definitions(self.schema), self.api_url)
         chosen = Limits() if limits is True else limits or None
         self.throttle = Throttle(chosen) if isinstance(chosen, Limits) else None

@@ -201,7 +201,7 @@ def relationship_definition(schema: Schema, relationship: Relationship) -> Json:
         "ReferencingAttribute": relationship.column,
         "ReferencingEntityNavigationPropertyName": relationship.lookup_property or None,
         "CascadeConfiguration": {
-            "Assign": "NoCascade",
+            "Assign": relationship.on_assign,
             "Delete": relationship.on_delete,
             "Merge": "NoCascade",
             "Reparent": "NoCascade",

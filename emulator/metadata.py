@@ -108,6 +108,7 @@ class Relationship:
     column: str
     lookup_property: str
     on_delete: str
+    on_assign: str = "NoCascade"
 
 
 @dataclass(frozen=True)

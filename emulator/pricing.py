@@ -1,4 +1,4 @@
-"""What CRM's own pricing computes on orders and order lines. Pure: amounts in, amounts out."""
+"""What CRM's own pricing computes on documents (orders, invoices) and their lines. Pure: amounts in, amounts out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def line_discount(line: Row, scale: int, discount_method: int) -> Decimal:
     return discount
 
 
-def order_amounts(order: Row, lines: Iterable[Row], scale: int, discount_method: int) -> dict[str, Value]:
+def header_amounts(header: Row, lines: Iterable[Row], scale: int, discount_method: int) -> dict[str, Value]:
     """The totals of a header from its lines, discount, discount percentage and freight."""
     items = tax = discounts = round_half_away(ZERO, scale)
     failed = False
@@ -47,8 +47,8 @@ def order_amounts(order: Row, lines: Iterable[Row], scale: int, discount_method:
         tax += line_tax
         discounts += line_discount(line, scale, discount_method)
         failed = failed or bool(line.get("pricingerrorcode"))
-    percentage = amount(order, "discountpercentage")
-    discount = amount(order, "discountamount") + round_half_away(items * percentage / 100, scale)
+    percentage = amount(header, "discountpercentage")
+    discount = amount(header, "discountamount") + round_half_away(items * percentage / 100, scale)
     less_freight = items - discount
     return {
         "totallineitemamount": items,
@@ -56,6 +56,6 @@ def order_amounts(order: Row, lines: Iterable[Row], scale: int, discount_method:
         "totallineitemdiscountamount": discounts,
         "totaldiscountamount": discount,
         "totalamountlessfreight": less_freight,
-        "totalamount": less_freight + amount(order, "freightamount") + tax,
+        "totalamount": less_freight + amount(header, "freightamount") + tax,
         "pricingerrorcode": DETAIL_ERROR if failed else NO_ERROR,
     }

@@ -57,6 +57,7 @@ class Rules(Protocol):
 
 KEY_PART = re.compile(r"\s*(\w+)\s*=\s*('(?:[^']|'')*'|[^,]*?)\s*(?:,|$)")
 FORBIDDEN_IN_KEYS = re.compile(r"[/<>*%&:\\?+]")
+PRIVILEGES_OF = {"salesorderdetail": "SalesOrder", "invoicedetail": "Invoice", "orderclose": "Activity"}
 _BIND = "@odata.bind"
 _SHOWN_AS_A_DAY = ("DateTime", "DateOnly", "UserLocal")
 
@@ -564,8 +565,8 @@ class Records:
 
 
 def privilege_name(right: str, table: Table) -> str:
-    """`prvWriteSalesOrder`; lines share their order's privileges."""
-    return f"prv{right}{'SalesOrder' if table.name == 'salesorderdetail' else table.schema_name}"
+    """`prvWriteSalesOrder`; lines share their document's privileges."""
+    return f"prv{right}{PRIVILEGES_OF.get(table.name, table.schema_name)}"
 
 
 def content_reference(text: str, refs: Mapping[str, Ref]) -> Ref:

@@ -27,7 +27,10 @@ MESSAGES = (
     "Assign", "Create", "CreateMultiple", "Delete", "GrantAccess", "ModifyAccess", "Retrieve", "RetrieveMultiple",
     "RevokeAccess", "Update", "UpdateMultiple", "Upsert", "UpsertMultiple",
 )  # fmt: skip
-MESSAGE_TABLES = ("account", "contact", "invoice", "product", "salesorder", "salesorderdetail", "systemuser")
+MESSAGE_TABLES = (
+    "account", "contact", "invoice", "invoicedetail", "product", "salesorder", "salesorderdetail", "systemuser", "uom",
+    "uomschedule",
+)  # fmt: skip
 
 
 class SnapshotError(ValueError):
@@ -184,6 +187,9 @@ def _foundations(organisation: Organisation, tables: Json) -> None:
             "oobpricecalculationenabled": True,
             "orderprefix": "ORD",
             "currentordernumber": 1000,
+            "invoiceprefix": "INV",
+            "currentinvoicenumber": 1000,
+            "createproductswithoutparentinactivestate": False,
             "uniquespecifierlength": 6,
             "languagecode": 1033,
             **given,

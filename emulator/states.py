@@ -1,24 +1,14 @@
-"""Which state an order may be given, and what a state forbids."""
+"""States and status reasons: which of them go together."""
 
 from __future__ import annotations
 
-from .errors import CrmError, read_only
+from .errors import CrmError
 from .metadata import Column, Table
-from .store import Row, Value
+from .store import Value
 
-ACTIVE, SUBMITTED, CANCELED, FULFILLED, INVOICED = range(5)
-CLOSED = (CANCELED, FULFILLED, INVOICED)
+ACTIVE = 0
+"""The state in which nearly every table has a new record."""
 STATE_COLUMNS = frozenset({"statecode", "statuscode"})
-BY_ACTION = {
-    FULFILLED: (
-        "This message can not be used to set the state of SalesOrder to Fullfilled. In order to set state of "
-        "SalesOrder, use the FullfillSalesOrder Request"
-    ),
-    CANCELED: (
-        "This message can not be used to set the state of SalesOrder to Canceled. In order to set state of "
-        "SalesOrder, use the CancelSalesOrder Request"
-    ),
-}
 
 
 def mismatch(table: Table, status: Value, state: int, record_id: str) -> CrmError:
@@ -54,16 +44,3 @@ def settle(table: Table, changes: dict[str, Value], old_state: int, record_id: s
         changes["statuscode"] = default_status(statuses, state)
     elif statuses.states.get(int(str(status))) != state:
         raise mismatch(table, status, state, record_id)
-
-
-def check_order_update(old: Row, changes: dict[str, Value], record_id: str) -> None:
-    """A closed order takes nothing, a submitted one only a new state; some states need their own action."""
-    state = old.get("statecode", ACTIVE)
-    if state in CLOSED:
-        raise read_only("salesorder", record_id)
-    if state == SUBMITTED and changes.keys() - STATE_COLUMNS:
-        raise read_only("salesorder", record_id)
-    new = changes.get("statecode", state)
-    if new != state and new in BY_ACTION:
-        assert isinstance(new, int)
-        raise CrmError(400, "0x80040203", BY_ACTION[new])

@@ -146,6 +146,9 @@ class Client:
     def order(self, name: str = "ORDST2225", **values: object) -> str:
         return self.create("salesorders", order(name, **values))
 
+    def invoice(self, name: str = "STDINV2225", **values: object) -> str:
+        return self.create("invoices", invoice(name, **values))
+
     def batch(self, *items: object, **headers: str) -> requests.Response:
         boundary = f"batch_{uuid4()}"
         return self.send(
@@ -159,6 +162,10 @@ class Client:
 
 def order(name: str = "ORDST2225", **values: object) -> dict[str, object]:
     return {"name": name, "customerid_account@odata.bind": f"/accounts({AARON})", **values}
+
+
+def invoice(name: str = "STDINV2225", **values: object) -> dict[str, object]:
+    return {"name": name, "invoicenumber": name, "customerid_account@odata.bind": f"/accounts({AARON})", **values}
 
 
 def product_line(number: int = 16384, **values: object) -> dict[str, object]:

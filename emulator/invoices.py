@@ -1,0 +1,68 @@
+"""What CRM does with invoices beyond what all documents have: their states."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from . import pricing
+from .documents import Documents, HeaderRules, Kind, LineRules
+from .errors import CrmError, read_only
+from .records import Records
+from .states import ACTIVE, STATE_COLUMNS, default_status, mismatch
+from .store import Row, Value
+
+CLOSED = 1
+"""A state of old versions, which has become Paid and Canceled."""
+
+
+class Invoices(Documents):
+    """`invoice` and `invoicedetail`."""
+
+    kind = Kind(
+        header="invoice",
+        line="invoicedetail",
+        parent="invoiceid",
+        line_name="invoicedetailname",
+        number="invoicenumber",
+        prefix="invoiceprefix",
+        default_prefix="INV",
+        next_number="currentinvoicenumber",
+        noun="invoice",
+    )
+
+
+class InvoiceRules(HeaderRules):
+    """`invoice`."""
+
+    defaults: ClassVar[dict[str, Value]] = {
+        "ispricelocked": False,
+        "willcall": False,
+        "pricingerrorcode": pricing.NO_ERROR,
+    }
+
+    def begin(self, row_id: str, row: Row) -> None:
+        """A new invoice is New, whichever reason of Active was sent; one of another state is refused."""
+        statuses = self.table.columns["statuscode"]
+        status = row.get("statuscode")
+        if status is not None and statuses.states[int(str(status))] != ACTIVE:
+            raise mismatch(self.table, status, ACTIVE, row_id)
+        row["statecode"], row["statuscode"] = ACTIVE, default_status(statuses, ACTIVE)
+
+    def check_update(self, row_id: str, old: Row, changes: dict[str, Value]) -> None:
+        """A paid or canceled invoice takes nothing but another state."""
+        if old.get("statecode", ACTIVE) != ACTIVE and changes.keys() - STATE_COLUMNS:
+            raise read_only(self.table.name, row_id)
+        if changes.get("statecode") == CLOSED:
+            raise CrmError(
+                400,
+                "0x80043b25",
+                "The Invoice Close API is deprecated. It has been replaced by the Pay and Cancel APIs.",
+            )
+
+
+def install(records: Records) -> Invoices:
+    """Give the two tables of invoices their rules."""
+    invoices = Invoices(records)
+    records.rules[invoices.kind.header] = InvoiceRules(invoices)
+    records.rules[invoices.kind.line] = LineRules(invoices)
+    return invoices
