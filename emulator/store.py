@@ -6,6 +6,7 @@ one is all that undoing needs.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -29,14 +30,28 @@ VERSION = "versionnumber"
 SEQUENCE = "#"  # order of creation; never leaves the emulator
 
 
+_LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ı": "i"})
+
+
 def fold(value: Value) -> Key:
-    """What SQL Server's default collation and a look-up compare: no case, no trailing blanks."""
+    """What a filter and a look-up compare: texts without case, accents, width of letters and blanks at their ends.
+
+    That is the collation of an English organisation, _CI_AI.
+    https://learn.microsoft.com/power-platform/admin/language-collations
+    """
     if isinstance(value, Ref):
         return value.id
     if isinstance(value, str):
-        return value.rstrip(" ").casefold()
+        text = value.rstrip(" ").casefold()
+        return text if text.isascii() else _without_accents(text)
     assert value is not None
     return value
+
+
+def _without_accents(text: str) -> str:
+    letters = (unicodedata.normalize("NFKD" if letter.isalnum() else "NFD", letter) for letter in text)
+    marked = "".join(letters).casefold().translate(_LETTERS)
+    return "".join(letter for letter in marked if not unicodedata.combining(letter))
 
 
 def _sequence(item: tuple[str, Row]) -> int:

@@ -19,11 +19,11 @@ from loader.dataverse.metadata import Table
 from loader.dataverse.organization import Organization
 from loader.errors import GuardTripped, NotFound, UsageError
 from loader.files import private_files
-from loader.keys import folded
+from loader.keys import folded, match_key
 from loader.profile import Target, read_target
 from loader.settings import Settings, read_settings
 from loader.sync.binding import Bindings, bind, tables_needed
-from loader.sync.lookups import LookupKey, lookup_columns, match_key
+from loader.sync.lookups import LookupKey, lookup_columns
 from loader.sync.records import Staged
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse, quoted
@@ -129,7 +129,9 @@ class Run:
     def keys(self, model: Model) -> list[str]:
         """Keys of the staged orders. A command that needs their rows, too, takes both from `stage`."""
         key = quoted(model.key_column)
-        rows = self.warehouse.query(f"select {key} from {model.relation} order by {folded(key)}")
+        rows = self.warehouse.query(
+            f"select {key} from {model.relation} order by {folded(key, self.warehouse.dialect)}"
+        )
         return _named(model, [None if row[0] is None else str(row[0]).rstrip(" ") for row in rows])
 
     def stage(self, model: Model, only: Sequence[str] | None = None) -> StagedOrders:

@@ -10,12 +10,12 @@ import click
 
 from loader.errors import NotFound
 from loader.invocation import Invocation, global_options, group, pass_invocation
+from loader.keys import match_key
 from loader.push import pushing
 from loader.report.output import Answer
 from loader.report.pushed import PushTold
 from loader.report.text import queue_lines
 from loader.run import Run
-from loader.sync.lookups import match_key
 from loader.warehouse.journal import WAITING
 
 

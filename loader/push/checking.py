@@ -13,12 +13,13 @@ from loader.dataverse.client import RequestFailed
 from loader.dataverse.metadata import Attribute
 from loader.dataverse.query import definition_of
 from loader.dataverse.replies import optional_text, rows, text
+from loader.keys import match_key
 from loader.push.session import Session, open_session, plans
 from loader.reasons import remedy
 from loader.run import Run, StagedOrders
 from loader.sync.binding import Binding, Bindings, tables_needed
 from loader.sync.canonical import DateOutOfRange, DayInstant, Text, Type, same_clock
-from loader.sync.lookups import Ambiguous, Index, Missing, Refused, match_key
+from loader.sync.lookups import Ambiguous, Index, Missing, Refused
 from loader.warehouse.connection import quoted
 
 

@@ -7,12 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from loader.errors import NotFound
-from loader.keys import fold, folded
+from loader.keys import fold, folded, match_key
 from loader.push.gather import read_orders
 from loader.push.session import open_session
 from loader.run import Run, StagedOrders
 from loader.sync.binding import Binding
-from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
 from loader.sync.records import Current, Desired, Staged, currency_of, current, desired, line_key, line_value
 from loader.warehouse.connection import columns_of, quoted
@@ -65,9 +64,8 @@ def _status(run: Run, order: str) -> dict[str, Any] | None:
     if not names:
         return None
     columns = ", ".join(map(quoted, names))
-    rows = run.warehouse.query(
-        f"select {columns} from {relation} where {folded(quoted('order_number'))} = ?", [fold(order)]
-    )
+    key = folded(quoted("order_number"), run.warehouse.dialect)
+    rows = run.warehouse.query(f"select {columns} from {relation} where {key} = ?", [fold(order)])
     return dict(zip(names, rows[0], strict=True)) if rows else None
 
 

@@ -10,8 +10,9 @@ from loader.dataverse.client import Client, RequestFailed
 from loader.dataverse.metadata import Table
 from loader.dataverse.reading import Read, Refusal, read_rows, shape_of
 from loader.dataverse.replies import Shape
+from loader.keys import match_key, sent_key
 from loader.sync.binding import Binding
-from loader.sync.lookups import Index, LookupKey, match_key, parent_table, sent_key
+from loader.sync.lookups import Index, LookupKey, parent_table
 from loader.sync.records import Row
 
 

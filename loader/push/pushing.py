@@ -10,13 +10,13 @@ from loader import __version__
 from loader.contract import Model
 from loader.dataverse.pace import Interrupted
 from loader.errors import CrmUnavailable, GuardTripped, LoaderError
+from loader.keys import match_key
 from loader.push.gather import read_orders
 from loader.push.guards import MaxChanges
 from loader.push.sender import Pusher, Settled
 from loader.push.session import Session, open_session, plans
 from loader.push.tally import PushReport, Tally, counts_of, outcome_of
 from loader.run import Progress, Run
-from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan, is_closed
 from loader.sync.plan_file import PlanFile
 from loader.sync.records import Staged, current

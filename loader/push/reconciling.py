@@ -13,12 +13,13 @@ from typing import Any
 
 from loader.contract import Column, Model
 from loader.errors import LoaderError
+from loader.keys import match_key, sent_key
 from loader.push.gather import Records, read_looked_up, read_orders
 from loader.push.session import CHUNK
 from loader.run import Progress, Run
 from loader.sync.binding import Binding, Bindings, Field
 from loader.sync.canonical import Number, Text
-from loader.sync.lookups import Index, LookupKey, match_key, sent_key
+from loader.sync.lookups import Index, LookupKey
 from loader.sync.records import Current, currency_of, current
 from loader.warehouse.connection import columns_of, quoted
 from loader.warehouse.journal import utc_now

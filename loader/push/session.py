@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from loader.dataverse.client import Client
+from loader.keys import match_key
 from loader.push.gather import Records, read_looked_up, read_lookups, read_orders
 from loader.run import Run, StagedOrders
 from loader.sync.binding import Bindings
-from loader.sync.lookups import Index, match_key
+from loader.sync.lookups import Index
 from loader.sync.plan import Known, OrderPlan, plan_order
 from loader.sync.records import Row, Staged, Wanted, desired_orders
 

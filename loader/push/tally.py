@@ -10,10 +10,10 @@ from typing import Any
 
 from loader.contract import Model
 from loader.errors import GuardTripped, LoaderError
+from loader.keys import match_key
 from loader.push.sender import Settled, reason_of, settled_unsent
 from loader.push.session import set_aside
 from loader.run import Progress, Run
-from loader.sync.lookups import match_key
 from loader.sync.plan import OrderPlan
 from loader.warehouse.journal import OrderResult, RunCounts, RunOutcome
 

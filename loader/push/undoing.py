@@ -12,13 +12,13 @@ from loader.dataverse.batch import ChangeSet, Operation
 from loader.dataverse.client import LostReply, RequestFailed
 from loader.dataverse.pace import Interrupted, backoff
 from loader.errors import LoaderError, NotFound
+from loader.keys import match_key
 from loader.push.gather import Records, read_orders
 from loader.run import Run
 from loader.sync import changeset
 from loader.sync.binding import Binding
 from loader.sync.canonical import Value
 from loader.sync.diff import difference
-from loader.sync.lookups import match_key
 from loader.sync.records import Current, Desired, currency_of, current, line_key, line_value
 from loader.warehouse.journal import Event, OrderResult, RunCounts, RunOutcome, RunStart
 

@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 from loader.contract import Model
+from loader.keys import match_key
 from loader.push.tally import OUTCOMES
 from loader.reasons import remedy
 from loader.run import Run
-from loader.sync.lookups import match_key
 from loader.warehouse.connection import quoted
 from loader.warehouse.journal import RunCounts, RunRecord
 

@@ -5,7 +5,6 @@ Comparing canonical values is what makes a second push write nothing (dataverse 
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from loader.dataverse.metadata import Attribute
 from loader.dataverse.organization import Organization
+from loader.keys import REFUSED, cleaned
 
 Value: TypeAlias = "str | int | Decimal | bool | None"
 """What JSON can carry; dates are ISO text."""
@@ -24,8 +24,6 @@ Value: TypeAlias = "str | int | Decimal | bool | None"
 _FIRST, _LAST = date(1753, 1, 1), date(9999, 12, 30)
 """The first and the last day that CRM can hold."""
 _EXACT = Context(prec=60)
-_REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What is not a character of XML 1.0: CRM refuses it in any text (0x80040278)."""
 
 
 class ValueOutOfRange(ValueError):
@@ -34,11 +32,6 @@ class ValueOutOfRange(ValueError):
 
 class DateOutOfRange(ValueOutOfRange):
     """CRM cannot hold this date; the column is left empty, with the warning `date_out_of_range`."""
-
-
-def cleaned(text: str) -> str:
-    """The text with a blank in the place of each character that CRM refuses."""
-    return text if text.isprintable() else _REFUSED.sub(" ", text)
 
 
 class Type(ABC):
@@ -94,7 +87,7 @@ class Text(Type):
         return (str(value).rstrip(" ") or None) if value is not None else None
 
     def replaced(self, value: object) -> str | None:
-        refused = _REFUSED.findall(str(value))
+        refused = REFUSED.findall(str(value))
         if not refused:
             return None
         names = ", ".join(dict.fromkeys(f"U+{ord(character):04X}" for character in refused))

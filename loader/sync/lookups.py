@@ -10,20 +10,7 @@ from typing import Any, NamedTuple
 from loader.contract import Lookup, Model
 from loader.dataverse.metadata import Table
 from loader.dataverse.replies import optional_text
-from loader.sync.canonical import cleaned
-
-
-def match_key(value: object) -> str:
-    """Keys that differ in case or trailing blanks are one key, as in SQL Server and in CRM.
-
-    So are keys of which CRM holds the same text, because it refuses some of their characters.
-    """
-    return sent_key(value).casefold()
-
-
-def sent_key(value: object) -> str:
-    """The text by which CRM is asked for a key."""
-    return cleaned(str(value)).rstrip(" ")
+from loader.keys import match_key
 
 
 class Step(NamedTuple):

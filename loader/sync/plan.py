@@ -15,12 +15,12 @@ import simplejson
 
 from loader.contract import Model
 from loader.dataverse.batch import MAX_OPERATIONS, ChangeSet
+from loader.keys import match_key
 from loader.sync import changeset
 from loader.sync.binding import Binding
 from loader.sync.canonical import Value
 from loader.sync.diff import Change, Difference, LineChange, difference, replaced
 from loader.sync.ids import derived_id
-from loader.sync.lookups import match_key
 from loader.sync.records import (
     Current,
     Desired,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loader.errors import UsageError
-from loader.sync.lookups import match_key
+from loader.keys import match_key
 from loader.sync.plan import OrderPlan
 
 PLAN_FILE_VERSION = 2

@@ -145,10 +145,7 @@ class StagedRows:
             )
 
     def _folded(self, expression: str) -> str:
-        """Keys of different collations, compared letter by letter."""
-        if self._side.dialect == "duckdb":
-            return folded(expression)
-        return f"{folded(f'cast({expression} as nvarchar(400))')} collate Latin1_General_BIN2"
+        return folded(expression, self._side.dialect)
 
     def _wanted(self, name: str, keys: Iterable[str]) -> str:
         """A temporary table of folded keys: any number of them fits, and no statement is repeated for parts."""

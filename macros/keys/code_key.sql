@@ -9,5 +9,5 @@
 {%- endmacro %}
 
 {% macro duckdb__code_key(column) -%}
-    lower(rtrim({{ column }}))
+    lower(rtrim({{ column }}, ' '))
 {%- endmacro %}

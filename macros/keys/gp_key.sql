@@ -9,5 +9,5 @@
 {%- endmacro %}
 
 {% macro duckdb__gp_key(column) -%}
-    lower(rtrim({{ column }}))
+    lower(rtrim({{ column }}, ' '))
 {%- endmacro %}

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loader.keys import match_key
 from loader.sync.canonical import (
     DateOutOfRange,
     Day,
@@ -27,7 +28,6 @@ from loader.sync.canonical import (
     cleaned,
     same_clock,
 )
-from loader.sync.lookups import match_key
 
 MONEY = Number(2, Decimal("-922337203685477"), Decimal("922337203685477"))
 

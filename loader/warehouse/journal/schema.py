@@ -58,10 +58,12 @@ class Schema:
         return any(name.lower() not in present for name, _ in table.columns)
 
     def _fill_match_keys(self, table: Table) -> None:
-        """Of rows that an older loader wrote."""
-        rows = self._tables.warehouse.query(f"select distinct record_key from {table.relation} where match_key is null")
+        """Of rows that an older loader wrote: it had no such column, or took İ for another letter than i."""
+        rows = self._tables.warehouse.query(
+            f"select distinct record_key from {table.relation} where match_key is null or record_key like ?", ["%İ%"]
+        )
         self._tables.warehouse.executemany(
-            f"update {table.relation} set match_key = ? where record_key = ? and match_key is null",
+            f"update {table.relation} set match_key = ? where record_key = ?",
             [(fold(str(key)), key) for (key,) in rows if key is not None],
         )
 
