@@ -1,6 +1,6 @@
 """Writes docs/mapping.md from the models' YAML, so that the page cannot say anything else than the models do;
-docs/cli.md from the commands' --help (cli_reference.py); and the tables of reasons in docs/promises.md
-(reason_tables.py).
+docs/cli.md from the commands' --help (cli_reference.py); the tables of reasons in docs/promises.md
+(reason_tables.py); and those of docs/settings.md (settings_tables.py).
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit 1 if they are not up to date
@@ -17,6 +17,7 @@ from typing import Any
 
 import cli_reference
 import reason_tables
+import settings_tables
 import yaml
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -105,7 +106,7 @@ insert, the lines' refresh and sharing with the account's owner.
 def main(argv: list[str] | None = None) -> int:
     """Write the pages, or with --check only compare."""
     parser = argparse.ArgumentParser(
-        description="Write docs/mapping.md, docs/cli.md and the reasons in docs/promises.md."
+        description="Write docs/mapping.md, docs/cli.md, and the tables of docs/promises.md and docs/settings.md."
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is not up to date")
     options = parser.parse_args(argv)
@@ -114,6 +115,7 @@ def main(argv: list[str] | None = None) -> int:
         PAGE: mapping(),
         cli_reference.PAGE: cli_reference.reference(),
         reason_tables.PAGE: reason_tables.promises(model_codes()),
+        settings_tables.PAGE: settings_tables.page(),
     }
     for path, page in pages.items():
         if not options.check:

@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from loader.errors import UsageError
+from loader.flaws import flaw
 from loader.secrets import Secret
-from loader.settings import flaw
 
 Dialect = Literal["duckdb", "sqlserver"]
 DEFAULT_DRIVER = "ODBC Driver 18 for SQL Server"
@@ -100,7 +102,7 @@ def read_target(
     output = {
         str(key): render(value, f"{path}: {profile_name}.outputs.{name}.{key}") for key, value in outputs[name].items()
     }
-    found = _Output(output, f"{path}: target {name!r}", profile_name, name).target(project_dir)
+    found = _target(output, f"{path}: target {name!r}", profile_name, name, project_dir)
     return replace(found, profiles_dir=path.parent.absolute())
 
 
@@ -285,6 +287,46 @@ def _joined(values: Iterable[object]) -> object:
 
 # --------------------------------------------------------------------------------------------------- what it says
 
+
+class _Expected(ValueError):
+    """A value that is not what its key needs; says what would be."""
+
+
+class _Flawed(ValueError):
+    """A secret with something in it that does not belong to it; says what. The value itself is not shown."""
+
+
+def _text(value: object) -> str:
+    if isinstance(value, (dict, list)):
+        raise _Expected("a text")
+    return str(value)
+
+
+def _whole_number(value: object) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", str(value).strip()):
+        raise _Expected("a whole number")
+    return int(str(value))
+
+
+def _boolean(value: object) -> bool:
+    text = str(value).strip().lower()
+    if text not in ("true", "false", "yes", "no", "1", "0"):
+        raise _Expected("true or false")
+    return text in ("true", "yes", "1")
+
+
+def _secret(value: object) -> Secret:
+    found = flaw(str(value), strict=False)
+    if found:
+        raise _Flawed(found)
+    return Secret(str(value))
+
+
+_Text = Annotated[str, BeforeValidator(_text)]
+_WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
+_Boolean = Annotated[bool, BeforeValidator(_boolean)]
+_Secret = Annotated[Secret, BeforeValidator(_secret)]
+
 _ALIASES = {
     "UID": "user",
     "username": "user",
@@ -300,139 +342,124 @@ _ALIASES = {
 }
 
 
-class _Output:
-    """The rendered mapping of one target, read field by field."""
+class _Keys(BaseModel):
+    """Keys of profiles.yml under all the names that dbt's adapters know them by. A blank value is no value."""
 
-    def __init__(self, values: Mapping[str, object], where: str, profile: str, name: str) -> None:
-        self._values = {_ALIASES.get(key, key): value for key, value in values.items()}
-        self._where = where
-        self._profile = profile
-        self._name = name
+    model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
 
-    def target(self, project_dir: Path) -> Target:
-        kind = self._text("type")
-        if kind == "duckdb":
-            return self._duckdb(project_dir)
-        if kind == "sqlserver":
-            return self._sqlserver()
-        raise UsageError(
-            f"{self._where} is of type {kind!r}.",
-            "The loader reads duckdb and sqlserver; choose such a target with --target.",
-        )
+    @model_validator(mode="before")
+    @classmethod
+    def _under_one_name(cls, values: Mapping[str, object]) -> Mapping[str, object]:
+        return {_ALIASES.get(key, key): value for key, value in values.items() if value not in (None, "")}
 
-    def _duckdb(self, project_dir: Path) -> Target:
-        schema = self._text("schema", "main")
-        given = self._text("path", ":memory:")
-        if given == ":memory:" or re.match(r"[a-z]{2,}:", given):
+
+class _Attached(_Keys):
+    path: _Text
+    alias: _Text | None = None
+    type: _Text | None = None
+    read_only: _Boolean = False
+
+
+class _DuckDb(_Keys):
+    path: _Text = ":memory:"
+    database: _Text | None = None
+    schema_: _Text = Field("main", alias="schema")
+    settings: dict[str, object] = {}
+    attach: list[dict[str, object]] = []
+    retries: dict[str, object] | _WholeNumber = 0
+    """A number, or dbt-duckdb's own mapping, which does not concern the loader."""
+
+
+class _SqlServer(_Keys):
+    host: _Text
+    database: _Text
+    schema_: _Text = Field(alias="schema")
+    port: _WholeNumber = 1433
+    user: _Text | None = None
+    password: _Secret | None = None
+    driver: _Text = DEFAULT_DRIVER
+    encrypt: _Boolean = True
+    trust_cert: _Boolean = False
+    windows_login: _Boolean = False
+    login_timeout: _WholeNumber = 0
+    query_timeout: _WholeNumber = 0
+    retries: _WholeNumber = 3
+    backend: Literal["pyodbc", "mssql-python"] = "pyodbc"
+    authentication: _Text = "sql"
+    client_id: _Text | None = None
+    client_secret: _Secret | None = None
+    access_token: _Secret | None = None
+
+
+_Kind = TypeVar("_Kind", bound=_Keys)
+_WANTED = {"dict_type": "a mapping", "list_type": "a list of mappings with `path`"}
+
+
+def _read(kind: type[_Kind], values: Mapping[str, object], where: str) -> _Kind:
+    """Raises UsageError with the first key that is missing or wrong."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[-1]
+        key, context = str(first["loc"][0]), first.get("ctx", {})
+        cause = context.get("error")
+        if first["type"] == "missing":
+            raise UsageError(f"{where} has no {key}.", f"Add `{key}:` to the target.") from None
+        if isinstance(cause, _Flawed):
             raise UsageError(
-                f"{self._where}: path {given!r} is not a file.",
-                "dbt and the loader share a DuckDB file: set GP_CRM_DUCKDB_PATH or `path:`.",
-            )
-        path = Path(given).expanduser()
-        path = (project_dir / path).absolute()
-        _refuse_schema_name(path, schema)
-        return Target(
-            type="duckdb",
-            name=self._name,
-            profile=self._profile,
-            schema=schema,
-            database=self._text("database", path.stem),
-            path=path,
-            attach=tuple(self._attachments(project_dir)),
-            options=tuple(sorted(self._mapping("settings").items())),
-            retries=self._integer("retries", 0) if not isinstance(self._values.get("retries"), dict) else 0,
-        )
-
-    def _sqlserver(self) -> Target:
-        backend = self._text("backend", "pyodbc")
-        if backend not in ("pyodbc", "mssql-python"):
-            self._refuse("backend", backend, "pyodbc or mssql-python")
-        return Target(
-            type="sqlserver",
-            name=self._name,
-            profile=self._profile,
-            schema=self._text("schema"),
-            database=self._text("database"),
-            host=self._text("host"),
-            port=self._integer("port", 1433),
-            user=self._optional("user"),
-            password=self._secret("password"),
-            driver=self._text("driver", DEFAULT_DRIVER),
-            encrypt=self._boolean("encrypt", True),
-            trust_cert=self._boolean("trust_cert", False),
-            windows_login=self._boolean("windows_login", False),
-            login_timeout=self._integer("login_timeout", 0) or 15,
-            query_timeout=self._integer("query_timeout", 0),
-            retries=self._integer("retries", 3),
-            backend="pyodbc" if backend == "pyodbc" else "mssql-python",
-            authentication=self._text("authentication", "sql"),
-            client_id=self._optional("client_id"),
-            client_secret=self._secret("client_secret"),
-            access_token=self._secret("access_token"),
-        )
-
-    def _attachments(self, project_dir: Path) -> Iterable[Attachment]:
-        entries = self._values.get("attach") or []
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            self._refuse("attach", entries, "a list of mappings with `path`")
-        for entry in entries:
-            one = _Output(entry, f"{self._where}, attach", self._profile, self._name)
-            path = one._text("path")
-            is_address = re.match(r"[a-z]\w+:", path)
-            yield Attachment(
-                path if is_address else str((project_dir / Path(path).expanduser()).absolute()),
-                one._optional("alias"),
-                one._optional("type"),
-                one._boolean("read_only", False),
-            )
-
-    def _optional(self, key: str) -> str | None:
-        value = self._values.get(key)
-        return None if value is None or str(value) == "" else str(value)
-
-    def _text(self, key: str, default: str | None = None) -> str:
-        value = self._optional(key)
-        if value is None:
-            if default is None:
-                raise UsageError(f"{self._where} has no {key}.", f"Add `{key}:` to the target.")
-            return default
-        return value
-
-    def _secret(self, key: str) -> Secret | None:
-        value = self._optional(key)
-        found = flaw(value or "", strict=False)
-        if found:
-            raise UsageError(
-                f"{self._where}: {key} {found}, which does not belong to it.",
+                f"{where}: {key} {cause}, which does not belong to it.",
                 "Correct the environment variable or the file that it comes from; `printf %s` writes no line break.",
-            )
-        return None if value is None else Secret(value)
+            ) from None
+        wanted = _WANTED.get(first["type"]) or cause or context["expected"]
+        raise UsageError(f"{where}: {key} is {first['input']!r}.", f"Set {key} to {wanted}.") from None
 
-    def _integer(self, key: str, default: int) -> int:
-        value = self._optional(key)
-        if value is None:
-            return default
-        if not re.fullmatch(r"[0-9]{1,6}", value.strip()):
-            self._refuse(key, value, "a whole number")
-        return int(value)
 
-    def _boolean(self, key: str, default: bool) -> bool:
-        value = self._values.get(key)
-        if value is None or value == "":
-            return default
-        text = str(value).strip().lower()
-        if text not in ("true", "false", "yes", "no", "1", "0"):
-            self._refuse(key, value, "true or false")
-        return text in ("true", "yes", "1")
+def _target(output: Mapping[str, object], where: str, profile: str, name: str, project_dir: Path) -> Target:
+    kind = output.get("type")
+    if kind in (None, ""):
+        raise UsageError(f"{where} has no type.", "Add `type:` to the target.")
+    if kind == "duckdb":
+        return _duckdb(_read(_DuckDb, output, where), where, profile, name, project_dir)
+    if kind == "sqlserver":
+        return _sqlserver(_read(_SqlServer, output, where), profile, name)
+    raise UsageError(
+        f"{where} is of type {kind!r}.",
+        "The loader reads duckdb and sqlserver; choose such a target with --target.",
+    )
 
-    def _mapping(self, key: str) -> dict[str, object]:
-        value = self._values.get(key) or {}
-        if not isinstance(value, dict):
-            self._refuse(key, value, "a mapping")
-        return dict(value)
 
-    def _refuse(self, key: str, value: object, allowed: str) -> NoReturn:
-        raise UsageError(f"{self._where}: {key} is {value!r}.", f"Set {key} to {allowed}.")
+def _duckdb(given: _DuckDb, where: str, profile: str, name: str, project_dir: Path) -> Target:
+    if given.path == ":memory:" or re.match(r"[a-z]{2,}:", given.path):
+        raise UsageError(
+            f"{where}: path {given.path!r} is not a file.",
+            "dbt and the loader share a DuckDB file: set GP_CRM_DUCKDB_PATH or `path:`.",
+        )
+    path = (project_dir / Path(given.path).expanduser()).absolute()
+    _refuse_schema_name(path, given.schema_)
+    return Target(
+        type="duckdb",
+        name=name,
+        profile=profile,
+        schema=given.schema_,
+        database=given.database or path.stem,
+        path=path,
+        attach=tuple(_attachment(entry, f"{where}, attach", project_dir) for entry in given.attach),
+        options=tuple(sorted(given.settings.items())),
+        retries=given.retries if isinstance(given.retries, int) else 0,
+    )
+
+
+def _attachment(entry: Mapping[str, object], where: str, project_dir: Path) -> Attachment:
+    given = _read(_Attached, entry, where)
+    is_address = re.match(r"[a-z]\w+:", given.path)
+    path = given.path if is_address else str((project_dir / Path(given.path).expanduser()).absolute())
+    return Attachment(path, given.alias, given.type, given.read_only)
+
+
+def _sqlserver(given: _SqlServer, profile: str, name: str) -> Target:
+    values = {key: getattr(given, key) for key in _SqlServer.model_fields if key != "schema_"}
+    values["login_timeout"] = given.login_timeout or 15
+    return Target(type="sqlserver", name=name, profile=profile, schema=given.schema_, **values)
 
 
 def _refuse_schema_name(path: Path, schema: str) -> None:

@@ -7,56 +7,32 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import ipaddress
 import re
 import sys
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
-from urllib.parse import SplitResult, urlsplit
+from typing import Annotated, Any, Literal, NoReturn, get_args
 
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic.fields import FieldInfo
+
+from loader.addresses import BadAddress, login_service, organization_root
 from loader.errors import UsageError
+from loader.flaws import REMEDY as FLAW_REMEDY
+from loader.flaws import flaw
 from loader.secrets import Secret
 
 FILE_NAME = "loader.toml"
 
-
-@dataclass(frozen=True)
-class Settings:
-    """All settings, checked. `origins` says where each came from: a flag, the environment, loader.toml, the default."""
-
-    crm_url: str
-    api_version: str
-    auth: str
-    concurrency: int
-    batch_size: int
-    timeout: int
-    max_wait: int
-    retention_days: int
-    authority: str
-    tenant_id: str | None = None
-    client_id: str | None = None
-    client_secret: Secret | None = None
-    certificate: Path | None = None
-    certificate_password: Secret | None = None
-    access_token: Secret | None = None
-    user: str | None = None
-    password: Secret | None = None
-    ca_bundle: Path | None = None
-    origins: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def doubts(self) -> list[str]:
-        """What may be right, and more often is a slip: to be told before anybody is locked out."""
-        return [
-            f"{setting.name} ({self.origins[setting.name]}) {found}, which is taken as part of it."
-            for setting in _SETTINGS
-            if setting.read is _password
-            and (secret := getattr(self, setting.field))
-            and (found := flaw(secret.reveal()))
-        ]
+Auth = Literal["client_secret", "certificate", "device_code", "token", "ntlm"]
+_REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "client_secret": ("CRM_TENANT_ID", "CRM_CLIENT_ID", "CRM_CLIENT_SECRET"),
+    "certificate": ("CRM_TENANT_ID", "CRM_CLIENT_ID", "CRM_CERTIFICATE"),
+    "device_code": ("CRM_TENANT_ID", "CRM_CLIENT_ID"),
+    "token": ("CRM_ACCESS_TOKEN",),
+    "ntlm": ("CRM_USER", "CRM_PASSWORD"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,18 +43,197 @@ class _Given:
     value: object
     origin: str
     base: Path
-
-    def refuse(self, why: str, remedy: str) -> NoReturn:
-        raise UsageError(f"{self.name} is {self.value!r} ({self.origin}): {why}", remedy)
+    """What a relative path in it is relative to."""
 
 
-@dataclass(frozen=True)
-class _Setting:
-    name: str
-    field: str
-    read: Callable[[_Given], object]
-    default: object = None
-    secret: bool = False
+class _Refused(ValueError):
+    """What is wrong with a value, beside naming it. With `hidden` the value may be a secret and is not repeated."""
+
+    def __init__(self, why: str, remedy: str, *, hidden: bool = False) -> None:
+        super().__init__(why)
+        self.why, self.remedy, self.hidden = why, remedy, hidden
+
+
+# ------------------------------------------------------------------------------------------------- kinds of values
+
+
+def _given(info: ValidationInfo) -> _Given:
+    given: _Given = info.context[Settings.model_fields[info.field_name or ""].alias]  # type: ignore[index]
+    return given
+
+
+def _whole_number(minimum: int, maximum: int) -> BeforeValidator:
+    def read(value: object, info: ValidationInfo) -> int:
+        if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,9}", value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+            wanted = f"whole number from {minimum} to {maximum}"
+            raise _Refused(f"not a {wanted}.", f"Set {_given(info).name} to a {wanted}.")
+        return value
+
+    return BeforeValidator(read)
+
+
+def _way_to_sign_in(value: object, info: ValidationInfo) -> object:
+    allowed = get_args(Auth)
+    if value not in allowed:
+        close = difflib.get_close_matches(str(value).lower(), allowed, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise _Refused("not known.", f"{_given(info).name} is one of {', '.join(allowed)}.{hint}")
+    return value
+
+
+def _text(value: object, info: ValidationInfo) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise _Refused("not a text.", f"Set {_given(info).name} to a text.")
+    return value.strip()
+
+
+def _api_version(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"v[0-9]\.[0-9]", value):
+        raise _Refused("not a Web API version.", f"Set {_given(info).name} to a version such as v9.2.")
+    return value
+
+
+def _flawless(text: str, *, strict: bool = True) -> str:
+    found = flaw(text, strict=strict)
+    if found:
+        raise _Refused(f"{found}, which does not belong to it.", FLAW_REMEDY, hidden=True)
+    return text
+
+
+def _secret(value: object) -> Secret:
+    return Secret(_flawless(str(value)))
+
+
+def _password(value: object) -> Secret:
+    """Blanks and quotes around a password may be part of it: `Settings.doubts` has them."""
+    return Secret(_flawless(str(value), strict=False))
+
+
+def _token(value: object, info: ValidationInfo) -> Secret:
+    token = _flawless(str(value).strip())
+    if not re.fullmatch(r"[!-~]+", token):
+        remedy = f"Set {_given(info).name} to the token alone, without the word Bearer."
+        raise _Refused("holds blanks or letters that no token has.", remedy, hidden=True)
+    return Secret(token)
+
+
+def _identity(value: object, info: ValidationInfo) -> str:
+    return _flawless(_text(value, info))
+
+
+def _existing(value: object, info: ValidationInfo) -> Path:
+    given = _given(info)
+    path = given.base / Path(_text(value, info)).expanduser()
+    if not path.exists():
+        raise _Refused("there is no such file.", f"Set {given.name} to the path of an existing file.")
+    return path
+
+
+def _organization(value: object, info: ValidationInfo) -> str:
+    return _address(organization_root, value, info)
+
+
+def _authority(value: object, info: ValidationInfo) -> str:
+    return _address(login_service, value, info)
+
+
+def _address(read: Any, value: object, info: ValidationInfo) -> str:
+    try:
+        return str(read(_text(value, info), _given(info).name))
+    except BadAddress as error:
+        raise _Refused(error.why, error.remedy, hidden=error.secret) from None
+
+
+# ------------------------------------------------------------------------------------------------------ the settings
+
+
+def _setting(name: str, description: str, default: object = None, *, secret: bool = False) -> Any:
+    return Field(default, alias=name, description=description, json_schema_extra={"secret": secret})
+
+
+class Settings(BaseModel):
+    """All settings, checked. `origins` says where each came from: a flag, the environment, loader.toml, the default."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+    crm_url: Annotated[str, BeforeValidator(_organization)] = _setting(
+        "CRM_URL",
+        "Address of the CRM organisation, such as https://contoso.crm.dynamics.com. Plain http only to this machine.",
+        "",
+    )
+    api_version: Annotated[str, BeforeValidator(_api_version)] = _setting(
+        "CRM_API_VERSION", "Version of CRM's Web API.", "v9.2"
+    )
+    auth: Annotated[Auth, BeforeValidator(_way_to_sign_in)] = _setting(
+        "CRM_AUTH", f"How to sign in: {', '.join(get_args(Auth))}.", "client_secret"
+    )
+    tenant_id: Annotated[str, BeforeValidator(_identity)] | None = _setting(
+        "CRM_TENANT_ID", "Tenant of Microsoft Entra ID, as an id or a domain."
+    )
+    client_id: Annotated[str, BeforeValidator(_identity)] | None = _setting(
+        "CRM_CLIENT_ID", "Application (client) id of the loader's registration."
+    )
+    client_secret: Annotated[Secret, BeforeValidator(_secret)] | None = _setting(
+        "CRM_CLIENT_SECRET", "Secret of that application.", secret=True
+    )
+    certificate: Annotated[Path, BeforeValidator(_existing)] | None = _setting(
+        "CRM_CERTIFICATE", "Path of the certificate with its private key (PEM or PFX)."
+    )
+    certificate_password: Annotated[Secret, BeforeValidator(_password)] | None = _setting(
+        "CRM_CERTIFICATE_PASSWORD", "Password of that file.", secret=True
+    )
+    access_token: Annotated[Secret, BeforeValidator(_token)] | None = _setting(
+        "CRM_ACCESS_TOKEN", "A token that another tool fetched.", secret=True
+    )
+    user: Annotated[str, BeforeValidator(_identity)] | None = _setting(
+        "CRM_USER", r"User of CRM on premises, as DOMAIN\user."
+    )
+    password: Annotated[Secret, BeforeValidator(_password)] | None = _setting(
+        "CRM_PASSWORD", "Password of that user.", secret=True
+    )
+    authority: Annotated[str, BeforeValidator(_authority)] = _setting(
+        "CRM_AUTHORITY",
+        "Login service; another one for a national cloud or for AD FS.",
+        "https://login.microsoftonline.com",
+    )
+    ca_bundle: Annotated[Path, BeforeValidator(_existing)] | None = _setting(
+        "CRM_CA_BUNDLE", "Path of the certificates by which CRM's own is checked, where the system's do not know it."
+    )
+    concurrency: Annotated[int, _whole_number(1, 52)] = _setting("CRM_CONCURRENCY", "Requests at once, 1 to 52.", 4)
+    batch_size: Annotated[int, _whole_number(1, 1000)] = _setting(
+        "CRM_BATCH_SIZE", "Operations per request, 1 to 1000. A record that needs more goes alone.", 1000
+    )
+    timeout: Annotated[int, _whole_number(1, 3600)] = _setting(
+        "CRM_TIMEOUT", "Seconds to wait for a reply, 1 to 3600.", 120
+    )
+    max_wait: Annotated[int, _whole_number(1, 3600)] = _setting(
+        "CRM_MAX_WAIT", "Longest time in seconds that CRM may tell the loader to wait, 1 to 3600.", 300
+    )
+    retention_days: Annotated[int, _whole_number(1, 36500)] = _setting(
+        "GP_CRM_RETENTION_DAYS", "Days for which the journal keeps finished runs and their events.", 90
+    )
+    origins: Mapping[str, str] = {}
+
+    @property
+    def doubts(self) -> list[str]:
+        """What may be right, and more often is a slip: to be told before anybody is locked out."""
+        passwords = (("CRM_CERTIFICATE_PASSWORD", self.certificate_password), ("CRM_PASSWORD", self.password))
+        return [
+            f"{name} ({self.origins[name]}) {found}, which is taken as part of it."
+            for name, secret in passwords
+            if secret and (found := flaw(secret.reveal()))
+        ]
+
+
+SETTINGS: Mapping[str, FieldInfo] = {field.alias: field for field in Settings.model_fields.values() if field.alias}
+"""Each setting by its name in the environment."""
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether the setting may stand in no file and on no command line."""
+    return isinstance(field.json_schema_extra, dict) and field.json_schema_extra["secret"] is True
 
 
 def read_settings(
@@ -94,34 +249,40 @@ def read_settings(
     never speak to CRM pass `crm_needed=False`: then CRM_URL and credentials may be absent, but not wrong.
     """
     file = _read_file(project_dir)
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for setting in _SETTINGS:
-        given = _given(setting, project_dir, environ, flags or {}, file)
-        values[setting.field] = setting.default if given is None else setting.read(given)
-        origins[setting.name] = "default" if given is None else given.origin
-    settings = Settings(**{**values, "crm_url": values["crm_url"] or "", "origins": origins})
+    given = {each.name: each for name in SETTINGS if (each := _first(name, project_dir, environ, flags or {}, file))}
+    origins = {name: given[name].origin if name in given else "default" for name in SETTINGS}
+    try:
+        settings = Settings.model_validate(
+            {**{name: each.value for name, each in given.items()}, "origins": origins}, context=given
+        )
+    except ValidationError as error:
+        _refuse(error, given)
     if crm_needed:
         _require_credentials(settings)
         _refuse_plain_login(settings)
     return settings
 
 
-def _given(
-    setting: _Setting,
-    project_dir: Path,
-    environ: Mapping[str, str],
-    flags: Mapping[str, object],
-    file: Mapping[str, object],
+def _first(
+    name: str, project_dir: Path, environ: Mapping[str, str], flags: Mapping[str, object], file: Mapping[str, object]
 ) -> _Given | None:
-    if flags.get(setting.name) is not None:
-        return _Given(setting.name, flags[setting.name], "flag", Path.cwd())
-    text = environ.get(setting.name, "")
+    """The value that counts."""
+    if flags.get(name) is not None:
+        return _Given(name, flags[name], "flag", Path.cwd())
+    text = environ.get(name, "")
     if text.strip():
-        return _Given(setting.name, text if setting.secret else text.strip(), "environment", Path.cwd())
-    if setting.name.lower() in file:
-        return _Given(setting.name, file[setting.name.lower()], str(project_dir / FILE_NAME), project_dir)
+        return _Given(name, text if is_secret(SETTINGS[name]) else text.strip(), "environment", Path.cwd())
+    if name.lower() in file:
+        return _Given(name, file[name.lower()], str(project_dir / FILE_NAME), project_dir)
     return None
+
+
+def _refuse(error: ValidationError, given: Mapping[str, _Given]) -> NoReturn:
+    first = error.errors()[0]
+    each, refused = given[str(first["loc"][0])], first["ctx"]["error"]
+    if refused.hidden:
+        raise UsageError(f"{each.name} ({each.origin}) {refused.why}", refused.remedy) from None
+    raise UsageError(f"{each.name} is {each.value!r} ({each.origin}): {refused.why}", refused.remedy) from None
 
 
 # ---------------------------------------------------------------------------------------------------- loader.toml
@@ -136,14 +297,14 @@ def _read_file(project_dir: Path) -> Mapping[str, object]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "Make it a readable UTF-8 file.") from None
     content = _parse_toml(text, path)
-    known = {setting.name.lower(): setting for setting in _SETTINGS}
+    known = {name.lower(): name for name in SETTINGS}
     for key in content:
         if key not in known:
             raise UsageError(f"{path}: unknown setting {key!r}.", _suggestion(key, known))
-        if known[key].secret:
+        if is_secret(SETTINGS[known[key]]):
             raise UsageError(
                 f"{path}: {key} is a secret and is not read from a file.",
-                f"Remove it there and set {known[key].name} in the environment.",
+                f"Remove it there and set {known[key]} in the environment.",
             )
     return content
 
@@ -166,222 +327,7 @@ def _suggestion(key: str, known: Iterable[str]) -> str:
     return f"Did you mean {best}?"
 
 
-# --------------------------------------------------------------------------------------------------------- values
-
-
-def _integer(minimum: int, maximum: int) -> Callable[[_Given], int]:
-    def read(given: _Given) -> int:
-        number = given.value
-        if isinstance(number, str) and re.fullmatch(r"[+-]?[0-9]{1,9}", number):
-            number = int(number)
-        if isinstance(number, bool) or not isinstance(number, int) or not minimum <= number <= maximum:
-            given.refuse(
-                f"not a whole number from {minimum} to {maximum}.",
-                f"Set {given.name} to a whole number from {minimum} to {maximum}.",
-            )
-        return number
-
-    return read
-
-
-def _one_of(*allowed: str) -> Callable[[_Given], str]:
-    def read(given: _Given) -> str:
-        if given.value not in allowed:
-            close = difflib.get_close_matches(str(given.value).lower(), allowed, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
-            given.refuse("not known.", f"{given.name} is one of {', '.join(allowed)}.{hint}")
-        return str(given.value)
-
-    return read
-
-
-def _text(given: _Given) -> str:
-    if not isinstance(given.value, str) or not given.value.strip():
-        given.refuse("not a text.", f"Set {given.name} to a text.")
-    return given.value.strip()
-
-
-def _api_version(given: _Given) -> str:
-    if not isinstance(given.value, str) or not re.fullmatch(r"v[0-9]\.[0-9]", given.value):
-        given.refuse("not a Web API version.", f"Set {given.name} to a version such as v9.2.")
-    return given.value
-
-
-_QUOTES = "\"'`´‘’“”„«»"
-
-
-def flaw(text: str, *, strict: bool = True) -> str | None:
-    """What does not belong to a value that was copied or read from a file, in words; None where nothing is odd.
-
-    `strict` minds surrounding blanks and quotes, too, which a password may have.
-    """
-    if "\n" in text or "\r" in text:
-        return f"{_place(text, chr(10) + chr(13))} a line break"
-    for character in text:
-        if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs"):
-            return f"{_place(text, character)} an invisible character (U+{ord(character):04X})"
-    if strict and text != text.strip():
-        return ("begins with" if text[0].isspace() else "ends with") + " a blank"
-    if strict and text and (text[0] in _QUOTES or text[-1] in _QUOTES):
-        quote = text[0] if text[0] in _QUOTES else text[-1]
-        return f"{_place(text, quote)} the quote {quote}"
-    return None
-
-
-def _place(text: str, characters: str) -> str:
-    return "begins with" if text[0] in characters else "ends with" if text[-1] in characters else "holds"
-
-
-def _refuse_flaw(given: _Given, text: str, *, strict: bool = True) -> None:
-    found = flaw(text, strict=strict)
-    if found:
-        raise UsageError(f"{given.name} ({given.origin}) {found}, which does not belong to it.", _FLAW_REMEDY)
-
-
-_FLAW_REMEDY = (
-    "Set it to the value alone. A file is written without a line break by `printf %s`, not by `echo`; quotes belong to "
-    "the shell, not into an env file that is taken as it is."
-)
-
-
-def _secret(given: _Given) -> Secret:
-    _refuse_flaw(given, str(given.value))
-    return Secret(str(given.value))
-
-
-def _password(given: _Given) -> Secret:
-    """Blanks and quotes around a password may be part of it: `Settings.doubts` has them."""
-    _refuse_flaw(given, str(given.value), strict=False)
-    return Secret(str(given.value))
-
-
-def _identity(given: _Given) -> str:
-    text = _text(given)
-    _refuse_flaw(given, text)
-    return text
-
-
-def _token(given: _Given) -> Secret:
-    token = str(given.value).strip()
-    _refuse_flaw(given, token)
-    if not re.fullmatch(r"[!-~]+", token):
-        raise UsageError(
-            f"{given.name} ({given.origin}) holds blanks or letters that no token has.",
-            f"Set {given.name} to the token alone, without the word Bearer.",
-        )
-    return Secret(token)
-
-
-def _existing(given: _Given) -> Path:
-    path = given.base / Path(_text(given)).expanduser()
-    if not path.exists():
-        given.refuse("there is no such file.", f"Set {given.name} to the path of an existing file.")
-    return path
-
-
-def _address(given: _Given, remedy: str) -> SplitResult:
-    """A URL to which credentials may be sent."""
-    try:
-        parts = urlsplit(_text(given))
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        given.refuse("not a URL.", remedy)
-    if parts.username is not None or parts.password is not None:
-        # The value may hold a password: it is not repeated.
-        raise UsageError(
-            f"{given.name} ({given.origin}) holds a user name or password.",
-            "Leave credentials out of the URL; CRM_AUTH says which settings hold them.",
-        )
-    if parts.scheme not in ("https", "http") or not host:
-        given.refuse("not an https URL.", remedy)
-    if parts.scheme == "http" and not is_loopback(host):
-        given.refuse(
-            "plain http would send the credentials readable.",
-            f"Use https. Plain http is allowed to this machine only ({', '.join(_LOOPBACK)}).",
-        )
-    return parts
-
-
-def _authority(given: _Given) -> str:
-    parts = _address(given, f"Set {given.name} to an address such as https://login.microsoftonline.com.")
-    root = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-    if parts.query or parts.fragment:
-        given.refuse("a login service's address has no query.", f"Set {given.name} to {root}.")
-    return root
-
-
-def _organisation(given: _Given) -> str:
-    """The organisation's root: people paste the Web API's address, too, and what the browser shows.
-
-    On premises an organisation is the first part of the path, if its host has several.
-    """
-    parts = _address(given, f"Set {given.name} to an address such as https://contoso.crm.dynamics.com.")
-    root = f"{parts.scheme}://{parts.netloc}"
-    path = re.sub(r"/api/data(/v[0-9.]+)?/?$", "", parts.path).strip("/")
-    first, *rest = path.split("/")
-    is_online = re.search(r"\.(dynamics\.(com|cn)|appsplatform\.us|microsoftdynamics\.us)$", parts.hostname or "", re.I)
-    if not is_online and re.fullmatch(r"[\w-]+", first) and first.lower() not in _PAGES:
-        root = f"{root}/{first}"
-    elif first:
-        rest = [path]
-    if rest or parts.query or parts.fragment:
-        given.refuse("the address of a page, not of the organisation.", f"Set {given.name} to {root}.")
-    return root
-
-
-_PAGES = ("apps", "main", "tools", "uclient", "webresources", "_static", "_forms", "api", "home")
-
-
-_LOOPBACK = ("localhost", "127.0.0.0/8", "::1")
-
-
-def is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address):
-        return address == ipaddress.IPv6Address("::1")
-    return address in ipaddress.ip_network("127.0.0.0/8")
-
-
-# ------------------------------------------------------------------------------------------------ names, credentials
-
-_SETTINGS = (
-    _Setting("CRM_URL", "crm_url", _organisation),
-    _Setting("CRM_API_VERSION", "api_version", _api_version, "v9.2"),
-    _Setting(
-        "CRM_AUTH",
-        "auth",
-        _one_of("client_secret", "certificate", "device_code", "token", "ntlm"),
-        "client_secret",
-    ),
-    _Setting("CRM_TENANT_ID", "tenant_id", _identity),
-    _Setting("CRM_CLIENT_ID", "client_id", _identity),
-    _Setting("CRM_CLIENT_SECRET", "client_secret", _secret, secret=True),
-    _Setting("CRM_CERTIFICATE", "certificate", _existing),
-    _Setting("CRM_CERTIFICATE_PASSWORD", "certificate_password", _password, secret=True),
-    _Setting("CRM_ACCESS_TOKEN", "access_token", _token, secret=True),
-    _Setting("CRM_USER", "user", _identity),
-    _Setting("CRM_PASSWORD", "password", _password, secret=True),
-    _Setting("CRM_AUTHORITY", "authority", _authority, "https://login.microsoftonline.com"),
-    _Setting("CRM_CA_BUNDLE", "ca_bundle", _existing),
-    _Setting("CRM_CONCURRENCY", "concurrency", _integer(1, 52), 4),
-    _Setting("CRM_BATCH_SIZE", "batch_size", _integer(1, 1000), 1000),
-    _Setting("CRM_TIMEOUT", "timeout", _integer(1, 3600), 120),
-    _Setting("CRM_MAX_WAIT", "max_wait", _integer(1, 3600), 300),
-    _Setting("GP_CRM_RETENTION_DAYS", "retention_days", _integer(1, 36500), 90),
-)
-
-_REQUIRED = {
-    "client_secret": ("tenant_id", "client_id", "client_secret"),
-    "certificate": ("tenant_id", "client_id", "certificate"),
-    "device_code": ("tenant_id", "client_id"),
-    "token": ("access_token",),
-    "ntlm": ("user", "password"),
-}
+# ---------------------------------------------------------------------------------------------------- credentials
 
 
 def _require_credentials(settings: Settings) -> None:
@@ -390,8 +336,7 @@ def _require_credentials(settings: Settings) -> None:
             "CRM_URL is not set.",
             "Set CRM_URL to the organisation's address, such as https://contoso.crm.dynamics.com.",
         )
-    names = {setting.field: setting.name for setting in _SETTINGS}
-    missing = [names[field] for field in _REQUIRED[settings.auth] if not getattr(settings, field)]
+    missing = [name for name in _REQUIRED[settings.auth] if settings.origins[name] == "default"]
     if missing:
         origin = settings.origins["CRM_AUTH"]
         raise UsageError(

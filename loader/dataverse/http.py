@@ -19,7 +19,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from loader.settings import is_loopback
+from loader.addresses import is_loopback
 
 LARGEST_REPLY = 256 * 1024 * 1024
 """Bytes, unpacked. CRM's largest pages are a tenth of that."""
