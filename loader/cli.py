@@ -17,6 +17,7 @@ from loader.invocation import Invocation, end_now, global_options
 from loader.report.output import speak_utf8
 
 COMMANDS: Mapping[str, str] = {
+    "init": "Set up the project: ask for the warehouse, GP's database and CRM, try each, and write `.env`.",
     "check": "Preflight: warehouse, mapping against CRM's live metadata, privileges, SOP mode, cross-references.",
     "plan": "Show what a push would do, field by field, old → new.",
     "push": "Create and update orders in CRM until they equal the staged ones.",

@@ -36,10 +36,12 @@ class Invocation:
     @contextmanager
     def run(self, access: Literal["read", "write", "push"] = "read", **flags: object) -> Iterator[Run]:
         """The command's project, warehouse and CRM."""
+        from loader.environment import read_environ
         from loader.run import Run
 
         talk = self.output.talk
-        run = Run(self.project_dir, self.profiles_dir, self.target, flags, access=access, talk=talk)
+        environ = read_environ(self.project_dir)
+        run = Run(self.project_dir, self.profiles_dir, self.target, flags, environ, access=access, talk=talk)
         with run, self._signals(run):
             yield run
 

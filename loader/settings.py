@@ -1,4 +1,4 @@
-"""Where CRM is and how to talk to it: flags > environment > loader.toml > defaults, checked before anything is opened.
+"""Where CRM is and how to talk to it: flags > environment > .env > loader.toml > defaults, checked first of all.
 
 A setting has one name everywhere: `CRM_BATCH_SIZE` in the environment is `crm_batch_size` in loader.toml.
 """
@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 
 from loader.addresses import BadAddress, login_service, organization_root
+from loader.environment import Environ
 from loader.errors import UsageError
 from loader.flaws import REMEDY as FLAW_REMEDY
 from loader.flaws import flaw
@@ -154,7 +155,7 @@ def _setting(name: str, description: str, default: object = None, *, secret: boo
 
 
 class Settings(BaseModel):
-    """All settings, checked. `origins` says where each came from: a flag, the environment, loader.toml, the default."""
+    """All settings, checked. `origins` says where each came from: a flag, the environment, a file, the default."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
 
@@ -271,7 +272,9 @@ def _first(
         return _Given(name, flags[name], "flag", Path.cwd())
     text = environ.get(name, "")
     if text.strip():
-        return _Given(name, text if is_secret(SETTINGS[name]) else text.strip(), "environment", Path.cwd())
+        origin = environ.origin(name) if isinstance(environ, Environ) else "environment"
+        base = Path.cwd() if origin == "environment" else project_dir
+        return _Given(name, text if is_secret(SETTINGS[name]) else text.strip(), origin, base)
     if name.lower() in file:
         return _Given(name, file[name.lower()], str(project_dir / FILE_NAME), project_dir)
     return None
@@ -304,7 +307,7 @@ def _read_file(project_dir: Path) -> Mapping[str, object]:
         if is_secret(SETTINGS[known[key]]):
             raise UsageError(
                 f"{path}: {key} is a secret and is not read from a file.",
-                f"Remove it there and set {known[key]} in the environment.",
+                f"Remove it there and set {known[key]} in the environment or in .env.",
             )
     return content
 
