@@ -146,8 +146,9 @@ def model_codes(project: Path = PROJECT) -> Iterator[tuple[str, str]]:
     for model in crm_models(project):
         for meta in map(crm_meta, model["columns"]):
             if lookup := meta.get("lookup"):
-                yield f"{lookup['called']}_not_found", outcome[lookup["missing"]]
-                yield f"{lookup['called']}_ambiguous", outcome[lookup["ambiguous"]]
+                if (missing := lookup.get("missing", "block")) in outcome:
+                    yield f"{lookup['called']}_not_found", outcome[missing]
+                yield f"{lookup['called']}_ambiguous", outcome[lookup.get("ambiguous", "block")]
                 if lookup.get("inactive") in ("warn", "block"):
                     yield f"{lookup['called']}_inactive", {"warn": "warning", "block": "blocked"}[lookup["inactive"]]
                 for its in lookup.get("agree", {}).values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +17,13 @@ from loader.errors import ContractError
 JOURNAL_TABLES = ("sync_run", "sync_event", "retry_queue", "crm_xref", "sync_lock")
 
 OnFailure = Literal["block", "leave"]
+OnMissing = Literal["block", "leave", "clear"]
 OnInactive = Literal["warn", "block", "missing"]
 
 CURRENCY = "transactioncurrencyid"
 """The column by which CRM says in which currency a record is."""
+KEY_SEPARATOR = " / "
+"""Between the columns of a key that has several."""
 
 
 _STEPS = {0: CURRENCY, 1: "lookup.column", 2: "staged_column.lookup.column"}
@@ -34,11 +37,11 @@ class Lookup(_Meta):
     """A staged value that names a row of another CRM table; the loader turns it into that row's id.
 
     `match` maps a CRM column, or a one-step path such as `uomscheduleid.name`, to the staged column that holds its
-    value. `block` keeps the whole order back, `leave` leaves the column as it is in CRM. Null clears the column; with
-    `required_unless` it is missing, except where that staged column is not 0.
+    value. `block` keeps the whole record back, `leave` leaves the column as it is in CRM, `clear` empties it. Null
+    clears the column; with `required_unless` it is missing, except where that staged column is not 0.
 
     `active` says by which values a row is in use: such a row wins over others of its key. Where CRM has only others,
-    `inactive` says what happens: the row is used with a warning, blocks the order, or counts as missing.
+    `inactive` says what happens: the row is used with a warning, blocks the record, or counts as missing.
     `agree` maps a step of the found row, `uomscheduleid.name`, to the same thing in the row that another look-up of
     the model found, `productid.defaultuomscheduleid.name`, or to the record's own currency; the ids are compared, and
     messages show the columns after the dot. `blank` holds, for staged columns of `match`, why GP has no value there.
@@ -47,7 +50,7 @@ class Lookup(_Meta):
     table: str
     match: dict[str, str] = Field(min_length=1)
     called: str
-    missing: OnFailure = "block"
+    missing: OnMissing = "block"
     ambiguous: OnFailure = "block"
     required_unless: str | None = None
     active: dict[str, list[int]] = {}
@@ -85,6 +88,7 @@ class Xref(_Meta):
 class ColumnMeta(_Meta):
     """`meta.crm` of a column.
 
+    A column that is sent `only_at` create is never compared afterwards.
     `gp` holds the GP columns that it comes from, as TABLE.COLUMN; the YAML may give a single one as plain text. `rule`
     says in words what becomes of them, and is blank where the value stays as it is. Both are for people.
     """
@@ -93,6 +97,7 @@ class ColumnMeta(_Meta):
     xref: Xref | None = None
     if_absent: Literal["fail", "skip"] = "fail"
     computed: bool = False
+    only_at: Literal["create", "always"] = "always"
     gp: tuple[str, ...] = ()
     rule: str = ""
 
@@ -108,6 +113,13 @@ class ColumnMeta(_Meta):
         return tuple(names)
 
 
+class MadeByParent(_Meta):
+    """A child whose staged `column` is not 0 is made by CRM itself, together with the parent."""
+
+    column: str
+    called: str
+
+
 class ChildrenMeta(_Meta):
     """The model whose rows are the parent's lines; `via` holds the parent's key and becomes its id."""
 
@@ -117,6 +129,15 @@ class ChildrenMeta(_Meta):
     refresh: Literal["merge", "replace"] = "merge"
     named_by: list[str] = []
     """The lines' columns of which the first that is not null names a line to people."""
+    delete: bool = True
+    """Whether lines that are not staged are deleted in CRM."""
+    made_by_parent: MadeByParent | None = None
+
+    @model_validator(mode="after")
+    def _only_what_may_go_is_replaced(self) -> ChildrenMeta:
+        if self.refresh == "replace" and not self.delete:
+            raise ValueError("refresh: replace deletes every line, delete: false none")
+        return self
 
 
 class ShareWith(_Meta):
@@ -126,29 +147,98 @@ class ShareWith(_Meta):
     rights: list[str] = ["ReadAccess"]
 
 
+class Born(_Meta):
+    """The state in which CRM makes a record: always the same one, or by a yes-or-no setting of the organisation."""
+
+    state: dict[str, int] = {}
+    setting: str | None = None
+    true: dict[str, int] = {}
+    false: dict[str, int] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_state_or_a_setting(cls, value: object) -> object:
+        if not isinstance(value, dict) or not value:
+            raise ValueError("give a state, or a setting with the states for true and for false")
+        words = {str(word).lower(): each for word, each in value.items()}
+        if "setting" not in words:
+            return {"state": value}
+        if words.keys() != {"setting", "true", "false"}:
+            raise ValueError("a setting needs a state for true and one for false, and nothing else")
+        return words
+
+
+class StateAction(_Meta):
+    """An action of CRM's by which a state is reached.
+
+    `parameter` is the action's parameter that takes a record of the table `type`; `bind` is that table's look-up to
+    the record.
+    """
+
+    name: str
+    parameter: str
+    type: str
+    bind: str
+
+
 class States(_Meta):
     """Which states CRM lets one edit: `editable` is what to set first when the record is in a `locked` state.
 
-    Records in a `closed` state are left alone.
+    Records in a `closed` state are left alone. `born` is the state of a new record where it is not `editable`;
+    `actions` holds, by statecode, how states are reached that no update sets. `cancelled` is the state that an undo
+    gives to a record which the run created.
     """
 
     editable: dict[str, int] = Field(min_length=1)
     locked: list[int] = []
     closed: list[int] = []
+    born: Born | None = None
+    actions: dict[int, StateAction] = {}
+    cancelled: dict[str, int] = {}
+
+    @model_validator(mode="after")
+    def _what_is_editable_is_not_closed(self) -> States:
+        its = self.editable.get("statecode")
+        for word in ("locked", "closed", "actions"):
+            if its is not None and its in getattr(self, word):
+                raise ValueError(f"statecode {its} is editable, so it cannot be in {word}")
+        return self
+
+
+class CreateUnless(_Meta):
+    """A record that CRM lacks is skipped with `reason` where the staged `column` is not 0."""
+
+    column: str
+    reason: str
 
 
 class ModelMeta(_Meta):
     """`meta.crm` of a model.
 
-    `currency` is the ISO code of the currency that the amounts are in; blank is the organisation's base currency.
-    `belongs_to` is the look-up that says whose record it is.
+    `noun` is what people call one of its records, `title` a staged column that names it beside its key, `amount` one
+    that holds its money. `currency` is the ISO code of the currency that the amounts are in; blank is the
+    organisation's base currency. `belongs_to` is the look-up that says whose record it is.
     """
 
+    version: Literal[2]
     table: str
+    noun: str = ""
+    nouns: str = ""
+    title: str | None = None
+    amount: str | None = None
     match_on: list[str] = []
+    create: Literal["always", "never"] = "always"
+    """`never`: a record that CRM does not have open is not this model's business."""
+    create_unless: CreateUnless | None = None
+    sought_by: str | None = None
+    """The staged column by which the warehouse finds the records of a model that never creates."""
+    adopt_by: list[str] = []
+    """Columns by which a record of CRM's without a key is taken as the record."""
     children: ChildrenMeta | None = None
     share_with: ShareWith | None = None
     state: States | None = None
+    sop_mode: bool = False
+    """Whether CRM makes these records in a locked state while SOP integration is on."""
     currency: str = ""
     belongs_to: str | None = None
     time_zone: str | None = None
@@ -161,6 +251,18 @@ class ModelMeta(_Meta):
             return name if name is None else ZoneInfo(name).key
         except (ValueError, OSError, KeyError):
             raise ValueError(f"{name!r} is not a time zone of IANA's, such as America/New_York") from None
+
+    @model_validator(mode="after")
+    def _words_go_together(self) -> ModelMeta:
+        if self.create == "never":
+            for word in ("create_unless", "adopt_by"):
+                if getattr(self, word):
+                    raise ValueError(f"{word} says nothing with create: never")
+        elif self.sought_by:
+            raise ValueError("sought_by says nothing without create: never")
+        if self.adopt_by and len(self.match_on) != 1:
+            raise ValueError("adopt_by needs a single column in match_on")
+        return self
 
 
 @dataclass(frozen=True)
@@ -198,8 +300,35 @@ class Model:
 
     @property
     def key_column(self) -> str:
-        """The staged column by which a record is known in plans, queue and journal."""
+        """The staged column by which a record is known in plans, queue and journal; the first of several."""
         return self.meta.match_on[0]
+
+    def key_of(self, row: Mapping[str, object]) -> str:
+        """The text by which a staged record is known in plans, queue and journal."""
+        return KEY_SEPARATOR.join(str(row[column]).rstrip(" ") for column in self.meta.match_on)
+
+    @property
+    def noun(self) -> str:
+        """What people call one of its records."""
+        return self.meta.noun
+
+    @property
+    def nouns(self) -> str:
+        """What people call several of its records."""
+        return self.meta.nouns or f"{self.meta.noun}s"
+
+    def counted(self, number: int) -> str:
+        """`1 order`, `2,000 orders`."""
+        return f"{number:,} {self.noun if number == 1 else self.nouns}"
+
+    def reason(self, why: str) -> str:
+        """A reason code of the model's own, such as `order_ambiguous`."""
+        return f"{self.noun.replace(' ', '_')}_{why}"
+
+    @property
+    def own_lookups(self) -> tuple[Column, ...]:
+        """The look-ups by which records of the model name others of it."""
+        return tuple(column for column in self.sent if column.meta.lookup and column.meta.lookup.table == self.table)
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
@@ -337,12 +466,23 @@ def _validated(kind: type[Any], value: object, where: str) -> Any:
 def _check_names(model: Model) -> None:
     """Every column that meta.crm names must be a column of the model."""
     known = {column.name for column in model.columns}
-    named = [("match_on", name) for name in model.meta.match_on]
+    meta = model.meta
+    named = [("match_on", name) for name in meta.match_on] + [("adopt_by", name) for name in meta.adopt_by]
+    named += [
+        (place, name)
+        for place, name in (
+            ("title", meta.title),
+            ("amount", meta.amount),
+            ("sought_by", meta.sought_by),
+            ("create_unless", meta.create_unless and meta.create_unless.column),
+        )
+        if name
+    ]
     look_ups = {
         place: name
         for place, name in (
-            ("share_with.owner_of", model.meta.share_with and model.meta.share_with.owner_of),
-            ("belongs_to", model.meta.belongs_to),
+            ("share_with.owner_of", meta.share_with and meta.share_with.owner_of),
+            ("belongs_to", meta.belongs_to),
         )
         if name
     }
@@ -370,6 +510,13 @@ def _check_names(model: Model) -> None:
             raise ContractError(
                 f"Model {model.name}, {place}: {name!r} is not a look-up.", "Name a column with meta.crm.lookup."
             )
+    for word in ("match_on", "adopt_by"):
+        for name in getattr(meta, word):
+            if model.column(name).is_helper:
+                raise ContractError(f"Model {model.name}, {word}: {name!r} is not sent.", "Name one of CRM's columns.")
+    for name in meta.adopt_by:
+        if model.column(name).meta.lookup:
+            raise ContractError(f"Model {model.name}, adopt_by: {name!r} is a look-up.", "Name columns with values.")
 
 
 def _set_reads(model: Model) -> None:
@@ -394,21 +541,81 @@ def _check_blank(model: Model, column: Column, lookup: Lookup) -> None:
 
 
 def _parents(models: Mapping[str, Model]) -> tuple[Model, ...]:
-    """Top-level models with their children attached; a table that another one looks up comes before it."""
+    """Top-level models with their children attached, in the order in which they are pushed."""
     children = {model.meta.children.model for model in models.values() if model.meta.children}
     parents = [_with_children(model, models) for model in models.values() if model.name not in children]
     if not parents:
         raise ContractError("No model in the manifest has meta.crm.", "Run `dbt build` of the whole project.")
+    by_table: dict[str, Model] = {}
+    for model in sorted(parents, key=lambda model: model.name):
+        first = by_table.setdefault(model.table, model)
+        if first.meta.match_on != model.meta.match_on:
+            raise ContractError(
+                f"Models {first.name} and {model.name} fill {model.table}, but match_on differs.",
+                "A record has one key: give both models the same match_on.",
+            )
+    return _in_order(parents)
+
+
+def _in_order(parents: Iterable[Model]) -> tuple[Model, ...]:
+    """A table comes after the tables that it looks up; of one table's models, those that create come first."""
+    waiting = sorted(parents, key=lambda model: (model.meta.create == "never", model.name))
+    ordered: list[Model] = []
+    while waiting:
+        ready = next((model for model in waiting if not _awaits(model, waiting)), None)
+        if ready is None:
+            circle = _circle(waiting)
+            raise ContractError(
+                f"Models {', '.join(circle)} look each other up in a circle, so none of them can go first.",
+                "Take one of these look-ups out.",
+            )
+        ordered.append(ready)
+        waiting.remove(ready)
+    return tuple(ordered)
+
+
+def _awaits(model: Model, waiting: Iterable[Model]) -> list[Model]:
+    """The models that have to go before this one. A look-up to a table that the model itself fills is no matter."""
+    own = _filled(model)
     looked_up = {
-        column.meta.lookup.table for model in models.values() for column in model.columns if column.meta.lookup
-    }
-    return tuple(sorted(parents, key=lambda model: (model.table not in looked_up, model.name)))
+        column.meta.lookup.table for each in _with_lines(model) for column in each.sent if column.meta.lookup
+    } - own
+    creates = model.meta.create == "always"
+    return [
+        other
+        for other in waiting
+        if other is not model
+        and (
+            _filled(other) & looked_up or (other.table == model.table and other.meta.create == "always" and not creates)
+        )
+    ]
+
+
+def _circle(waiting: Sequence[Model]) -> list[str]:
+    """Models that wait for each other, in the order in which they do."""
+    path = [waiting[0]]
+    while (following := _awaits(path[-1], waiting)[0]) not in path:
+        path.append(following)
+    return [model.name for model in path[path.index(following) :]]
+
+
+def _with_lines(model: Model) -> list[Model]:
+    return [model, model.children] if model.children else [model]
+
+
+def _filled(model: Model) -> set[str]:
+    return {each.table for each in _with_lines(model)}
 
 
 def _with_children(model: Model, models: Mapping[str, Model]) -> Model:
-    if len(model.meta.match_on) != 1:
+    if not model.meta.match_on:
         raise ContractError(
-            f"Model {model.name}: match_on needs exactly one column.", "Name CRM's cross-reference column."
+            f"Model {model.name}: match_on needs at least one column.", "Name CRM's cross-reference column."
+        )
+    if not re.fullmatch(r"[a-z][a-z ]*", model.meta.noun):
+        raise ContractError(
+            f"Model {model.name}: noun says in small letters what one record is called, such as order.",
+            "Add noun to its meta.crm.",
         )
     meta = model.meta.children
     if meta is None:
@@ -419,7 +626,8 @@ def _with_children(model: Model, models: Mapping[str, Model]) -> Model:
             f"Model {model.name}: children.model {meta.model!r} has no meta.crm.", "Add it to that model."
         )
     known = {column.name for column in lines.columns}
-    for name in [meta.via, *meta.match_on, *meta.named_by]:
+    made = [meta.made_by_parent.column] if meta.made_by_parent else []
+    for name in [meta.via, *meta.match_on, *meta.named_by, *made]:
         if name not in known:
             raise ContractError(
                 f"Model {lines.name}: there is no column {name!r}, named by {model.name}.",

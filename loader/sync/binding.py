@@ -126,7 +126,7 @@ class Binding:
     parent_navigation: str = ""
     """Single-valued navigation property from a line to its parent."""
     is_created_locked: bool = False
-    """SOP mode creates orders as Submitted (dataverse facts 2.3)."""
+    """SOP mode creates records of this table as Submitted (dataverse facts 2.3)."""
     currency: Currency = Currency("", "")
     """The one that the values are in."""
     currency_codes: Mapping[str, str] = field(default_factory=dict)
@@ -291,7 +291,7 @@ def _bind(
         lines,
         lines_navigation,
         parent_navigation,
-        is_created_locked=organization.sop_integration and bool(model.meta.state and model.meta.state.locked),
+        is_created_locked=organization.sop_integration and model.meta.sop_mode,
         currency=Currency(currency, organization.currency_codes.get(currency, currency)),
         currency_codes=organization.currency_codes,
     )

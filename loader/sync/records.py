@@ -9,7 +9,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-from loader.contract import CURRENCY, Lookup, Model, OnFailure, Xref
+from loader.contract import CURRENCY, Lookup, Model, OnMissing, Xref
 from loader.dataverse.replies import unexpected
 from loader.sync.binding import Agreement, Binding, Field
 from loader.sync.canonical import DateOutOfRange, Value, ValueOutOfRange
@@ -314,9 +314,13 @@ def _looked_up(field_: Field, lookup: Lookup, staged: Sequence[object], index: I
     return outcome.id.lower()
 
 
-def _refused(field_: Field, why: str, policy: OnFailure, text: str, match: Mapping[str, str] | None = None) -> _Trouble:
-    """What becomes of a look-up without a usable row. `match` names the row that CRM would need."""
+def _refused(
+    field_: Field, why: str, policy: OnMissing, text: str, match: Mapping[str, str] | None = None
+) -> _Trouble | None:
+    """What becomes of a look-up without a usable row: null clears the column. `match` names the row that CRM lacks."""
     assert field_.lookup is not None
+    if policy == "clear":
+        return None
     code = f"{field_.lookup.called}_{why}"
     if policy == "block":
         return _Trouble((Obstacle(code, text, field_.lookup.table if match else "", match or {}),))
