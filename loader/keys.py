@@ -5,16 +5,21 @@ letter has been written in its own small form. Nothing else is ignored: accents,
 and the long s tell keys apart. The Kelvin sign is a k and İ is an i, because those are their small forms.
 
 `fold` gives the form in which keys are compared, `folded` is the same in SQL. CRM's own comparison, which
-docs/contract.md describes, takes more texts for the same than this rule, and never fewer.
+docs/contract.md describes, takes more texts for the same than this rule, and never fewer: `near_key` finds those.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Literal
 
 REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What is not a character of XML 1.0: CRM refuses it in any text (0x80040278)."""
+
+
+_PLAIN = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
+"""Letters that Unicode does not take apart, and that some collations do."""
 
 
 def fold(key: str) -> str:
@@ -31,6 +36,18 @@ def fold(key: str) -> str:
 def match_key(value: object) -> str:
     """`fold` of what CRM keeps of a key: keys of which it would hold the same text are the same."""
     return fold(sent_key(value))
+
+
+def near_key(value: object) -> str:
+    """The same for all keys that any organisation's collation might take for the same, and for some others.
+
+    Without case, accents and the width of letters, and with ligatures taken apart.
+    """
+    text = sent_key(value).casefold()
+    if text.isascii():
+        return text
+    letters = unicodedata.normalize("NFKD", text).casefold().translate(_PLAIN)
+    return "".join(letter for letter in letters if not unicodedata.combining(letter)).rstrip(" ")
 
 
 def sent_key(value: object) -> str:

@@ -28,8 +28,8 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "order_ambiguous",
         ("blocked",),
-        "CRM has several records of this name, or the model stages it more than once.",
-        "Rename or delete all but one of them; `loader check` names keys that are staged twice.",
+        "CRM has several records of this name or one of a name that it takes for the same, or it is staged twice.",
+        "Rename or delete all but one of them in CRM; `loader check` names keys that are staged twice.",
     ),
     Reason(
         "currency_differs",

@@ -10,7 +10,7 @@ from loader.dataverse.client import Client, RequestFailed
 from loader.dataverse.metadata import Table
 from loader.dataverse.reading import Read, Refusal, read_rows, shape_of
 from loader.dataverse.replies import Shape
-from loader.keys import match_key, sent_key
+from loader.keys import match_key, near_key, sent_key
 from loader.sync.binding import Binding
 from loader.sync.lookups import Index, LookupKey, parent_table
 from loader.sync.records import Row
@@ -49,6 +49,8 @@ class Records:
     rows: dict[str, list[Row]]
     unread: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Keys whose records are not known: reason code and message."""
+    near: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By `near_key`: CRM's id → key of the records that CRM found and that have another key than any asked for."""
 
 
 def read_orders(client: Client, binding: Binding, keys: Sequence[str]) -> Records:
@@ -62,7 +64,10 @@ def read_orders(client: Client, binding: Binding, keys: Sequence[str]) -> Record
             records.unread[match_key(rows.value)] = ("value_refused", message)
             continue
         for row in rows:
-            key = match_key(row[binding.key.name] or "")
+            name = row[binding.key.name] or ""
+            key = match_key(name)
+            if key not in found:
+                records.near.setdefault(near_key(name), {})[row[binding.table.id_column].lower()] = name
             versioned = _with_version(client, row, read) if key in found else None
             if versioned:
                 found[key][row[binding.table.id_column]] = _with_all_lines(client, versioned, binding)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
 from loader.dataverse.client import Client
-from loader.keys import match_key
+from loader.keys import match_key, near_key
 from loader.push.gather import Records, read_looked_up, read_lookups, read_orders
 from loader.run import Run, StagedOrders
 from loader.sync.binding import Bindings
@@ -39,6 +39,8 @@ class Session:
     """Match key → "held" or "ignored"."""
     repeated: frozenset[str] = frozenset()
     """Match keys that are staged more than once."""
+    staged: Collection[str] = ()
+    """Match keys of all that is staged."""
 
     def plan(self, orders: Sequence[Staged], attempts: Mapping[str, int] | None = None) -> list[OrderPlan]:
         """Plans orders against CRM as it is now."""
@@ -67,11 +69,19 @@ class Session:
         strangers = self._strangers(pairs)
         for number, (want, rows) in zip(numbers, pairs, strict=True):
             id_ = rows[0][binding.table.id_column].lower() if rows else ""
-            known = Known(self.shared.get(id_), self.not_shared.get(id_), strangers.get(id_, ""))
+            taken_for = "" if rows else self._taken_for(orders[number].key, found)
+            known = Known(self.shared.get(id_), self.not_shared.get(id_), strangers.get(id_, ""), taken_for)
             planned[number] = plan_order(
                 orders[number], want, rows, binding, known, attempts.get(orders[number].key, 0)
             )
         return [planned[number] for number in range(len(orders))]
+
+    def _taken_for(self, key: str, found: Records) -> str:
+        """The key of a record that CRM takes for this one's, and of which nothing says that it is another one's."""
+        near = found.near.get(near_key(key), {}) if found.near else {}
+        return next(
+            (name for id_, name in near.items() if id_ not in self.known and match_key(name) not in self.staged), ""
+        )
 
     def _strangers(self, pairs: Iterable[tuple[Wanted, Sequence[Row]]]) -> Mapping[str, str]:
         """Records that the journal does not know and that are somebody else's in CRM: CRM id → whose."""
@@ -154,4 +164,5 @@ def open_session(run: Run, staged: StagedOrders) -> Session:
         not_shared={entry.crm_id.lower(): entry.not_shared_with for entry in xref if entry.not_shared_with},
         withheld={match_key(key): state for key, state in run.journal.held_or_ignored(model.table).items()},
         repeated=frozenset(key for key, count in counted.items() if count > 1),
+        staged=counted.keys(),
     )

@@ -215,6 +215,8 @@ class Known:
     """The owner with whom CRM would not share it."""
     belonged_to: str = ""
     """Whose CRM's record is, where that is somebody else and the journal does not know the record."""
+    taken_for: str = ""
+    """The key of a record that CRM takes for the one of this key, and that may be it."""
 
 
 def plan_order(
@@ -233,6 +235,12 @@ def plan_order(
     line_table = binding.lines.table.name if binding.lines else ""
     if len(found) > 1:
         message = f"CRM has {len(found)} {binding.table.entity_set} named {staged.key!r}"
+        return OrderPlan(staged.key, model.table, "block", reason="order_ambiguous", message=message)
+    if known.taken_for:
+        message = (
+            f"CRM takes its {binding.table.name} {known.taken_for!r} for {staged.key!r}, and nothing says whose it is:"
+            " rename it in CRM"
+        )
         return OrderPlan(staged.key, model.table, "block", reason="order_ambiguous", message=message)
     have = current(found[0], binding) if found else None
     if have and is_closed(have, model):

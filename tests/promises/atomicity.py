@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from emulator import Emulator
 from emulator.store import Ref
+from loader.keys import fold
 
 
 class Line(NamedTuple):
@@ -54,7 +55,7 @@ class Atomicity:
         for header in headers:
             if header["statecode"] is not None:
                 state = (header["statecode"], header["statuscode"])
-                self._allowed[header["name"].casefold()].add(Shape(state, _sorted(by_order[header["name"]])))
+                self._allowed[fold(header["name"])].add(Shape(state, _sorted(by_order[header["name"]])))
 
     def _watch(self) -> None:
         store, inner = self._crm.store, self._crm.store.transaction
@@ -85,7 +86,7 @@ class Atomicity:
                 item = line.get("productdescription") if line.get("isproductoverridden") else None
                 lines.append(Line(line.get("lineitemnumber"), line.get("quantity"), item))
             header: Any = row
-            yield header["name"].casefold(), Shape((header["statecode"], header["statuscode"]), _sorted(lines))
+            yield fold(header["name"]), Shape((header["statecode"], header["statuscode"]), _sorted(lines))
 
 
 def _sorted(lines: list[Line]) -> tuple[Line, ...]:

@@ -23,6 +23,7 @@ from emulator import Emulator
 from emulator.certificates import Files, make
 from loader import run as running
 from loader.contract import Contract, read_contract
+from loader.keys import fold
 from loader.profile import Target, read_target
 from loader.run import Run
 from loader.warehouse.connect import connect
@@ -139,7 +140,7 @@ class Handful(Workbench):
         return [
             {**row, "lines": [line for line in lines if line["salesorderid"]["id"] == row["salesorderid"]]}
             for row in self.crm.rows("salesorder")
-            if row["name"].casefold() == order.casefold()
+            if fold(row["name"]) == fold(order)
         ]
 
     def kill_lock(self) -> None:
@@ -215,8 +216,8 @@ def assert_equal(crm: Emulator, headers: list[dict[str, Any]], lines: list[dict[
     verified = verify(headers, lines, crm, expected, sop_mode=True)
     assert verified.differences == []
     assert verified.orders == len(expected)
-    names = [row["name"].casefold() for row in crm.rows("salesorder")]
-    assert all(names.count(name.casefold()) == 1 for name in expected), "an order is in CRM twice"
+    names = [fold(row["name"]) for row in crm.rows("salesorder")]
+    assert all(names.count(fold(name)) == 1 for name in expected), "an order is in CRM twice"
 
 
 def staged_rows(warehouse: Warehouse, contract: Contract) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -229,3 +229,40 @@ def test_numbers_that_differ_in_case_or_blanks_alone_are_one_order(handful: Hand
     assert [row["reason"] for row in twice] == ["order_ambiguous"] * 2
     assert handful.in_crm("odd-1") == []
     assert sum(ended.orders.values()) == 12
+
+
+PAIRS = [("CAFE", "CAFÉ"), ("STRASSE", "straße"), ("AB1", "ＡＢ１"), ("OEUVRE", "Œuvre"), ("I", "ı"), ("s1", "ſ1")]
+"""CRM takes one for the other, and they are two keys."""
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_record_that_only_crm_takes_for_the_same_is_neither_written_nor_doubled(
+    handful: Handful, pair: tuple[str, str]
+) -> None:
+    ours, theirs = pair
+    handful.stage_copies(NEW[0], ours)
+    account = handful.crm.rows("account")[0]
+    columns = {"customerid": {"table": "account", "id": account["accountid"]}, "statecode": 0, "statuscode": 1}
+    id_ = handful.crm.insert("salesorder", {"name": theirs, "ownerid": account["ownerid"], **columns})
+    before = handful.crm.row("salesorder", id_)
+    ended = handful.push()
+    (row,) = [row for row in ended.data["results"] if row["order"] == ours]
+    assert (row["outcome"], row["reason"]) == ("blocked", "order_ambiguous")
+    assert theirs in row["message"]
+    assert handful.crm.row("salesorder", id_) == before
+    assert handful.in_crm(ours) == []
+    handful.crm.update("salesorder", id_, {"name": ours})
+    assert handful.push("--order", ours).orders["updated"] == 1
+    assert handful.push("--order", ours).orders["unchanged"] == 1
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_two_orders_that_crm_takes_for_the_same_are_two(handful: Handful, pair: tuple[str, str]) -> None:
+    handful.stage_copies(NEW[0], *pair)
+    handful.push("--order", pair[0])
+    for order in pair:
+        handful.push("--order", order)
+    assert [len(handful.in_crm(order)) for order in pair] == [1, 1]
+    handful.edit(pair[1])
+    assert handful.push().orders["updated"] >= 1
+    assert [row["name"] for order in pair for row in handful.in_crm(order)] == list(pair)

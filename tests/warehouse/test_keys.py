@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from warehouse_places import Place
 
 from emulator.store import fold as crm_fold
-from loader.keys import fold, folded, match_key
+from loader.keys import fold, folded, match_key, near_key
 from loader.warehouse.connection import Warehouse
 from tests.conftest import PROJECT
 
@@ -64,6 +64,7 @@ def test_when_two_keys_are_the_same(warehouse: Warehouse, one: str, other: str, 
     assert (fold(one) == fold(other)) is same
     assert (match_key(one) == match_key(other)) is same
     assert (crm_fold(one) == crm_fold(other)) is same_in_crm
+    assert near_key(one) == near_key(other) or not same_in_crm
     if warehouse.dialect == "duckdb" or "Σ" not in one:
         assert (in_sql(warehouse, one) == in_sql(warehouse, other)) is same
 
@@ -82,6 +83,8 @@ def test_keys_that_are_the_same_are_the_same_to_crm(text: str, other: str) -> No
     for same in (text.lower(), text.upper(), text + "  ", fold(text), other):
         if fold(same) == fold(text):
             assert crm_fold(same) == crm_fold(text)
+        if crm_fold(same) == crm_fold(text):
+            assert near_key(same) == near_key(text)
 
 
 @given(text=keys)
