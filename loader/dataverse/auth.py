@@ -1,4 +1,7 @@
-"""Credentials for the Web API (dataverse facts 5). Tokens live in memory only and are renewed before they expire."""
+"""Credentials for the Web API (docs/dataverse.md, "Signing in").
+
+Tokens are kept in memory only and renewed before they expire.
+"""
 
 from __future__ import annotations
 

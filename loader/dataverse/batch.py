@@ -1,4 +1,4 @@
-"""OData `$batch`: change sets and queries to multipart/mixed and back. Pure (dataverse facts 3.8)."""
+"""OData `$batch`: change sets and queries to multipart/mixed and back. Pure (docs/dataverse.md, "Batches")."""
 
 from __future__ import annotations
 

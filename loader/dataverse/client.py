@@ -33,7 +33,7 @@ ATTEMPTS = 9
 FIRST_CONTACT = 4
 """Attempts to reach a server that never answered yet: the address is more likely wrong than the service down."""
 _LONGEST_URL = 30_000
-"""Characters; CRM takes 32,768 in a URL and twice that inside a batch (dataverse facts 3.6)."""
+"""Characters. CRM accepts 32,768 in a URL and twice that inside a batch (docs/dataverse.md, "Limits")."""
 _DAMAGED = 3
 """How often a read is asked whose answer arrives damaged."""
 _CONTINUE = {"Prefer": "odata.continue-on-error"}

@@ -1,4 +1,4 @@
-"""How many requests may be under way at once and how long to wait: as CRM advises (dataverse facts 4)."""
+"""How many requests may be under way at once, and how long to wait: what CRM advises (docs/dataverse.md, "Limits")."""
 
 from __future__ import annotations
 

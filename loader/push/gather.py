@@ -89,7 +89,10 @@ def _record_read(binding: Binding) -> Read:
 
 
 def _with_all_lines(client: Client, row: dict[str, Any], binding: Binding) -> dict[str, Any]:
-    """Versions before 9.1 expand a collection to an empty list and a link to it (dataverse facts 3.6)."""
+    """Reads lines that were not expanded: before 9.1 there is an empty list, and a link to the lines.
+
+    See docs/dataverse.md, "Look-ups and filters".
+    """
     link = row.get(f"{binding.lines_navigation}@odata.nextLink")
     if binding.lines and link and not row[binding.lines_navigation]:
         shape = shape_of(binding.lines.table, binding.lines.select)

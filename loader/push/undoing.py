@@ -25,7 +25,10 @@ from loader.warehouse.journal import Event, OrderResult, RunCounts, RunOutcome, 
 _ROUNDS = 5
 """How often an order is looked at and sent again where CRM's answer does not arrive."""
 _CANCEL = {"salesorder": ("CancelSalesOrder", "OrderClose", "orderclose")}
-"""CRM table → its cancelling action, that action's parameter and its table (dataverse facts 2.2)."""
+"""CRM table → the action that cancels a record, and the parameter and table of the activity that goes with it.
+
+See docs/dataverse.md, "Closing orders".
+"""
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ class Binding:
     parent_navigation: str = ""
     """Single-valued navigation property from a line to its parent."""
     is_created_locked: bool = False
-    """SOP mode creates records of this table as Submitted (dataverse facts 2.3)."""
+    """SOP mode creates records of this table as Submitted (docs/dataverse.md, "Prices and SOP mode")."""
     currency: Currency = Currency("", "")
     """The one that the values are in."""
     currency_codes: Mapping[str, str] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """Values as CRM stores them: what a column's metadata does to a staged value, and how CRM's own value reads. Pure.
 
-Comparing canonical values is what makes a second push write nothing (dataverse facts 1 and 3.14).
+Comparing canonical values is what makes a second push write nothing. What CRM does to values is in
+docs/dataverse.md, "Columns" and "Dates".
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The writes that turn one order in CRM into the desired one, in the order in which CRM accepts them. Pure.
 
-Dataverse facts 2.2, 2.3 and 3.5; design section 7: a new order and its first lines go in one deep insert, its others
-as rows of their own; totals are update-only; a locked order is reopened by a PATCH of its state alone; the state comes
-last, sharing after it.
+A new order and its first lines are one deep insert, its other lines rows of their own. Totals can only be updated. A
+locked order is reopened by a PATCH of its state alone. The state is set last, and sharing comes after it. The
+reasons are in docs/dataverse.md, "Writing records", "Prices and SOP mode" and "States".
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _set_state(path: str, state: Mapping[str, int]) -> Operation:
 
 
 def _grant(id_: str, share: Share | None, binding: Binding) -> list[Operation]:
-    """Access for the owner of the account (facts 3.9); repeating it changes nothing."""
+    """Access for the owner of the account (docs/dataverse.md, "Sharing"); repeating it changes nothing."""
     rights = binding.model.meta.share_with
     if share is None or rights is None:
         return []

@@ -76,7 +76,7 @@ def state_changes(want: Mapping[str, int], have: Mapping[str, int]) -> tuple[Cha
 
 
 def _line_changes(want: Desired, have: Current, binding: Binding) -> Iterable[LineChange]:
-    """The fewest writes that leave exactly the desired lines (design 5, refresh: merge).
+    """The fewest writes that leave exactly the desired lines (`refresh: merge`, docs/contract.md).
 
     A line whose create-only columns differ (a product line that turns write-in, or back) is deleted and inserted.
     Of doubled lines the one that needs the least change stays.
@@ -115,7 +115,7 @@ def _line_changes(want: Desired, have: Current, binding: Binding) -> Iterable[Li
 
 
 def replaced(want: Desired, have: Current, binding: Binding) -> tuple[LineChange, ...]:
-    """Every line deleted and inserted anew (design 5, refresh: replace)."""
+    """Every line deleted and inserted anew (`refresh: replace`, docs/contract.md)."""
     deletes = tuple(
         LineChange(
             "delete",

@@ -22,7 +22,7 @@ def located(error: CrmError, operations: ChangeSet, staged: Staged, binding: Bin
 
 
 def _refused(error: CrmError, operations: ChangeSet) -> Operation | None:
-    """Operations are numbered from 1; CRM gives back the number of the one that failed (dataverse facts 3.8)."""
+    """Operations are numbered from 1; CRM names the one that failed (docs/dataverse.md, "Batches")."""
     number = error.content_id or ""
     if not re.fullmatch(r"[1-9][0-9]{0,3}", number) or int(number) > len(operations):
         return None
