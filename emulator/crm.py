@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from . import invoices, orders, snapshot
+from . import accounts, invoices, orders, pricelists, products, snapshot, units
 from .actions import Actions
 from .api import Api, Operation
 from .auth import Tokens
@@ -61,6 +61,8 @@ class Crm:
         self.reader = Reader(self.schema, self.store)
         self.readings = readings or Readings()
         self.records = Records(self.reader, Clock(), self.readings)
+        for tables in (accounts, pricelists, products, units):
+            tables.install(self.records)
         documents = (orders.install(self.records), invoices.install(self.records))
         self.queries = Queries(self.reader, self.api_url, self.readings)
         actions = Actions(self.records, documents, orders.Closing(self.records), self.denied)

@@ -14,8 +14,8 @@ from typing import ClassVar, NamedTuple
 
 from . import pricing
 from .errors import CrmError, not_found, parent_read_only
-from .records import Caller, Records
-from .states import ACTIVE, STATE_COLUMNS, settle
+from .records import Caller, Records, Rules
+from .states import ACTIVE, STATE_COLUMNS
 from .store import Ref, Row, Value
 from .values import round_half_away
 
@@ -197,25 +197,21 @@ class Documents:
         self.records.write(self.headers, header_id, {**header, "ispricelocked": locked}, caller)
 
 
-class HeaderRules:
+class HeaderRules(Rules):
     """Orders or invoices. A subclass says which state a new one has and what a state forbids."""
 
     defaults: ClassVar[dict[str, Value]]
 
     def __init__(self, documents: Documents) -> None:
+        super().__init__(documents.headers)
         self.documents = documents
-        self.table = documents.headers
-
-    def begin(self, row_id: str, row: Row) -> None:
-        """Give a new document its state."""
-        raise NotImplementedError
 
     def check_update(self, row_id: str, old: Row, changes: dict[str, Value]) -> None:
         """Refuse what the state of a document forbids."""
         raise NotImplementedError
 
     def create(self, row_id: str, row: Row, caller: Caller, with_parent: bool) -> None:
-        self.begin(row_id, row)
+        super().create(row_id, row, caller, with_parent)
         self.documents.check_price_level(row.get("pricelevelid"), row.get("transactioncurrencyid"))
         if row.get(self.documents.kind.number) is None:
             row[self.documents.kind.number] = self.documents.new_number()
@@ -229,9 +225,7 @@ class HeaderRules:
 
     def update(self, row_id: str, old: Row, changes: dict[str, Value], caller: Caller) -> None:
         self.check_update(row_id, old, changes)
-        state = old.get("statecode", ACTIVE)
-        assert isinstance(state, int)
-        settle(self.table, changes, state, row_id)
+        super().update(row_id, old, changes, caller)
         if "pricelevelid" in changes:
             self.documents.check_price_level(changes["pricelevelid"], old.get("transactioncurrencyid"))
 
@@ -244,17 +238,12 @@ class HeaderRules:
                 self.documents.reprice_lines(row_id, header, caller)
         self.documents.total(row_id, caller)
 
-    def delete(self, row_id: str, old: Row, caller: Caller) -> None:
-        return
 
-    def deleted(self, row_id: str, old: Row, caller: Caller) -> None:
-        return
-
-
-class LineRules:
+class LineRules(Rules):
     """The lines of orders or invoices."""
 
     def __init__(self, documents: Documents) -> None:
+        super().__init__(documents.details)
         self.documents = documents
 
     def _open(self, header: Row) -> None:

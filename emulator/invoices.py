@@ -7,8 +7,8 @@ from typing import ClassVar
 from . import pricing
 from .documents import Documents, HeaderRules, Kind, LineRules
 from .errors import CrmError, read_only
-from .records import Records
-from .states import ACTIVE, STATE_COLUMNS, default_status, mismatch
+from .records import Caller, Records
+from .states import ACTIVE, STATE_COLUMNS, default_status
 from .store import Row, Value
 
 CLOSED = 1
@@ -40,13 +40,10 @@ class InvoiceRules(HeaderRules):
         "pricingerrorcode": pricing.NO_ERROR,
     }
 
-    def begin(self, row_id: str, row: Row) -> None:
-        """A new invoice is New, whichever reason of Active was sent; one of another state is refused."""
-        statuses = self.table.columns["statuscode"]
-        status = row.get("statuscode")
-        if status is not None and statuses.states[int(str(status))] != ACTIVE:
-            raise mismatch(self.table, status, ACTIVE, row_id)
-        row["statecode"], row["statuscode"] = ACTIVE, default_status(statuses, ACTIVE)
+    def create(self, row_id: str, row: Row, caller: Caller, with_parent: bool) -> None:
+        """A new invoice is New, whichever reason of Active was sent."""
+        super().create(row_id, row, caller, with_parent)
+        row["statuscode"] = default_status(self.table.columns["statuscode"], ACTIVE)
 
     def check_update(self, row_id: str, old: Row, changes: dict[str, Value]) -> None:
         """A paid or canceled invoice takes nothing but another state."""

@@ -61,15 +61,8 @@ class OrderRules(HeaderRules):
         "pricingerrorcode": pricing.NO_ERROR,
     }
 
-    def begin(self, row_id: str, row: Row) -> None:
-        state = SUBMITTED if self.documents.organization().sop else ACTIVE
-        statuses = self.table.columns["statuscode"]
-        status = row.get("statuscode")
-        if status is None:
-            row["statuscode"] = default_status(statuses, state)
-        elif statuses.states[int(str(status))] != state:
-            raise mismatch(self.table, status, state, row_id)
-        row["statecode"] = state
+    def first_state(self, row: Row) -> int:
+        return SUBMITTED if self.documents.organization().sop else ACTIVE
 
     def check_update(self, row_id: str, old: Row, changes: dict[str, Value]) -> None:
         """A closed order takes nothing, a submitted one only a new state; some states need their own action."""
@@ -105,9 +98,10 @@ class Closing:
         bound = close.get("salesorderid@odata.bind")
         if not isinstance(bound, str):
             raise CrmError(400, "0x80040203", "OrderClose needs 'salesorderid@odata.bind'.")
-        order_id = self.records.reference(bound, refs).id
-        order = self.records.store.get(self.table.name, order_id)
-        assert order is not None
+        target = self.records.reference(bound, refs)
+        order, order_id = self.records.reader.target_row(target), target.id
+        if target.table != self.table.name or order is None:
+            raise bad_payload("OrderClose", f"'salesorderid' cannot be bound to a record of '{target.table}'.")
         for right in ("Write", "AppendTo"):
             self.records.allow(caller, right, self.table)
         if order.get("statecode") not in (ACTIVE, SUBMITTED):

@@ -1,7 +1,7 @@
 """Reading columns: the stored ones, and those that CRM derives when it reads.
 
-Derived: `…_base` amounts, exchange rates, owning user, team and business unit, composite addresses, and on order lines
-what they take from their order.
+Derived: `…_base` amounts, exchange rates, owning user, team and business unit, composite addresses, whether a unit is
+the base of its group, and on lines what they take from their order or invoice.
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ class Reader:
             return base
         if name == "exchangerate" and table != "transactioncurrency":
             return lambda row: self.currency(row).get("exchangerate") if row.get("transactioncurrencyid") else None
+        if (table, name) == ("uom", "isschedulebaseuom"):
+            return lambda row: row.get("baseuom") is None
         if table in PARENT_LINES:
             return self._from_parent(table, name)
         if "ownerid" in columns and name in ("owninguser", "owningteam", "owningbusinessunit"):

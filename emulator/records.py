@@ -6,13 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
 from uuid import uuid4
 
 from .errors import CrmError, bad_payload, bad_request, duplicate_record, not_found
 from .metadata import Column, Relationship, Table
 from .reader import Reader
-from .states import settle
+from .states import ACTIVE, settle
 from .store import Ref, Row, Value, fold
 from .values import GUID, Coercer, Readings, Scales, coercer, midnight
 
@@ -39,25 +38,48 @@ class Body:
     record_id: str | None = None
 
 
-class Rules(Protocol):
-    """What a table does beyond its metadata."""
+class Rules:
+    """What a table does beyond its metadata: as it stands, what every table does with its states."""
 
-    def create(self, row_id: str, row: Row, caller: Caller, with_parent: bool) -> None: ...
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._has_states = {"statecode", "statuscode"} <= table.columns.keys()
 
-    def created(self, row_id: str, caller: Caller, with_parent: bool) -> None: ...
+    def first_state(self, row: Row) -> int:
+        """The state of a new record, whatever was sent."""
+        return ACTIVE
 
-    def update(self, row_id: str, old: Row, changes: dict[str, Value], caller: Caller) -> None: ...
+    def create(self, row_id: str, row: Row, caller: Caller, with_parent: bool) -> None:
+        if not self._has_states:
+            return
+        state = self.first_state(row)
+        changes: dict[str, Value] = {"statecode": state, "statuscode": row.get("statuscode")}
+        settle(self.table, changes, state, row_id)
+        row.update(changes)
 
-    def updated(self, row_id: str, old: Row, changes: dict[str, Value], caller: Caller) -> None: ...
+    def created(self, row_id: str, caller: Caller, with_parent: bool) -> None:
+        return
 
-    def delete(self, row_id: str, old: Row, caller: Caller) -> None: ...
+    def update(self, row_id: str, old: Row, changes: dict[str, Value], caller: Caller) -> None:
+        if self._has_states:
+            state = old.get("statecode", ACTIVE)
+            assert isinstance(state, int)
+            settle(self.table, changes, state, row_id)
 
-    def deleted(self, row_id: str, old: Row, caller: Caller) -> None: ...
+    def updated(self, row_id: str, old: Row, changes: dict[str, Value], caller: Caller) -> None:
+        return
+
+    def delete(self, row_id: str, old: Row, caller: Caller) -> None:
+        return
+
+    def deleted(self, row_id: str, old: Row, caller: Caller) -> None:
+        return
 
 
 KEY_PART = re.compile(r"\s*(\w+)\s*=\s*('(?:[^']|'')*'|[^,]*?)\s*(?:,|$)")
 FORBIDDEN_IN_KEYS = re.compile(r"[/<>*%&:\\?+]")
 PRIVILEGES_OF = {"salesorderdetail": "SalesOrder", "invoicedetail": "Invoice", "orderclose": "Activity"}
+ACCESS_TEAM = 1  # team.teamtype
 _BIND = "@odata.bind"
 _SHOWN_AS_A_DAY = ("DateTime", "DateOnly", "UserLocal")
 
@@ -95,7 +117,7 @@ class Records:
         self.schema = reader.schema
         self.store = reader.store
         self.now = now
-        self.rules: dict[str, Rules] = {}
+        self.rules = {table.name: Rules(table) for table in self.schema.tables.values()}
         self._specs: dict[str, dict[str, Spec]] = {}
         self._coercers: dict[tuple[str, str], Coercer] = {}
         self._scales: tuple[Row, Row, Scales] = ({}, {}, Scales(2, 2))
@@ -399,12 +421,11 @@ class Records:
                 raise bad_request(f"The table '{relationship.referenced}' is not part of this organization.")
             row[relationship.column] = Ref(target.name, self.create(target, parent, caller, refs))
         row[table.id_column] = row_id
+        if row.get("ownerid") not in (None, Ref("systemuser", caller.id)):
+            self._check_assignment(table, row["ownerid"], caller)
         self._defaults(table, row, caller)
-        rules = self.rules.get(table.name)
-        if rules is not None:
-            rules.create(row_id, row, caller, with_parent)
-        elif "statuscode" in table.columns and "statecode" in table.columns:
-            self._initial_state(table, row, row_id)
+        rules = self.rules[table.name]
+        rules.create(row_id, row, caller, with_parent)
         self._check_keys(table, row_id, row, None)
         self.store.insert(table.name, row_id, {name: value for name, value in row.items() if value is not None})
         for relationship, children in understood.children:
@@ -413,8 +434,7 @@ class Records:
                 self.create(
                     target, child, caller, refs, {relationship.column: Ref(table.name, row_id)}, with_parent=True
                 )
-        if rules is not None:
-            rules.created(row_id, caller, with_parent)
+        rules.created(row_id, caller, with_parent)
         return row_id
 
     def _defaults(self, table: Table, row: Row, caller: Caller) -> None:
@@ -437,13 +457,13 @@ class Records:
             base = Ref("transactioncurrency", str(self.reader.base_currency()["transactioncurrencyid"]))
             row[currency.name] = own or base
 
-    def _initial_state(self, table: Table, row: Row, row_id: str) -> None:
-        state = row.get("statecode", 0)
-        assert isinstance(state, int)
-        row["statecode"] = state
-        changes: dict[str, Value] = {"statecode": state, "statuscode": row.get("statuscode")}
-        settle(table, changes, state, row_id)
-        row["statuscode"] = changes["statuscode"]
+    def add(self, table: Table, row: Row, caller: Caller) -> str:
+        """A row that CRM makes by itself: no privilege and no rule stands against it."""
+        row_id = str(uuid4())
+        row[table.id_column] = row_id
+        self._defaults(table, row, caller)
+        self.store.insert(table.name, row_id, row)
+        return row_id
 
     def _check_keys(self, table: Table, row_id: str, row: Mapping[str, Value], old: Row | None) -> None:
         for key in table.keys:
@@ -475,18 +495,46 @@ class Records:
 
     def change(self, table: Table, row_id: str, old: Row, changes: dict[str, Value], caller: Caller) -> None:
         """Apply understood values to a row, with the table's rules."""
-        rules = self.rules.get(table.name)
-        if rules is not None:
-            rules.update(row_id, old, changes, caller)
-        elif "statecode" in table.columns and "statuscode" in table.columns:
-            state = old.get("statecode", 0)
-            assert isinstance(state, int)
-            settle(table, changes, state, row_id)
+        rules = self.rules[table.name]
+        rules.update(row_id, old, changes, caller)
+        owner = changes.get("ownerid")
+        assigned = "ownerid" in changes and owner != old.get("ownerid")
+        if assigned:
+            self._check_assignment(table, owner, caller)
         row = {**old, **changes}
         self._check_keys(table, row_id, row, old)
         self.write(table, row_id, row, caller)
-        if rules is not None:
-            rules.updated(row_id, old, changes, caller)
+        if assigned:
+            self._assign_below(table, row_id, owner, caller)
+        rules.updated(row_id, old, changes, caller)
+
+    def _check_assignment(self, table: Table, owner: Value, caller: Caller) -> None:
+        self.allow(caller, "Assign", table)
+        if owner is None:
+            raise CrmError(400, "0x80040210", "Invalid assignee id.")
+        if (
+            isinstance(owner, Ref)
+            and owner.table == "team"
+            and (self.reader.target_row(owner) or {}).get("teamtype") == 1
+        ):
+            raise CrmError(
+                400,
+                "0x80048340",
+                "You cannot assign a record to the access team. You can assign a record to the owner team.",
+            )
+
+    def _assign_below(self, table: Table, row_id: str, owner: Value, caller: Caller) -> None:
+        """The records that belong to this one get its owner, too, whoever had them and whatever state they are in."""
+        for relationship in table.referenced_by:
+            if relationship.on_assign != "Cascade":
+                continue
+            below = self.schema.tables[relationship.referencing]
+            data = self.store.tables[below.name]
+            for other in data.find(relationship.column, row_id):
+                row = data.rows[other]
+                if row.get(relationship.column) == Ref(table.name, row_id) and row.get("ownerid") != owner:
+                    self.write(below, other, {**row, "ownerid": owner}, caller)
+                    self._assign_below(below, other, owner, caller)
 
     def write(self, table: Table, row_id: str, row: Mapping[str, Value], caller: Caller) -> None:
         new: Row = {name: value for name, value in row.items() if value is not None}
@@ -502,12 +550,10 @@ class Records:
         if old is None:
             raise not_found(table.name, row_id)
         self.allow(caller, "Delete", table)
-        rules = self.rules.get(table.name)
-        if rules is not None:
-            rules.delete(row_id, old, caller)
+        rules = self.rules[table.name]
+        rules.delete(row_id, old, caller)
         self._remove(table, row_id, old, caller)
-        if rules is not None:
-            rules.deleted(row_id, old, caller)
+        rules.deleted(row_id, old, caller)
 
     def _remove(self, table: Table, row_id: str, old: Row, caller: Caller) -> None:
         """Take a row out, with what its relationships say about the rows that point to it."""

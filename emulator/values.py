@@ -49,6 +49,8 @@ class Readings:
     """Of an instant that is shown as a day (format DateOnly, behaviour UserLocal), what is kept is midnight in the
     caller's time zone, not the instant."""
     list_lexer: ListLexer = "any"
+    unit_names_are_unique: bool = True
+    """No two units of a group have the same name."""
     most_related: int | None = 50
     """A record comes with at most so many related ones in one insert; None: with any number."""
 
