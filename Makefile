@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs bench constraints clean
+.PHONY: demo test lint docs docs-site bench constraints clean
 
 demo: $(VENV)/demo
 	$(BIN)/loader demo
@@ -22,6 +22,10 @@ docs: $(VENV)/dev
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/exposures.py
 	$(BIN)/python docs/audit_answers.py
+
+# dbt's documentation as one page, site/index.html. The project must have been built (`dbt build`, or the demo).
+docs-site: $(VENV)/dev
+	$(BIN)/python docs/site_page.py
 
 bench: $(VENV)/dev
 	$(BIN)/python -m bench
