@@ -24,8 +24,8 @@ COMMANDS: Mapping[str, str] = {
     "status": "Show how the last runs went and what waits in the retry queue.",
     "report": "Write a page for the browser: the last run, the trend, the queue, what blocks how much money.",
     "retry": "The retry queue: orders that could not go, and why.",
-    "explain": "Show one order column by column: GP's columns, rule, staged value, CRM's value, and what happened"
-    " to it.",
+    "explain": "Show one order column by column: GP's value, the rule, the staged value, CRM's value, and what"
+    " happened to it.",
     "undo": "Put the orders that a run changed back to what CRM held before.",
     "reconcile": "Read the staged orders back from CRM into the warehouse, and count where CRM disagrees.",
     "sop-mode": "The organisation's sales order processing integration: whether CRM keeps GP's amounts.",

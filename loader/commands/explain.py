@@ -1,24 +1,22 @@
-"""`loader explain`: one order, column by column, as lines of text."""
+"""`loader explain`: one order, column by column."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from loader.invocation import Invocation, command
 from loader.push import explaining
-from loader.report.text import order_lines, table
+from loader.report.explained import line_text, lines, plan_text
 from loader.report.told import Told, ToldAsJson
-from loader.sync.plan import OrderPlan
-from loader.visible import plain, styled, visible
 
 
 @command("explain")
 @click.argument("order")
 def explain(invocation: Invocation, order: str) -> None:
-    """Show one order column by column: GP's columns, rule, staged value, CRM's value, and what happened to it.
+    """Show one order column by column: GP's value, the rule, the staged value, CRM's value, and what happened to it.
 
     Of an order of more than 100 lines it shows 100, those that differ from CRM first; -v shows all.
 
@@ -39,68 +37,3 @@ def explain(invocation: Invocation, order: str) -> None:
     with invocation.run() as run:
         content = explaining.explain(run, order, tell, every_line=output.verbose, words=plan_text)
     output.data(content, lambda: lines(content, text), entries=("lines", entries))
-
-
-def lines(content: Mapping[str, Any], told: Iterable[str]) -> Iterator[str]:
-    """The same as text; `told` are the lines of text that `line_text` made of its lines."""
-    yield styled(content["order"], bold=True)
-    for name, value in (content["status"] or {}).items():
-        if value is not None:
-            yield f"  {name}: {value}"
-    if not content["staged"]:
-        yield "Not staged: it is out of scope."
-    if content["columns"]:
-        yield ""
-        yield from table([("CRM COLUMN", "GP", "RULE", "STAGED", "CRM NOW", ""), *map(_column_row, content["columns"])])
-    yield from told
-    if content["lines_left_out"]:
-        yield ""
-        yield f"{content['lines_left_out']:,} of {content['line_count']:,} lines are left out; -v shows all."
-    if content["plan"]:
-        yield ""
-        yield "A push would do:"
-        yield from content["plan"]["text"]
-    for entry in content["queue"]:
-        yield f"Queue: {entry['state']}, {entry['reason']}, {entry['attempts']} tries: {entry['message']}"
-    for event in content["events"]:
-        about = f", {event['reason']}: {event['message']}" if event["reason"] else ""
-        yield f"{event['happened_at']:%Y-%m-%d %H:%M} {event['outcome']}{about} (run {event['run_id'][:8]})"
-
-
-def line_text(line: Mapping[str, Any]) -> Iterator[str]:
-    """One of the order's lines, as text."""
-    yield ""
-    yield styled(f"line {line['line']}", bold=True)
-    shown = [column for column in line["columns"] if column["staged"] is not None or column["crm"] is not None]
-    yield from table([("CRM COLUMN", "GP", "RULE", "STAGED", "CRM NOW", ""), *map(_column_row, shown)])
-
-
-def _column_row(column: Mapping[str, Any]) -> tuple[str, ...]:
-    mark = "" if column["equal"] is None else "=" if column["equal"] else "≠"
-    return (
-        column["column"],
-        ", ".join(column["gp"]),
-        _short(column["rule"], 40),
-        _short(column["staged"]),
-        _short(column["crm"]),
-        mark,
-    )
-
-
-def _short(value: object, width: int = 36) -> str:
-    text = "" if value is None else visible(str(value).rstrip())
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def plan_text(plan: OrderPlan) -> list[str]:
-    """The plan as plain lines."""
-    return [plain(line) for line in _plan_lines(plan)]
-
-
-def _plan_lines(plan: OrderPlan) -> Iterator[str]:
-    yield from order_lines(plan)
-    warned = list(dict.fromkeys((warning.code, warning.message) for warning in plan.warnings))
-    for code, message in warned[: explaining.LINES]:
-        yield f"  warning {code}: {message}"
-    if len(warned) > explaining.LINES:
-        yield f"  and {len(warned) - explaining.LINES:,} more warnings"

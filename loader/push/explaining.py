@@ -1,25 +1,31 @@
-"""One order, column by column: GP's columns, the rule, the staged value, CRM's value; its history."""
+"""One order, column by column: GP's columns and values, the rule, the staged value, CRM's value; its history."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeAlias
 
+from loader.contract import Model
 from loader.errors import NotFound
-from loader.keys import fold, folded, match_key
+from loader.keys import match_key
+from loader.push.audits import Rows, rows_of_record
 from loader.push.gather import read_orders
 from loader.push.session import open_session
 from loader.run import Run, StagedOrders
 from loader.sync.binding import Binding
 from loader.sync.plan import OrderPlan
 from loader.sync.records import Current, Desired, Staged, currency_of, current, desired, line_key, line_value
-from loader.warehouse.connection import columns_of, quoted
+
+_Values: TypeAlias = "dict[tuple[str, str], str | None]"
+"""CRM column and GP column → what GP holds there, as text."""
 
 LINES = 100
 """Lines of an order, and warnings, that are shown unless all are asked for."""
 _EVENTS = 5
-_STATUS = "audit_order_status"
+_TRACE = "audit_field_trace"
+_TRACED = 1000
+"""Lines whose values in GP are asked for together."""
 
 
 def explain(
@@ -35,7 +41,7 @@ def explain(
     more than `LINES` unless `every_line` is asked for. `words` tells its plan as lines of text.
     """
     model = run.contract.models[0]
-    status = _status(run, order)
+    status = _status(run, model, order)
     staged = run.stage(model, [order])
     keys = staged.keys
     content: dict[str, Any] = {
@@ -56,17 +62,12 @@ def explain(
     return content
 
 
-def _status(run: Run, order: str) -> dict[str, Any] | None:
-    relation = run.contract.relations.get(_STATUS)
-    if relation is None:
-        return None
-    names = columns_of(run.warehouse, relation)
-    if not names:
-        return None
-    columns = ", ".join(map(quoted, names))
-    key = folded(quoted("order_number"), run.warehouse.dialect)
-    rows = run.warehouse.query(f"select {columns} from {relation} where {key} = ?", [fold(order)])
-    return dict(zip(names, rows[0], strict=True)) if rows else None
+def _status(run: Run, model: Model, key: str) -> dict[str, Any] | None:
+    for audit in (f"audit_{model.noun}_status", "audit_record_status"):
+        rows = rows_of_record(run, audit, model, key)
+        if rows:
+            return rows[0]
+    return None
 
 
 def _add_staged(
@@ -84,16 +85,42 @@ def _add_staged(
     want, _, _ = desired(staged, binding, session.index)
     have = current(found[0], binding) if len(found) == 1 else None
     (plan,) = session.plan([staged])
-    content["columns"] = list(_columns(staged.row, binding, want, have))
-    for line in _lines(staged, binding, want, have, every_line):
+    in_gp = _InGp(run, binding.model, staged.key)
+    content["columns"] = list(_columns(staged.row, binding, want, have, in_gp.of_record()))
+    for line in _lines(staged, binding, want, have, every_line, in_gp):
         tell(line)
     content["line_count"] = len(staged.lines)
     content["lines_left_out"] = 0 if every_line else max(len(staged.lines) - LINES, 0)
     content["plan"] = {**plan.as_json(), "text": words(plan)}
 
 
+class _InGp:
+    """What GP holds of one record, before any rule; nothing where audit_field_trace does not trace it."""
+
+    def __init__(self, run: Run, model: Model, key: str) -> None:
+        self._run, self._model, self._key = run, model, key
+
+    def of_record(self) -> _Values:
+        return {_field(row): row["gp_value"] for row in self._rows("part = 'header'")}
+
+    def of_lines(self, keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], _Values]:
+        """By the line's key, where that is a number."""
+        numbers = ", ".join(str(number) for number, *more in keys if isinstance(number, int) and not more)
+        found: dict[tuple[Any, ...], _Values] = {}
+        for row in self._rows(f"part = 'line' and line_number in ({numbers})") if numbers else ():
+            found.setdefault((row["line_number"],), {})[_field(row)] = row["gp_value"]
+        return found
+
+    def _rows(self, where: str) -> Rows:
+        return rows_of_record(self._run, _TRACE, self._model, self._key, where)
+
+
+def _field(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["crm_column"], row["gp_column"]
+
+
 def _lines(
-    staged: Staged, binding: Binding, want: Desired | None, have: Current | None, every_line: bool
+    staged: Staged, binding: Binding, want: Desired | None, have: Current | None, every_line: bool, in_gp: _InGp
 ) -> Iterator[dict[str, Any]]:
     children = binding.model.meta.children
     if binding.lines is None or children is None:
@@ -111,13 +138,17 @@ def _lines(
     rows = staged.lines
     if len(rows) > LINES and not every_line:
         rows = sorted(rows, key=is_equal)[:LINES]
-    for row in rows:
-        columns = _columns(row, binding.lines, wanted.get(key_of(row)), held.get(key_of(row)))
-        yield {"line": line_value(key_of(row)), "columns": list(columns)}
+    for start in range(0, len(rows), _TRACED):
+        some = rows[start : start + _TRACED]
+        values = in_gp.of_lines([key_of(row) for row in some])
+        for row in some:
+            key = key_of(row)
+            columns = _columns(row, binding.lines, wanted.get(key), held.get(key), values.get(key, {}))
+            yield {"line": line_value(key), "columns": list(columns)}
 
 
 def _columns(
-    row: Mapping[str, Any], binding: Binding, want: Desired | None, have: Current | None
+    row: Mapping[str, Any], binding: Binding, want: Desired | None, have: Current | None, in_gp: _Values
 ) -> Iterator[dict[str, Any]]:
     for column in binding.model.sent:
         after = {**want.values, **want.state} if want else {}
@@ -126,6 +157,7 @@ def _columns(
         yield {
             "column": column.name,
             "gp": list(column.meta.gp),
+            "gp_values": [in_gp.get((column.name, each)) for each in column.meta.gp],
             "rule": column.meta.rule,
             "staged": row[column.name],
             "sent": after.get(column.name),

@@ -73,6 +73,10 @@ def test_explain_shows_each_column_from_gp_to_crm(bench: Workbench) -> None:
     columns = {column["column"]: column for column in content["lines"][0]["columns"]}
     assert columns["quantity"]["gp"] == ["SOP10200.QUANTITY"]
     assert (columns["quantity"]["sent"], columns["quantity"]["equal"]) == (3.0, False)
+    assert columns["quantity"]["gp_values"] == ["3.00000"]
+    header = {column["column"]: column for column in content["columns"]}
+    assert header["name"]["gp_values"] == ["ORDST2226"]
+    assert header["shipto_telephone"]["gp_values"][0].isdigit()
     assert content["plan"]["action"] == "update"
     text = bench.loader("explain", "ORDST2226", json_output=False).stdout
     assert "PHONEFROMGP" in text

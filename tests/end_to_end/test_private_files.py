@@ -49,13 +49,11 @@ def test_a_duckdb_file_and_its_log_are_their_owners(tmp_path: Path) -> None:
     script = f"""
 import os
 from pathlib import Path
-from loader.commands.demo import _Demo
-from loader.invocation import Invocation
-invocation = Invocation()
-invocation.project_dir = Path({str(PROJECT)!r})
-demo = _Demo(invocation, os.environ, None, print)
-demo.load_company()
-with demo._open("write") as run:
+from loader.demonstration import Demonstration
+from loader.run import Run
+open_run = lambda access: Run(Path({str(PROJECT)!r}), environ=os.environ, access=access)
+Demonstration(open_run, None, print).load_company()
+with open_run("write") as run:
     run.warehouse.execute("create table gp.more as select 1 as one")
     os._exit(0)
 """
