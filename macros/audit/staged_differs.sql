@@ -13,7 +13,7 @@
         when {{ staged }} is null or {{ crm }} is null then 1
         {%- if column.crm.lookup %}
         {%- for key in column.crm.lookup.match.values() %}
-        when coalesce({{ code_key('cast(staged.' ~ key ~ ' as ' ~ text_type(400) ~ ')') }}, '') <> coalesce({{ code_key('crm.' ~ key) }}, '') then 1
+        when coalesce({{ folded('cast(staged.' ~ key ~ ' as ' ~ text_type(400) ~ ')') }}, '') <> coalesce({{ folded('crm.' ~ key) }}, '') then 1
         {%- endfor %}
         {%- elif family == 'text' %}
         when {{ exact_text('left(' ~ staged ~ ', coalesce(held.max_length, 4000))') }} <> {{ exact_text(crm) }} then 1

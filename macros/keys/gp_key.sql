@@ -1,5 +1,6 @@
-{#- What to compare when two GP tables meet: keys match whatever their case and trailing blanks. GP's collation sees to
-    both in T-SQL, where a function around the column would keep the join off GP's index. -#}
+{#- A key column of GP in the form in which staging hands it out, for joins between GP's tables. In T-SQL it is the bare
+    column: GP's collation ignores case and trailing blanks, and a function around the column would keep the join off
+    GP's index. -#}
 {% macro gp_key(column) -%}
     {{ return(adapter.dispatch('gp_key')(column)) }}
 {%- endmacro %}
@@ -9,5 +10,5 @@
 {%- endmacro %}
 
 {% macro duckdb__gp_key(column) -%}
-    lower(rtrim({{ column }}, ' '))
+    {{ folded("coalesce(" ~ column ~ ", '')") }}
 {%- endmacro %}

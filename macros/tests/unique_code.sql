@@ -3,7 +3,7 @@
 
 select min({{ column_name }}) as {{ column_name }}, count(*) as row_count
 from {{ model }}
-group by {{ code_key(column_name) }}
+group by {{ folded(column_name) }}
 having count(*) > 1
 
 {% endtest %}

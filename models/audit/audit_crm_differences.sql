@@ -51,7 +51,7 @@ staged_orders as (
 
     select
         orders.*,
-        {{ code_key('orders.name') }} as order_key
+        {{ folded('orders.name') }} as order_key
 
     from {{ ref('crm_salesorder') }} as orders
 
@@ -61,8 +61,8 @@ crm_orders as (
 
     select
         orders.*,
-        {{ code_key('orders.name') }} as order_key,
-        row_number() over (partition by {{ code_key('orders.name') }} order by orders.crm_id) as copy_no
+        {{ folded('orders.name') }} as order_key,
+        row_number() over (partition by {{ folded('orders.name') }} order by orders.crm_id) as copy_no
 
     from {{ ref('crm_snapshot_salesorder') }} as orders
 
@@ -77,7 +77,7 @@ staged_lines as (
         crm_orders.crm_id as parent_crm_id
 
     from {{ ref('crm_salesorderdetail') }} as lines
-    inner join crm_orders on {{ code_key('lines.salesorderid') }} = crm_orders.order_key
+    inner join crm_orders on {{ folded('lines.salesorderid') }} = crm_orders.order_key
 
 ),
 
@@ -85,7 +85,7 @@ crm_lines as (
 
     select
         lines.*,
-        {{ code_key('lines.salesorderid') }} as order_key,
+        {{ folded('lines.salesorderid') }} as order_key,
         row_number() over (partition by lines.parent_crm_id, lines.lineitemnumber order by lines.crm_id) as copy_no
 
     from {{ ref('crm_snapshot_salesorderdetail') }} as lines
@@ -192,7 +192,7 @@ differences as (
 status as (
 
     select
-        {{ code_key('order_number') }} as order_key,
+        {{ folded('order_number') }} as order_key,
         scope_reason,
         reason
 
@@ -203,14 +203,14 @@ status as (
 warnings as (
 
     select
-        {{ code_key('order_number') }} as order_key,
+        {{ folded('order_number') }} as order_key,
         part,
         coalesce(line_number, 0) as line_number,
         crm_column,
         min(warning) as warning
 
     from {{ ref('audit_order_warnings') }}
-    group by {{ code_key('order_number') }}, part, coalesce(line_number, 0), crm_column
+    group by {{ folded('order_number') }}, part, coalesce(line_number, 0), crm_column
 
 ),
 

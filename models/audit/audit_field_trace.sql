@@ -6,37 +6,93 @@ with
 
 orders as (
 
-    select * from {{ ref('crm_salesorder') }}
+    select
+        *,
+        {{ folded('name') }} as order_key
+
+    from {{ ref('crm_salesorder') }}
 
 ),
 
 lines as (
 
-    select * from {{ ref('crm_salesorderdetail') }}
+    select
+        *,
+        {{ folded('salesorderid') }} as order_key
+
+    from {{ ref('crm_salesorderdetail') }}
 
 ),
 
-gp_orders as (
+documents as (
 
     {{ gp_rows('SOP10100') }}
 
 ),
 
-gp_lines as (
+document_lines as (
 
     {{ gp_rows('SOP10200') }}
 
 ),
 
-gp_addresses as (
+addresses as (
 
     {{ gp_rows('RM00102') }}
 
 ),
 
-gp_items as (
+items as (
 
     {{ gp_rows('IV00101') }}
+
+),
+
+gp_orders as (
+
+    select
+        *,
+        {{ folded(gp_document_name('SOPNUMBE')) }} as order_key,
+        {{ gp_key('SOPNUMBE') }} as document_key,
+        {{ gp_key('CUSTNMBR') }} as customer_key,
+        {{ gp_key("coalesce(PRBTADCD, '')") }} as address_key
+
+    from documents
+    where SOPTYPE = 2
+
+),
+
+gp_lines as (
+
+    select
+        *,
+        {{ gp_key('SOPNUMBE') }} as document_key,
+        {{ gp_number('LNITMSEQ') }} as line_sequence,
+        {{ gp_key('ITEMNMBR') }} as item_key
+
+    from document_lines
+    where SOPTYPE = 2 and {{ gp_number('CMPNTSEQ') }} = 0
+
+),
+
+gp_addresses as (
+
+    select
+        *,
+        {{ gp_key('CUSTNMBR') }} as customer_key,
+        {{ gp_key("coalesce(ADRSCODE, '')") }} as address_key
+
+    from addresses
+
+),
+
+gp_items as (
+
+    select
+        *,
+        {{ gp_key('ITEMNMBR') }} as item_key
+
+    from items
 
 ),
 
@@ -53,7 +109,7 @@ line_fields as (
 order_trace as (
 
     select
-        {{ own_text('staged.name', 300) }} as order_number,
+        {{ own_collation('staged.name') }} as order_number,
         'header' as part,
         cast(null as int) as line_number,
         fields.field_no,
@@ -65,13 +121,12 @@ order_trace as (
         {{ staged_value_of_field(order_fields) }} as staged_value
 
     from orders as staged
-    inner join gp_orders as SOP10100
-        on SOP10100.SOPTYPE = 2 and {{ gp_key('staged.name') }} = {{ order_name_key('SOP10100', 'SOPNUMBE') }}
+    inner join gp_orders as SOP10100 on staged.order_key = SOP10100.order_key
     left join gp_addresses as RM00102
         on
-            {{ gp_key('SOP10100.CUSTNMBR') }} = {{ gp_key('RM00102.CUSTNMBR') }}
-            and {{ gp_key(gp_code('SOP10100.PRBTADCD')) }} = {{ gp_key(gp_code('RM00102.ADRSCODE')) }}
-            and {{ same_company('SOP10100', 'RM00102') }}
+            SOP10100.company = RM00102.company
+            and SOP10100.customer_key = RM00102.customer_key
+            and SOP10100.address_key = RM00102.address_key
     cross join order_fields as fields
 
 ),
@@ -79,7 +134,7 @@ order_trace as (
 line_trace as (
 
     select
-        {{ own_text('staged.salesorderid', 300) }} as order_number,
+        {{ own_collation('staged.salesorderid') }} as order_number,
         'line' as part,
         staged.lineitemnumber as line_number,
         fields.field_no,
@@ -91,19 +146,14 @@ line_trace as (
         {{ staged_value_of_field(line_fields) }} as staged_value
 
     from lines as staged
-    inner join gp_orders as SOP10100
-        on SOP10100.SOPTYPE = 2 and {{ gp_key('staged.salesorderid') }} = {{ order_name_key('SOP10100', 'SOPNUMBE') }}
+    inner join gp_orders as SOP10100 on staged.order_key = SOP10100.order_key
     inner join gp_lines as SOP10200
         on
-            SOP10200.SOPTYPE = 2
-            and {{ gp_number('SOP10200.CMPNTSEQ') }} = 0
-            and {{ gp_key('SOP10100.SOPNUMBE') }} = {{ gp_key('SOP10200.SOPNUMBE') }}
-            and staged.lineitemnumber = {{ gp_number('SOP10200.LNITMSEQ') }}
-            and {{ same_company('SOP10100', 'SOP10200') }}
+            SOP10100.company = SOP10200.company
+            and SOP10100.document_key = SOP10200.document_key
+            and staged.lineitemnumber = SOP10200.line_sequence
     left join gp_items as IV00101
-        on
-            {{ gp_key('SOP10200.ITEMNMBR') }} = {{ gp_key('IV00101.ITEMNMBR') }}
-            and {{ same_company('SOP10200', 'IV00101') }}
+        on SOP10200.company = IV00101.company and SOP10200.item_key = IV00101.item_key
     cross join line_fields as fields
 
 ),

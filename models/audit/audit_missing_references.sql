@@ -16,7 +16,7 @@ queue as (
 orders as (
 
     select
-        {{ code_key('name') }} as order_key,
+        {{ folded('name') }} as order_key,
         totalamount as document_amount
 
     from {{ ref('crm_salesorder') }}
@@ -52,11 +52,11 @@ once as (
         last_failed_at,
         reason,
         crm_table,
-        {{ code_key('reference') }} as reference_key,
+        {{ folded('reference') }} as reference_key,
         {{ first_of('reference') }} as reference
 
     from missing
-    group by record_key, first_failed_at, last_failed_at, reason, crm_table, {{ code_key('reference') }}
+    group by record_key, first_failed_at, last_failed_at, reason, crm_table, {{ folded('reference') }}
 
 ),
 
@@ -73,7 +73,7 @@ final as (
         {{ first_of('once.record_key') }} as example_order
 
     from once
-    left join orders on {{ code_key('once.record_key') }} = orders.order_key
+    left join orders on {{ folded('once.record_key') }} = orders.order_key
     group by once.reason, once.crm_table, once.reference_key
 
 )

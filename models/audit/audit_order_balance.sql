@@ -2,8 +2,7 @@ with
 
 orders as (
 
-    select * from {{ ref('int_sales_orders_scoped') }}
-    where scope_reason = 'open'
+    select * from {{ ref('int_sales_orders_open') }}
 
 ),
 
@@ -22,7 +21,7 @@ lines as (
 
     select
         priced.company,
-        {{ gp_key('priced.document_number') }} as document_key,
+        priced.document_key,
         count(*) as line_count,
         sum(cast(priced.extended_price as decimal(38, 5))) as extended_price,
         sum(cast(priced.tax_amount as decimal(38, 5))) as tax_amount,
@@ -30,15 +29,15 @@ lines as (
         sum(cast({{ discount_amount('priced') }} as decimal(38, 5))) as discount_amount
 
     from priced
-    group by priced.company, {{ gp_key('priced.document_number') }}
+    group by priced.company, priced.document_key
 
 ),
 
 figures as (
 
     select
-        {{ own_text(order_name('orders'), 300) }} as order_number,
-        {{ own_text('orders.customer_number', 20) }} as customer_number,
+        {{ own_collation('orders.document_name') }} as order_number,
+        {{ own_collation('orders.customer_number') }} as customer_number,
         orders.subtotal,
         orders.tax_amount,
         orders.document_amount,
@@ -53,10 +52,7 @@ figures as (
         coalesce(lines.discount_amount, 0) as lines_discount
 
     from orders
-    left join lines
-        on
-            {{ gp_key('orders.document_number') }} = lines.document_key
-            and {{ same_company('orders', 'lines') }}
+    left join lines on orders.company = lines.company and orders.document_key = lines.document_key
 
 ),
 

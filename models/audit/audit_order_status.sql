@@ -3,20 +3,23 @@ with
 open_documents as (
 
     select
-        {{ own_text(order_name('orders'), 300) }} as order_number,
-        {{ own_text('orders.customer_number', 20) }} as customer_number,
+        {{ own_collation('orders.document_name') }} as order_number,
+        {{ own_collation('orders.customer_number') }} as customer_number,
         orders.document_amount,
-        orders.scope_reason
+        scoped.scope_reason
 
-    from {{ ref('int_sales_orders_scoped') }} as orders
+    from {{ ref('stg_gp__sales_orders') }} as orders
+    inner join {{ ref('int_sales_orders_scoped') }} as scoped
+        on orders.company = scoped.company and orders.document_key = scoped.document_key
+    where orders.document_type = 2
 
 ),
 
 history as (
 
     select
-        {{ own_text(order_name('history'), 300) }} as order_number,
-        {{ own_text('history.customer_number', 20) }} as customer_number,
+        {{ own_collation('history.document_name') }} as order_number,
+        {{ own_collation('history.customer_number') }} as customer_number,
         history.document_amount,
         case when history.void_status <> 0 then 'voided' else 'transferred' end as scope_reason
 
@@ -28,8 +31,8 @@ history as (
             from {{ ref('stg_gp__sales_orders') }} as open_documents
             where
                 open_documents.document_type = 2
-                and {{ gp_key('open_documents.document_number') }} = {{ gp_key('history.document_number') }}
-                and {{ same_company('open_documents', 'history') }}
+                and open_documents.company = history.company
+                and open_documents.document_key = history.document_key
         )
 
 ),
@@ -92,7 +95,7 @@ gp_orders as (
 keyed as (
 
     select
-        {{ code_key('order_number') }} as order_key,
+        {{ folded('order_number') }} as order_key,
         order_number,
         customer_number,
         document_amount,

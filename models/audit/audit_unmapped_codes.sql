@@ -63,7 +63,7 @@ final as (
 
     from unmapped
     where gp_code is not null
-    group by reason, crm_column, effect, {{ code_key('gp_code') }}
+    group by reason, crm_column, effect, {{ folded('gp_code') }}
 
 )
 

@@ -7,23 +7,11 @@ orders as (
 
 ),
 
-history as (
-
-    select
-        company,
-        {{ gp_key('document_number') }} as document_key
-
-    from {{ ref('stg_gp__sales_order_history') }}
-    where document_type = 2
-    group by company, {{ gp_key('document_number') }}
-
-),
-
 lines as (
 
     select
         company,
-        {{ gp_key('document_number') }} as document_key,
+        document_key,
         max(case
             when quantity - quantity_cancelled - quantity_invoiced - quantity_reordered - quantity_back_ordered <> 0
                 then 1
@@ -37,19 +25,27 @@ lines as (
 
     from {{ ref('stg_gp__sales_order_lines') }}
     where document_type = 2 and component_sequence = 0
-    group by company, {{ gp_key('document_number') }}
+    group by company, document_key
 
 ),
 
 scoped as (
 
     select
-        orders.*,
+        orders.company,
+        orders.document_key,
         case
             when orders.void_status <> 0 then 'voided'
-            when {{ gp_text('orders.document_number') }} is null then 'stub'
-            when {{ gp_text('orders.customer_number') }} is null then 'stub'
-            when history.document_key is not null then 'history'
+            when orders.document_number is null then 'stub'
+            when orders.customer_number is null then 'stub'
+            when exists (
+                select 1
+                from {{ ref('stg_gp__sales_order_history') }} as history
+                where
+                    history.document_type = 2
+                    and history.company = orders.company
+                    and history.document_key = orders.document_key
+            ) then 'history'
             when lines.document_key is null then 'open'
             {%- if transferred() == 'partly' %}
             when lines.is_any_transferred = 1 then 'transferred'
@@ -60,14 +56,7 @@ scoped as (
         end as scope_reason
 
     from orders
-    left join history
-        on
-            {{ gp_key('orders.document_number') }} = history.document_key
-            and {{ same_company('orders', 'history') }}
-    left join lines
-        on
-            {{ gp_key('orders.document_number') }} = lines.document_key
-            and {{ same_company('orders', 'lines') }}
+    left join lines on orders.company = lines.company and orders.document_key = lines.document_key
 
 )
 

@@ -318,5 +318,5 @@ def staged_sizes(project: Dbt) -> dict[str, dict[str, int]]:
             staged = re.findall(r"\{\{ gp_\w+\('(\w+)'\) \}\} as (\w+)", model["raw_code"])
             texts = {column: table[gp]["data_type"] for gp, column in staged}
             sizes[name] = {column: length(kind) for column, kind in texts.items() if kind.startswith("char")}
-    sizes["int_sales_orders_scoped"] = sizes["stg_gp__sales_orders"]
+    sizes["int_sales_orders_open"] = sizes["stg_gp__sales_orders"]
     return sizes

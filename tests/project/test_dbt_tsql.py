@@ -96,15 +96,44 @@ def test_gp_is_only_read_with_hints_when_that_is_set(on_sqlserver: Dbt) -> None:
 
 def test_joins_between_gp_tables_leave_gps_key_columns_bare(on_sqlserver: Dbt) -> None:
     """A function around a key would keep SQL Server off GP's index."""
-    staging = on_sqlserver.compiled["models/staging/gp/stg_gp__sales_order_lines.sql"]
-    assert "SOPNUMBE as document_number" in staging
+    staging = {name: sql for name, sql in on_sqlserver.compiled.items() if name.startswith("models/staging/gp/stg_")}
+    for table in ("sales_orders", "sales_order_lines", "sales_order_history"):
+        assert "SOPNUMBE as document_key" in staging[f"models/staging/gp/stg_gp__{table}.sql"], table
+    assert "CUSTNMBR as customer_key" in staging["models/staging/gp/stg_gp__customer_addresses.sql"]
+    assert "ITEMNMBR as item_key" in staging["models/staging/gp/stg_gp__items.sql"]
     scoped = on_sqlserver.compiled["models/intermediate/int_sales_orders_scoped.sql"]
-    assert re.search(r"on\s+orders.document_number = lines.document_key", scoped)
+    assert re.search(r"history.document_type = 2\s+and [^()]*history.document_key = orders.document_key\s+\)", scoped)
+    assert "group by" not in scoped[scoped.index("exists (") :]
+
+
+def test_joins_compare_columns_with_nothing_done_to_them(on_sqlserver: Dbt) -> None:
+    """What makes GP's keys comparable stands in staging alone."""
+    others = {}
+    for name, sql in on_sqlserver.compiled.items():
+        if name.startswith(("models/intermediate/", "models/crm/")) and name.endswith(".sql"):
+            for statement in sqlglot.parse(sql, read="tsql"):
+                assert statement is not None
+                joins = [join for join in statement.find_all(exp.Join) if not join.find_ancestor(exp.Subquery)]
+                conditions = [part for join in joins for part in conjuncts(join.args["on"])]
+                others[name] = [part.sql() for part in conditions if not compares_two_columns(part)]
+    assert {name: found for name, found in others.items() if found} == {}
+
+
+def conjuncts(condition: exp.Expression) -> list[exp.Expression]:
+    return list(condition.flatten()) if isinstance(condition, exp.And) else [condition]
+
+
+def compares_two_columns(condition: exp.Expression) -> bool:
+    return isinstance(condition, exp.EQ) and all(
+        isinstance(side, exp.Column) for side in (condition.this, condition.expression)
+    )
 
 
 def test_gps_text_meets_this_projects_text_in_one_collation(on_sqlserver: Dbt) -> None:
+    staging = on_sqlserver.compiled["models/staging/gp/stg_gp__sales_orders.sql"]
+    assert "lower(rtrim(nullif(rtrim(PYMTRMID), ''))) collate database_default as payment_terms_key" in staging
     orders = on_sqlserver.compiled["models/crm/sales_orders/crm_salesorder.sql"]
-    assert "lower(rtrim(orders.payment_terms)) collate database_default = payment_terms.code_key" in orders
+    assert "orders.payment_terms_key = payment_terms.code_key" in orders
 
 
 MAPPED = ("crm_salesorder", "crm_salesorderdetail")

@@ -96,9 +96,9 @@ def test_the_form_of_a_key_is_its_own_form(text: str) -> None:
 def test_the_models_compare_keys_by_the_same_sql(place: Place) -> None:
     """On SQL Server the database's collation compares what the macro gives, and may take more keys for the same."""
     dialect = place.connect().dialect
-    macro = (PROJECT / "macros" / "keys" / "code_key.sql").read_text(encoding="utf-8")
+    macro = (PROJECT / "macros" / "keys" / "folded.sql").read_text(encoding="utf-8")
     prefix = "duckdb" if dialect == "duckdb" else "default"
-    found = re.search(rf"macro {prefix}__code_key\(column\) -%}}\s*(.*?)\s*{{%- endmacro", macro, re.DOTALL)
+    found = re.search(rf"macro {prefix}__folded\(expression\) -%}}\s*(.*?)\s*{{%- endmacro", macro, re.DOTALL)
     assert found
-    sql = found[1].replace("{{ column }}", "x")
+    sql = found[1].replace("{{ expression }}", "x")
     assert sql == (folded("x", "duckdb") if dialect == "duckdb" else "lower(rtrim(x)) collate database_default")

@@ -4,8 +4,7 @@ with
 
 orders as (
 
-    select * from {{ ref('int_sales_orders_scoped') }}
-    where scope_reason = 'open'
+    select * from {{ ref('int_sales_orders_open') }}
 
 ),
 
@@ -43,9 +42,9 @@ final as (
 
     select
         ---------- keys
-        cast({{ order_name('orders') }} as varchar(300)) as name,
-        cast({{ order_name('orders') }} as varchar(100)) as ordernumber,
-        cast({{ gp_text('orders.customer_number') }} as varchar(20)) as customerid,
+        cast(orders.document_name as varchar(300)) as name,
+        cast(orders.document_name as varchar(100)) as ordernumber,
+        cast(orders.customer_number as varchar(20)) as customerid,
 
         ---------- text
         cast(orders.customer_name as varchar(2000)) as description,
@@ -56,7 +55,7 @@ final as (
         {{ gp_local_to_utc('orders.requested_ship_date', days=1) }} as requestdeliveryby,
 
         ---------- bill-to
-        cast({{ gp_text('addresses.address_code') }} as varchar(200)) as billto_name,
+        cast(addresses.address_code as varchar(200)) as billto_name,
         cast(addresses.line1 as varchar(250)) as billto_line1,
         cast(addresses.line2 as varchar(250)) as billto_line2,
         cast(addresses.line3 as varchar(250)) as billto_line3,
@@ -101,12 +100,12 @@ final as (
     from orders
     left join addresses
         on
-            {{ gp_key('orders.customer_number') }} = {{ gp_key('addresses.customer_number') }}
-            and {{ gp_key('orders.bill_to_address_code') }} = {{ gp_key('addresses.address_code') }}
-            and {{ same_company('orders', 'addresses') }}
+            orders.company = addresses.company
+            and orders.customer_key = addresses.customer_key
+            and orders.bill_to_address_key = addresses.address_key
     left join order_status on orders.order_status = order_status.gp_code
-    left join payment_terms on {{ code_key('orders.payment_terms') }} = payment_terms.code_key
-    left join shipping_methods on {{ code_key('orders.shipping_method') }} = shipping_methods.code_key
+    left join payment_terms on orders.payment_terms_key = payment_terms.code_key
+    left join shipping_methods on orders.shipping_method_key = shipping_methods.code_key
 
 )
 

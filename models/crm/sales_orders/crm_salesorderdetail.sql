@@ -2,8 +2,7 @@ with
 
 orders as (
 
-    select * from {{ ref('int_sales_orders_scoped') }}
-    where scope_reason = 'open'
+    select * from {{ ref('int_sales_orders_open') }}
 
 ),
 
@@ -28,15 +27,12 @@ numbered as (
         {{ gross_amount('lines') }} as gross_amount,
         case when lines.non_inventory > 0 then 1 else 0 end as is_write_in,
         row_number() over (
-            partition by lines.company, {{ gp_key('lines.document_number') }}, lines.line_sequence
+            partition by lines.company, lines.document_key, lines.line_sequence
             order by lines.row_id
         ) as repeat_number
 
     from lines
-    inner join orders
-        on
-            {{ gp_key('lines.document_number') }} = {{ gp_key('orders.document_number') }}
-            and {{ same_company('lines', 'orders') }}
+    inner join orders on lines.company = orders.company and lines.document_key = orders.document_key
 
 ),
 
@@ -44,17 +40,17 @@ final as (
 
     select
         ---------- keys
-        cast({{ order_name('numbered') }} as varchar(300)) as salesorderid,
+        cast(numbered.document_name as varchar(300)) as salesorderid,
         cast(numbered.line_sequence as int) as lineitemnumber,
 
         ---------- product or write-in
         cast(numbered.is_write_in as smallint) as isproductoverridden,
         cast(case
-            when numbered.is_write_in = 0 then {{ gp_text('numbered.item_number') }}
+            when numbered.is_write_in = 0 then numbered.item_number
         end as varchar(100)) as productid,
         cast(case
             when numbered.is_write_in = 1
-                then coalesce(numbered.item_description, {{ gp_text('numbered.item_number') }})
+                then coalesce(numbered.item_description, numbered.item_number)
         end as varchar(500)) as productdescription,
         cast(case
             when numbered.is_write_in = 0 then numbered.unit_of_measure
@@ -96,10 +92,7 @@ final as (
         cast(numbered.sales_territory as varchar(100)) as salesrepid
 
     from numbered
-    left join items
-        on
-            {{ gp_key('numbered.item_number') }} = {{ gp_key('items.item_number') }}
-            and {{ same_company('numbered', 'items') }}
+    left join items on numbered.company = items.company and numbered.item_key = items.item_key
     where numbered.repeat_number = 1
 
 )

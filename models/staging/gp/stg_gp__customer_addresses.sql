@@ -11,8 +11,10 @@ renamed as (
     select
         ---------- keys
         company,
-        {{ gp_id('CUSTNMBR') }} as customer_number,
-        {{ gp_code('ADRSCODE') }} as address_code,
+        {{ gp_text('CUSTNMBR') }} as customer_number,
+        {{ gp_key('CUSTNMBR') }} as customer_key,
+        {{ gp_text('ADRSCODE') }} as address_code,
+        {{ gp_key("coalesce(ADRSCODE, '')") }} as address_key,
 
         ---------- text
         {{ gp_text('ADDRESS1') }} as line1,

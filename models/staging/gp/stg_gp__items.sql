@@ -11,7 +11,8 @@ renamed as (
     select
         ---------- keys
         company,
-        {{ gp_id('ITEMNMBR') }} as item_number,
+        {{ gp_text('ITEMNMBR') }} as item_number,
+        {{ gp_key('ITEMNMBR') }} as item_key,
 
         ---------- text
         {{ gp_text('UOMSCHDL') }} as unit_schedule

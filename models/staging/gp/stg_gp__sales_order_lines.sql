@@ -12,11 +12,14 @@ renamed as (
         ---------- keys
         company,
         {{ gp_number('SOPTYPE') }} as document_type,
-        {{ gp_id('SOPNUMBE') }} as document_number,
+        {{ gp_text('SOPNUMBE') }} as document_number,
+        {{ gp_document_name('SOPNUMBE') }} as document_name,
+        {{ gp_key('SOPNUMBE') }} as document_key,
         {{ gp_number('LNITMSEQ') }} as line_sequence,
         {{ gp_number('CMPNTSEQ') }} as component_sequence,
         {{ gp_number('DEX_ROW_ID') }} as row_id,
-        {{ gp_id('ITEMNMBR') }} as item_number,
+        {{ gp_text('ITEMNMBR') }} as item_number,
+        {{ gp_key('ITEMNMBR') }} as item_key,
 
         ---------- text
         {{ gp_text('ITEMDESC') }} as item_description,

@@ -12,9 +12,13 @@ renamed as (
         ---------- keys
         company,
         {{ gp_number('SOPTYPE') }} as document_type,
-        {{ gp_id('SOPNUMBE') }} as document_number,
-        {{ gp_id('CUSTNMBR') }} as customer_number,
-        {{ gp_code('PRBTADCD') }} as bill_to_address_code,
+        {{ gp_text('SOPNUMBE') }} as document_number,
+        {{ gp_document_name('SOPNUMBE') }} as document_name,
+        {{ gp_key('SOPNUMBE') }} as document_key,
+        {{ gp_text('CUSTNMBR') }} as customer_number,
+        {{ gp_key('CUSTNMBR') }} as customer_key,
+        {{ gp_text('PRBTADCD') }} as bill_to_address_code,
+        {{ gp_key("coalesce(PRBTADCD, '')") }} as bill_to_address_key,
 
         ---------- status
         {{ gp_number('SOPSTATUS') }} as order_status,
@@ -24,7 +28,9 @@ renamed as (
         {{ gp_text('CUSTNAME') }} as customer_name,
         {{ gp_text('PRCLEVEL') }} as price_level,
         {{ gp_text('PYMTRMID') }} as payment_terms,
+        {{ folded(gp_text('PYMTRMID')) }} as payment_terms_key,
         {{ gp_text('SHIPMTHD') }} as shipping_method,
+        {{ folded(gp_text('SHIPMTHD')) }} as shipping_method_key,
         {{ gp_text('SALSTERR') }} as sales_territory,
         {{ gp_text('ADDRESS1') }} as ship_to_line1,
         {{ gp_text('ADDRESS2') }} as ship_to_line2,

@@ -2,9 +2,9 @@
     on such a pair; until it is mended, an order must not double. -#}
 {% macro xref_codes(seed) -%}
     select
-        {{ code_key('gp_code') }} as code_key,
+        {{ folded('gp_code') }} as code_key,
         min(crm_value) as crm_value
 
     from {{ ref(seed) }}
-    group by {{ code_key('gp_code') }}
+    group by {{ folded('gp_code') }}
 {%- endmacro %}

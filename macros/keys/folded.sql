@@ -1,0 +1,14 @@
+{#- A key or a code in the form in which it is compared: the twin of `fold` and `folded` in loader/keys.py. Staging uses it
+    for GP's codes, the audit for everything that meets the journal. -#}
+{% macro folded(expression) -%}
+    {{ return(adapter.dispatch('folded')(expression)) }}
+{%- endmacro %}
+
+{#- GP's database may have another collation than this one, and T-SQL refuses to compare the two. -#}
+{% macro default__folded(expression) -%}
+    lower(rtrim({{ expression }})) collate database_default
+{%- endmacro %}
+
+{% macro duckdb__folded(expression) -%}
+    lower(rtrim({{ expression }}, ' '))
+{%- endmacro %}
