@@ -25,6 +25,9 @@ HEAD = """\
 `loader`, or `python -m loader`. Results go to stdout, talk and progress to stderr. Exit codes and reason codes are in
 [promises.md](promises.md), schedules and monitoring in [operating.md](operating.md).
 
+The shell completes commands and flags after `eval "$(_LOADER_COMPLETE=bash_source loader)"` in `~/.bashrc`
+(`zsh_source` in `~/.zshrc`; `_LOADER_COMPLETE=fish_source loader | source` in fish's configuration).
+
 """
 
 EVERYWHERE = """\

@@ -75,7 +75,12 @@ class _Commands(click.Group):
         listed.format_commands(ctx, formatter)
 
 
-@click.group(cls=_Commands, commands=_Modules(), context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    commands=_Modules(),
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, "--version", message="loader %(version)s")
 @global_options
 @click.pass_context
@@ -87,7 +92,11 @@ def cli(context: click.Context) -> None:
     4 changes planned (plan --detailed-exitcode), 5 CRM or warehouse out of reach,
     6 access refused, 7 stopped by a guard, 130/143 interrupted.
     """
-    context.ensure_object(Invocation)
+    invocation = context.ensure_object(Invocation)
+    if context.invoked_subcommand is None:
+        if invocation.output.json:
+            raise click.UsageError("Missing command.", context)
+        click.echo(context.get_help())
 
 
 def main() -> None:

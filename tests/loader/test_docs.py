@@ -130,3 +130,30 @@ def test_output_into_a_file_is_utf8_whatever_the_code_page() -> None:
     )
     assert done.returncode == 0
     assert "old → new" in done.stdout.decode("utf-8")
+
+
+def test_loader_alone_prints_its_help_and_is_content() -> None:
+    alone = subprocess.run([sys.executable, "-m", "loader"], capture_output=True, encoding="utf-8", check=False)
+    help_ = subprocess.run(
+        [sys.executable, "-m", "loader", "--help"], capture_output=True, encoding="utf-8", check=False
+    )
+    assert (alone.returncode, alone.stdout, alone.stderr) == (0, help_.stdout, "")
+    as_json = subprocess.run(
+        [sys.executable, "-m", "loader", "--json"], capture_output=True, encoding="utf-8", check=False
+    )
+    assert as_json.returncode == 2
+    assert "Missing command" in as_json.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's completion")
+def test_a_shell_is_told_commands_and_flags() -> None:
+    def completed(words: str, position: int) -> list[str]:
+        environ = {**os.environ, "COMP_WORDS": words, "COMP_CWORD": str(position), "_LOADER_COMPLETE": "bash_complete"}
+        script = "import sys; sys.argv = ['loader']; from loader.cli import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environ, capture_output=True, encoding="utf-8", check=False
+        )
+        return done.stdout.split()
+
+    assert completed("loader ret", 1) == ["plain,retry"]
+    assert "plain,--order" in completed("loader plan --o", 2)
