@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from importlib import import_module
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from loader import __version__
 from loader.errors import Interrupted, LoaderError
 from loader.invocation import Invocation, end_now, global_options
 from loader.report.output import speak_utf8
+
+if TYPE_CHECKING:
+    from loader.run import Sources
 
 COMMANDS: Mapping[str, str] = {
     "init": "Set up the project: ask for the warehouse, GP's database and CRM, try each, and write `.env`.",
@@ -109,9 +113,9 @@ def main() -> None:
     sys.exit(exit_code)
 
 
-def run_command(arguments: list[str]) -> int:
+def run_command(arguments: list[str], sources: Sources | None = None) -> int:
     """Runs one command line and returns its exit code; nothing is raised."""
-    invocation = Invocation()
+    invocation = Invocation(sources)
     invocation.output.json = "--json" in arguments
     if "--log-format=json" in arguments or ("--log-format", "json") in pairwise(arguments):
         invocation.output.log_as_json()  # before anything can go wrong

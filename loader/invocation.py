@@ -17,7 +17,7 @@ from loader.errors import Interrupted
 from loader.report.output import Output
 
 if TYPE_CHECKING:  # loaded when a command runs: help needs no warehouse
-    from loader.run import Run
+    from loader.run import Run, Sources
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,7 +25,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Invocation:
     """The global flags, wherever on the line they stood."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Sources | None = None) -> None:
+        self.sources = sources
         self.target: str | None = None
         self.profiles_dir: Path | None = None
         self.project_dir = Path(".")
@@ -37,11 +38,18 @@ class Invocation:
     def run(self, access: Literal["read", "write", "push"] = "read", **flags: object) -> Iterator[Run]:
         """The command's project, warehouse and CRM."""
         from loader.environment import read_environ
-        from loader.run import Run
+        from loader.run import Run, Sources
 
-        talk = self.output.talk
-        environ = read_environ(self.project_dir)
-        run = Run(self.project_dir, self.profiles_dir, self.target, flags, environ, access=access, talk=talk)
+        run = Run(
+            self.project_dir,
+            self.profiles_dir,
+            self.target,
+            flags,
+            read_environ(self.project_dir),
+            self.sources or Sources(),
+            self.output.talk,
+            access,
+        )
         with run, self._signals(run):
             yield run
 

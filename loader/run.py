@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,6 +34,37 @@ Progress = Callable[[int, int], None]
 """Told how many orders are done, of how many."""
 
 
+def _open_warehouse(target: Target, read_only: bool, for_run: bool) -> Warehouse:
+    return connect(target, read_only=read_only, for_run=for_run)
+
+
+def _open_journal(warehouse: Warehouse, contract: Contract) -> Journal:
+    line_tables = {model.table: model.children.table for model in contract.models if model.children}
+    return Journal(warehouse, contract.journal, line_tables=line_tables)
+
+
+def _connect_crm(settings: Settings, stop: threading.Event) -> Client:
+    from loader.dataverse.connect import connect_crm
+
+    return connect_crm(settings, stop)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """How a run comes by its parts. Who has one already, or wants it made in another way, passes that."""
+
+    target: Callable[[Path, Path | None, str | None, Mapping[str, str]], Target] = read_target
+    contract: Callable[[Path, str], Contract] = read_contract
+    settings: Callable[[Path, Mapping[str, str], Mapping[str, object]], Settings] = read_settings
+    warehouse: Callable[[Target, bool, bool], Warehouse] = _open_warehouse
+    journal: Callable[[Warehouse, Contract], Journal] = _open_journal
+    client: Callable[[Settings, threading.Event], Client] = _connect_crm
+    organization: Callable[[Client], Organization] = read_organization
+    tables: Callable[[Client, Iterable[str]], Mapping[str, Table]] = read_tables
+    stop: Callable[[], threading.Event] = threading.Event
+    """The event that ends a run early; every wait of the run is a wait for it."""
+
+
 @dataclass
 class Run:
     """One invocation of the loader: project, target, flags; warehouse and CRM behind them."""
@@ -43,13 +74,14 @@ class Run:
     target_name: str | None = None
     flags: Mapping[str, object] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    stop: threading.Event = field(default_factory=threading.Event)
+    sources: Sources = field(default_factory=Sources)
     talk: Callable[[str], None] = lambda text: None
     """Says something on the side."""
     access: Literal["read", "write", "push"] = "read"
     """What the command does with the warehouse. A push wants it for itself."""
 
     def __post_init__(self) -> None:
+        self.stop = self.sources.stop()
         self._open = ExitStack()
 
     def __enter__(self) -> Run:
@@ -67,11 +99,11 @@ class Run:
                 f"{self.project_dir} is not a dbt project.",
                 "Change to the project's directory, or name it with --project-dir.",
             )
-        return read_target(self.project_dir, self.profiles_dir, self.target_name, self.environ)
+        return self.sources.target(self.project_dir, self.profiles_dir, self.target_name, self.environ)
 
     @cached_property
     def settings(self) -> Settings:
-        settings = read_settings(self.project_dir, self.environ, self.flags)
+        settings = self.sources.settings(self.project_dir, self.environ, self.flags)
         for doubt in settings.doubts:
             self.talk(f"Warning: {doubt}")
         return settings
@@ -79,30 +111,27 @@ class Run:
     @cached_property
     def contract(self) -> Contract:
         target_path = self.environ.get("DBT_TARGET_PATH", "target")
-        return read_contract(self.project_dir / target_path / "manifest.json", self.target.type)
+        return self.sources.contract(self.project_dir / target_path / "manifest.json", self.target.type)
 
     @cached_property
     def warehouse(self) -> Warehouse:
         if self.target.type == "duckdb":
             self._open.enter_context(private_files())
-        warehouse = connect(self.target, read_only=self.access == "read", for_run=self.access == "push")
+        warehouse = self.sources.warehouse(self.target, self.access == "read", self.access == "push")
         self._open.callback(warehouse.close)
         return warehouse
 
     @cached_property
     def journal(self) -> Journal:
-        line_tables = {model.table: model.children.table for model in self.contract.models if model.children}
-        return Journal(self.warehouse, self.contract.journal, line_tables=line_tables)
+        return self.sources.journal(self.warehouse, self.contract)
 
     @cached_property
     def client(self) -> Client:
-        from loader.dataverse.connect import connect_crm
-
-        return connect_crm(self.settings, self.stop)
+        return self.sources.client(self.settings, self.stop)
 
     @cached_property
     def organization(self) -> Organization:
-        return read_organization(self.client)
+        return self.sources.organization(self.client)
 
     def forget_organization(self) -> None:
         """For a command that changed its settings: the next look at them reads them again."""
@@ -117,7 +146,7 @@ class Run:
 
     @cached_property
     def tables(self) -> Mapping[str, Table]:
-        return read_tables(self.client, tables_needed(self.contract.models))
+        return self.sources.tables(self.client, tables_needed(self.contract.models))
 
     def bindings(self, model: Model) -> Bindings:
         return bind(model, self.tables, self.organization)

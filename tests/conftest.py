@@ -22,7 +22,7 @@ from emulator import Emulator
 from loader.cli import run_command
 from loader.profile import read_target
 from loader.push.building import run_dbt
-from loader.run import Run
+from loader.run import Run, Sources
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
 from sample import company, organisation
@@ -73,6 +73,8 @@ class Workbench:
     target_path: Path
     crm: Emulator
     settings: dict[str, str] = field(default_factory=dict)
+    sources: Sources = field(default_factory=Sources)
+    """Where the loader's commands in this process have their parts from."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -107,12 +109,12 @@ class Workbench:
             redirect_stdout(stdout),
             redirect_stderr(stderr),
         ):
-            exit_code = run_command([*arguments, *flags])
+            exit_code = run_command([*arguments, *flags], self.sources)
         return Ended(exit_code, stdout.getvalue(), stderr.getvalue())
 
     def run(self, access: Literal["read", "write", "push"] = "read", **environ: str) -> Run:
         """The loader's parts in this process."""
-        return Run(PROJECT, environ={**self.environ, **environ}, access=access)
+        return Run(PROJECT, environ={**self.environ, **environ}, access=access, sources=self.sources)
 
     def warehouse(self) -> Warehouse:
         return connect(read_target(PROJECT, None, None, self.environ), for_run=True)

@@ -11,8 +11,8 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,15 +20,15 @@ from typing import Any
 import pytest
 
 from emulator import Emulator
-from loader import run as running
 from loader.dataverse.auth import Bearer
 from loader.dataverse.pace import Patience
 from loader.errors import LoaderError
 from loader.push.pushing import push
+from loader.run import Sources
 from sample import organisation
 from tests.conftest import Built, Ended, Workbench
-from tests.promises.conftest import CLOSED, IN_CRM, NEW, WITHOUT_PRODUCT, contract_of
-from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, MortalWarehouse, preset
+from tests.promises.conftest import CLOSED, IN_CRM, NEW, WITHOUT_PRODUCT, known_contract
+from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, MortalWarehouse
 
 SEQUENCES = 4
 STEPS = 8
@@ -111,16 +111,19 @@ class World:
 
     def _mortal(self, **fate: Any) -> None:
         stop, bench = Hasty(), self.bench
-        with bench.run("push") as run:
-            run.stop = stop
-            warehouse = run.warehouse
-            token = bench.crm.token_for(None)
-            client = MortalClient(
-                bench.crm.url, Bearer(lambda patience, attempts: (token, None)), timeout=5, patience=Patience(stop)
-            )
-            client.fate = Fate(stop=stop, **fate)
-            settings = run.settings
-            preset(run, {"client": client, "settings": settings, "warehouse": MortalWarehouse(warehouse, client.fate)})
+        token = bench.crm.token_for(None)
+        client = MortalClient(
+            bench.crm.url, Bearer(lambda patience, attempts: (token, None)), timeout=5, patience=Patience(stop)
+        )
+        client.fate = Fate(stop=stop, **fate)
+        warehouse = bench.warehouse()
+        sources = replace(
+            bench.sources,
+            warehouse=lambda *_: MortalWarehouse(warehouse, client.fate),
+            client=lambda *_: client,
+            stop=lambda: stop,
+        )
+        with closing(warehouse), replace(bench, sources=sources).run("push") as run:
             try:
                 report = push(run)
                 self.story.append(f"  {report.orders}, interrupted: {report.interrupted}")
@@ -290,14 +293,12 @@ def sequences() -> list[int]:
 
 
 @pytest.mark.parametrize("number", sequences())
-def test_whatever_is_done_all_figures_agree(
-    few: Path, built: Built, number: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(running, "read_contract", lambda manifest, adapter: contract_of(manifest.parent))
+def test_whatever_is_done_all_figures_agree(few: Path, built: Built, number: int) -> None:
     with TemporaryDirectory(dir=few.parent) as folder, Emulator(snapshot=organisation.snapshot()) as crm:
         path = Path(folder) / "sample.duckdb"
         shutil.copy(few, path)
-        world = World(Workbench(path, built.target_path, crm), Path(folder), random.Random(number))
+        bench = Workbench(path, built.target_path, crm, sources=Sources(contract=known_contract))
+        world = World(bench, Path(folder), random.Random(number))
         try:
             live(world)
             if os.environ.get("SEQUENCE"):

@@ -7,9 +7,9 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,15 +21,16 @@ from filelock import FileLock
 
 from emulator import Emulator
 from emulator.certificates import Files, make
-from loader import run as running
 from loader.contract import Contract, read_contract
+from loader.dataverse.client import Client
+from loader.dataverse.describe import read_tables
+from loader.dataverse.metadata import Table
 from loader.keys import fold
 from loader.profile import Target, read_target
-from loader.run import Run
+from loader.run import Run, Sources
 from loader.warehouse.connect import connect
-from loader.warehouse.connection import Warehouse
+from loader.warehouse.connection import Warehouse, columns_of
 from loader.warehouse.journal import Journal
-from loader.warehouse.journal.tables import Tables
 from sample import organisation
 from sample.verify import staged, verify
 from tests.conftest import PROJECT, Built, Ended, Workbench
@@ -83,13 +84,16 @@ class Handful(Workbench):
 
     @cached_property
     def _target(self) -> Target:
-        return read_target(PROJECT, None, None, self.environ)
+        return known_target(PROJECT, None, None, self.environ)
 
     def warehouse(self) -> Warehouse:
         """One connection stays open: to open a file that this process has open already takes next to no time."""
         if not self._open:
-            self._open.append(connect(self._target, for_run=True))
-        return connect(self._target, for_run=True)
+            self._open.append(self._connect())
+        return self._connect()
+
+    def _connect(self) -> Warehouse:
+        return self.sources.warehouse(self._target, False, True)
 
     def release(self) -> None:
         """For another process, or a command that only reads."""
@@ -277,20 +281,17 @@ def in_memory() -> Iterator[Path]:
 
 
 @pytest.fixture
-def handful(small: Built, in_memory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handful]:
-    """CRM's metadata and the contract are read once a process; `live_metadata` has them read each time."""
-    monkeypatch.setattr(running, "read_contract", _cached_contract)
-    monkeypatch.setattr(running, "read_target", cache_of_one(read_target))
-    monkeypatch.setattr(Tables, "columns", _known_columns)
-    monkeypatch.setattr(running, "read_tables", _cached_tables)
+def handful(small: Built, in_memory: Path) -> Iterator[Handful]:
+    """CRM's metadata and the contract are read once per process; `live_metadata` has CRM asked each time."""
     with ExitStack() as stack:
         yield open_handful(stack, small, in_memory)
 
 
 @pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def waits(request: pytest.FixtureRequest) -> list[float]:
     """Runs wait a hundredth of what they want to wait; how long they wanted is in the list."""
     wanted: list[float] = []
+    bench: Handful = request.getfixturevalue("secure" if "secure" in request.fixturenames else "handful")
 
     class Hasty(threading.Event):
         def wait(self, timeout: float | None = None) -> bool:
@@ -298,13 +299,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
                 wanted.append(timeout)
             return super().wait(None if timeout is None else timeout / 100)
 
-    original = Run.__post_init__
-
-    def hasten(run: Run) -> None:
-        original(run)
-        run.stop = Hasty()
-
-    monkeypatch.setattr(Run, "__post_init__", hasten)
+    bench.sources = replace(bench.sources, stop=Hasty)
     return wanted
 
 
@@ -314,10 +309,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @pytest.fixture
-def secure(small: Built, in_memory: Path, certificates: Files, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handful]:
+def secure(small: Built, in_memory: Path, certificates: Files) -> Iterator[Handful]:
     """CRM and its login service over TLS, with a certificate authority of the company's own."""
-    monkeypatch.setattr(running, "read_contract", _cached_contract)
-    monkeypatch.setattr(running, "read_tables", _cached_tables)
     with ExitStack() as stack:
         tls = (certificates.certificate, certificates.key)
         bench = open_handful(stack, small, in_memory, tls=tls, secrets={CLIENT: SECRET})
@@ -348,53 +341,60 @@ def assert_told_nobody(handful: Handful, *runs: Ended, files: tuple[Path, ...] =
 
 
 @pytest.fixture
-def live_metadata(handful: Handful, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "read_tables", _live_tables)
+def live_metadata(handful: Handful) -> None:
+    handful.sources = replace(handful.sources, tables=read_tables)
 
 
 def open_handful(stack: ExitStack, small: Built, folder: Path, **emulator: Any) -> Handful:
     path = folder / "sample.duckdb"
     shutil.copy(small.path, path)
     crm = stack.enter_context(Emulator(**{"snapshot": organisation.snapshot(), **emulator}))
-    handful = Handful(path, small.target_path, crm)
+    sources = replace(KNOWN, tables=read_tables) if "snapshot" in emulator else KNOWN
+    handful = Handful(path, small.target_path, crm, sources=sources)
     stack.callback(handful.release)
     return handful
 
 
-_live_tables = running.read_tables
-_tables: dict[str, Any] = {}
+_tables: dict[str, Table] = {}
 
 
-def _cached_tables(client: Any, names: Any) -> Mapping[str, Any]:
+def _known_tables(client: Client, names: Iterable[str]) -> Mapping[str, Table]:
     if not _tables:
-        _tables.update(_live_tables(client, names))
+        _tables.update(read_tables(client, names))
     return _tables
 
 
-_columns = Tables.columns
-_journal_columns: dict[str, set[str]] = {}
+_journal_columns: dict[str, list[str]] = {}
 
 
-def _known_columns(tables: Tables, table: Any) -> set[str]:
+def known_columns(warehouse: Warehouse, relation: str) -> list[str]:
     """The journal's tables are there: looking them up is most of what a small run does."""
-    if not _journal_columns.get(table.relation):
-        _journal_columns[table.relation] = _columns(tables, table)
-    return _journal_columns[table.relation]
+    if not _journal_columns.get(relation):
+        _journal_columns[relation] = columns_of(warehouse, relation)
+    return _journal_columns[relation]
 
 
-def cache_of_one(read: Callable[..., Target]) -> Callable[..., Target]:
-    """One project, one target: read it once a test."""
-    known: list[Target] = []
-
-    def once(*arguments: Any) -> Target:
-        known[:] = known or [read(*arguments)]
-        return known[0]
-
-    return once
+def quick_journal(warehouse: Warehouse, contract: Contract) -> Journal:
+    line_tables = {model.table: model.children.table for model in contract.models if model.children}
+    return Journal(warehouse, contract.journal, line_tables=line_tables, columns=known_columns)
 
 
-def _cached_contract(manifest: Path, adapter: str) -> Contract:
+@cache
+def _duckdb_target() -> Target:
+    return read_target(PROJECT, None, "duckdb", {"GP_CRM_DUCKDB_PATH": "sample.duckdb"})
+
+
+def known_target(project: Path, profiles: Path | None, name: str | None, environ: Mapping[str, str]) -> Target:
+    """The project's DuckDB target with another file; its YAML is read once per process."""
+    return replace(_duckdb_target(), path=Path(environ["GP_CRM_DUCKDB_PATH"]))
+
+
+def known_contract(manifest: Path, adapter: str) -> Contract:
     return contract_of(manifest.parent)
+
+
+KNOWN = Sources(target=known_target, contract=known_contract, tables=_known_tables, journal=quick_journal)
+"""What does not change from test to test is read once per process."""
 
 
 __all__ = [

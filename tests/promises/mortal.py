@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -115,8 +115,3 @@ class Hasty(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         return super().wait(None if timeout is None else timeout / 50)
-
-
-def preset(run: object, parts: Mapping[str, object]) -> None:
-    """Gives a run its parts instead of having it make them."""
-    vars(run).update(parts)

@@ -11,14 +11,17 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any, Literal
 
-from loader import run as running
 from loader.cli import run_command
+from loader.contract import Contract
 from loader.errors import LoaderError
 from loader.profile import Target
+from loader.run import Sources
+from loader.warehouse.connection import Warehouse
 from loader.warehouse.duckdb import DuckDBWarehouse
 from loader.warehouse.journal import Journal, RunStart
 
@@ -176,18 +179,21 @@ class SharedWarehouse:
         self._server.close()
 
 
-def shorten_leases() -> None:
-    holding = Journal.holding
+class ShortLeases(Journal):
+    """A lock that is free again a moment after its holder stopped renewing it."""
 
-    def hold(journal: Journal, run: RunStart) -> AbstractContextManager[None]:
-        return holding(journal, run, LEASE)
+    def holding(self, run: RunStart, lease_seconds: int = LEASE) -> AbstractContextManager[None]:
+        return super().holding(run, lease_seconds)
 
-    Journal.holding = hold  # type: ignore[method-assign, assignment]
+
+def short_leases(warehouse: Warehouse, contract: Contract) -> Journal:
+    line_tables = {model.table: model.children.table for model in contract.models if model.children}
+    return ShortLeases(warehouse, contract.journal, line_tables=line_tables)
 
 
 if __name__ == "__main__":
     port, *command = sys.argv[1:]
-    shorten_leases()
+    sources = Sources(journal=short_leases)
     if port != "-":
-        running.connect = lambda target, **options: SharedWarehouse(("127.0.0.1", int(port)))  # type: ignore[assignment]
-    sys.exit(run_command(command))
+        sources = replace(sources, warehouse=lambda *_: SharedWarehouse(("127.0.0.1", int(port))))
+    sys.exit(run_command(command, sources))

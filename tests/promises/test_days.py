@@ -12,11 +12,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from loader import run as running
 from loader.contract import Contract, Model
 from sample import organisation
 from tests.conftest import Built
-from tests.promises.conftest import NEW, ORDERS, Handful, contract_of, open_handful
+from tests.promises.conftest import NEW, ORDERS, Handful, open_handful
 
 ORDER = NEW[1]
 DAY = dt.date(2027, 6, 15)
@@ -45,12 +44,9 @@ def in_zone(contract: Contract, zone: str | None) -> Contract:
     return replace(contract, models=tuple(map(moved, contract.models)))
 
 
-@pytest.fixture
-def gp_in(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def move(zone: str | None) -> None:
-        monkeypatch.setattr(running, "read_contract", lambda path, adapter: in_zone(contract_of(path.parent), zone))
-
-    return move
+def gp_in(handful: Handful, zone: str | None) -> None:
+    contract = in_zone(handful.contract, zone)
+    handful.sources = replace(handful.sources, contract=lambda manifest, adapter: contract)
 
 
 @pytest.fixture(params=STORED)
@@ -59,7 +55,7 @@ def behaviour(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def with_column(behaviour: str, small: Built, in_memory: Path, gp_in: Any) -> Iterator[Handful]:
+def with_column(behaviour: str, small: Built, in_memory: Path) -> Iterator[Handful]:
     """The organisation has added datedelivered; GP has one order."""
     snapshot = organisation.snapshot()
     snapshot["custom_columns"].append(
@@ -93,10 +89,8 @@ def pushed_once(handful: Handful) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_a_day_of_gp_is_that_day_in_every_kind_of_column(
-    with_column: Handful, behaviour: str, zone: str, gp_in: Any
-) -> None:
-    gp_in(zone)
+def test_a_day_of_gp_is_that_day_in_every_kind_of_column(with_column: Handful, behaviour: str, zone: str) -> None:
+    gp_in(with_column, zone)
     with_column.execute("update crm_salesorder set datedelivered = ?", midnight(DAY, zone))
     assert pushed_once(with_column)["datedelivered"] == STORED[behaviour](zone)
 
@@ -107,8 +101,8 @@ def test_a_day_of_gp_is_that_day_in_every_kind_of_column(
 
 
 @pytest.mark.parametrize("behaviour", ["DateOnly", "TimeZoneIndependent"], indirect=True)
-def test_a_model_without_a_time_zone_cannot_fill_a_column_that_needs_one(with_column: Handful, gp_in: Any) -> None:
-    gp_in(None)
+def test_a_model_without_a_time_zone_cannot_fill_a_column_that_needs_one(with_column: Handful) -> None:
+    gp_in(with_column, None)
     ended = with_column.loader("plan")
     assert (ended.exit_code, ended.error["code"]) == (1, "contract_mismatch")
     assert "crm_salesorder.datedelivered" in ended.error["message"]

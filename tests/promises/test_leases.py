@@ -11,23 +11,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
-from loader import run as running
 from tests.conftest import PROJECT, Ended, Workbench
 from tests.promises.conftest import IN_CRM, NEW, WITHOUT_PRODUCT, Handful
 from tests.promises.shared_warehouse import LEASE, Server
 
 
 @pytest.fixture
-def server(handful: Handful, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(handful: Handful) -> Iterator[Server]:
     """This process and those that it starts go to one warehouse."""
     handful.release()
     server = Server(handful._target)
-    monkeypatch.setattr(running, "connect", lambda target, **options: server.connect())
-    monkeypatch.setattr(handful, "warehouse", server.connect, raising=False)
+    handful.sources = replace(handful.sources, warehouse=lambda *_: server.connect())
     yield server
+    handful.release()
     server.close()
 
 

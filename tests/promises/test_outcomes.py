@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from loader import run as running
-from tests.promises.conftest import GOING, IN_CRM, NEW, Handful, contract_of
+from tests.promises.conftest import GOING, IN_CRM, NEW, Handful
 from tests.promises.test_sharing import owner, shares
 
 ORDER = NEW[0]
@@ -222,22 +221,17 @@ def test_a_new_order_is_in_gps_currency_whatever_the_callers_is(handful: Handful
     assert handful.in_crm(ORDER)[0]["transactioncurrencyid"] == base
 
 
-def in_currency(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+def in_currency(handful: Handful, code: str) -> None:
     """The project's var gp_currency."""
-
-    def contract(manifest: Any, adapter: str) -> Any:
-        known = contract_of(manifest.parent)
-        models = [replace(each, meta=each.meta.model_copy(update={"currency": code})) for each in known.models]
-        return replace(known, models=tuple(models))
-
-    monkeypatch.setattr(running, "read_contract", contract)
+    known = handful.contract
+    models = [replace(each, meta=each.meta.model_copy(update={"currency": code})) for each in known.models]
+    contract = replace(known, models=tuple(models))
+    handful.sources = replace(handful.sources, contract=lambda manifest, adapter: contract)
 
 
-def test_gps_currency_may_be_another_than_the_organisations_base(
-    handful: Handful, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gps_currency_may_be_another_than_the_organisations_base(handful: Handful) -> None:
     dollar = canadian(handful)
-    in_currency(monkeypatch, "cad")
+    in_currency(handful, "cad")
     assert "crm_salesorder: amounts are in CAD, as meta.crm says." in texts(handful, "ok")
     ended = handful.push()
     assert {handful.in_crm(order)[0]["transactioncurrencyid"]["id"] for order in NEW} == {dollar["id"]}
@@ -246,8 +240,8 @@ def test_gps_currency_may_be_another_than_the_organisations_base(
     assert handful.push().data["requests"]["write"] == 0
 
 
-def test_a_currency_that_crm_does_not_have_stops_the_push(handful: Handful, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_currency(monkeypatch, "XYZ")
+def test_a_currency_that_crm_does_not_have_stops_the_push(handful: Handful) -> None:
+    in_currency(handful, "XYZ")
     assert "CRM has no currencies with the ISO code 'XYZ'" in texts(handful, "error")
     ended = handful.loader("push")
     assert (ended.exit_code, ended.error["code"]) == (1, "contract_mismatch")

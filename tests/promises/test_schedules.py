@@ -17,20 +17,20 @@ from typing import Any
 import pytest
 
 from emulator import Emulator
+from loader.contract import Contract
 from loader.dataverse.auth import Bearer
 from loader.dataverse.pace import Patience
 from loader.errors import LoaderError
 from loader.profile import Target
 from loader.push.pushing import push
 from loader.push.tally import PushReport
-from loader.run import Run
+from loader.run import Run, Sources
+from loader.settings import Settings
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal
-from loader.warehouse.journal.tables import Tables
 from sample import organisation
 from tests.conftest import PROJECT, Built
-from tests.promises import conftest
 from tests.promises.atomicity import Atomicity
 from tests.promises.conftest import (
     IN_CRM,
@@ -42,9 +42,10 @@ from tests.promises.conftest import (
     open_handful,
     staged_rows,
 )
-from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, MortalWarehouse, preset
+from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, MortalWarehouse
 
-SCHEDULES = 200
+SCHEDULES = int(os.environ.get("SCHEDULES", "96"))
+"""More of them, as in `SCHEDULES=1000 pytest …`, look further."""
 GROUPS = 8
 TIMEOUT = 0.2
 """Seconds after which a run takes a request for lost."""
@@ -57,7 +58,9 @@ class Ground:
     """What all schedules of a test start from."""
 
     warehouse: Warehouse
-    parts: dict[str, Any]
+    sources: Sources
+    settings: Settings
+    contract: Contract
     snapshot: dict[str, Any]
 
     def reset(self) -> None:
@@ -75,12 +78,19 @@ def ground(small: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
     with ExitStack() as stack:
         bench = open_handful(stack, small, tmp_path_factory.mktemp("schedules"))
         with bench.run() as run:
-            parts = {"tables": run.tables, "organization": run.organization, "settings": run.settings}
+            tables, organization, settings = run.tables, run.organization, run.settings
             warehouse = in_memory(run.target)
         contract = contract_of(small.target_path)
         Journal(warehouse, contract.journal).prepare()
         stack.callback(warehouse.close)
-        yield Ground(warehouse, {**parts, "contract": contract}, organisation.snapshot())
+        sources = replace(
+            bench.sources,
+            target=lambda *_: run.target,
+            contract=lambda *_: contract,
+            organization=lambda _: organization,
+            tables=lambda *_: tables,
+        )
+        yield Ground(warehouse, sources, settings, contract, organisation.snapshot())
 
 
 def in_memory(target: Target) -> Warehouse:
@@ -99,11 +109,6 @@ def in_memory(target: Target) -> Warehouse:
             warehouse.execute(f"create table {name} as select * from disk.main.{table} where {key} in {ORDERS}")
     warehouse.execute("detach disk")
     return warehouse
-
-
-@pytest.fixture(autouse=True)
-def quick_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Tables, "columns", conftest._known_columns)
 
 
 @dataclass
@@ -129,12 +134,12 @@ class World:
         """A push; None where it died, or found CRM out of reach before it began."""
         self.atomicity.remember()
         self.atomicity.allow(*self.staged())
-        settings = replace(
-            self.ground.parts["settings"],
-            crm_url=self.crm.url,
-            batch_size=options.get("batch_size", 1000),
-            concurrency=options.get("concurrency", 1),
-        )
+        changed = {
+            "crm_url": self.crm.url,
+            "batch_size": options.get("batch_size", 1000),
+            "concurrency": options.get("concurrency", 1),
+        }
+        settings = self.ground.settings.model_copy(update=changed)
         client = MortalClient(
             self.crm.url,
             Bearer(lambda patience, attempts: (self.crm.token_for(None), None)),
@@ -143,9 +148,14 @@ class World:
             patience=Patience(stop),
         )
         client.fate, client.dies_waiting = fate, bool(options.get("dies_waiting"))
-        with Run(PROJECT, stop=stop) as run:
-            preset(run, {**self.ground.parts, "settings": settings, "client": client})
-            preset(run, {"warehouse": MortalWarehouse(self.gp, fate)})
+        sources = replace(
+            self.ground.sources,
+            settings=lambda *_: settings,
+            warehouse=lambda *_: MortalWarehouse(self.gp, fate),
+            client=lambda *_: client,
+            stop=lambda: stop,
+        )
+        with Run(PROJECT, sources=sources) as run:
             try:
                 return push(run, only=options.get("only", ()))
             except LoaderError as error:  # before the first order
@@ -159,7 +169,7 @@ class World:
 
     def staged(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         if self._staged is None:
-            self._staged = staged_rows(self.gp, self.ground.parts["contract"])
+            self._staged = staged_rows(self.gp, self.ground.contract)
         return self._staged
 
     def edit(self, name: str, order: str) -> None:

@@ -15,6 +15,8 @@ from loader.warehouse.journal.here import Clock, milliseconds, utc_now
 
 AT_A_TIME = 20_000
 """Rows of a table that are held together where there may be a million of them."""
+ColumnsOf = Callable[[Warehouse, str], Sequence[str]]
+"""The columns of a relation, as the catalogue has them."""
 T = TypeVar("T")
 
 
@@ -57,10 +59,17 @@ class Tables:
     Reading a table that does not exist yet finds nothing in it.
     """
 
-    def __init__(self, warehouse: Warehouse, tables: Mapping[str, TableDefinition], clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        tables: Mapping[str, TableDefinition],
+        clock: Clock | None = None,
+        columns: ColumnsOf = columns_of,
+    ) -> None:
         self.warehouse = warehouse
         self.known = {name: Table(name, table) for name, table in tables.items()}
         self._given_clock = clock
+        self._columns_of = columns
         self._existing: set[str] | None = None
 
     def now(self) -> dt.datetime:
@@ -73,7 +82,7 @@ class Tables:
 
     def columns(self, table: Table) -> set[str]:
         """The names of the columns that it has, in lower case; none where it does not exist."""
-        return {name.lower() for name in columns_of(self.warehouse, table.relation)}
+        return {name.lower() for name in self._columns_of(self.warehouse, table.relation)}
 
     def forget(self) -> None:
         """The tables may have changed: look again which exist."""
