@@ -13,6 +13,7 @@ from loader.invocation import Invocation, command
 from loader.report.output import Answer
 from loader.report.probe import MaxAge, MaxBlocked, ahead, probe
 from loader.report.text import place_of, run_lines
+from loader.report.told import Told, ToldAsJson
 from loader.report.words import span
 from loader.run import Run
 from loader.warehouse.journal import Event, RunRecord
@@ -39,9 +40,16 @@ def status(invocation: Invocation, run_id: str | None, last: int, max_age: str |
             raise click.UsageError("--run shows one run: leave out --max-age and --max-blocked.")
         _probed(invocation, max_age, max_blocked)
         return
+    output = invocation.output
+    if run_id:
+        told = ToldAsJson() if output.json else Told()
+        with invocation.run() as run:
+            content, text = one_run(run, run_id, told)
+        output.data(content, text, entries=("events", told))
+        return
     with invocation.run() as run:
-        content, text = one_run(run, run_id) if run_id else last_runs(run, last)
-    invocation.output.data(content, text)
+        content, text = last_runs(run, last)
+    output.data(content, text)
 
 
 def _probed(invocation: Invocation, max_age: str | None, max_blocked: str | None) -> None:
@@ -68,19 +76,23 @@ def last_runs(run: Run, number: int) -> Answer:
     return {"runs": [_run_json(each) for each in runs], "queue": states}, text
 
 
-def one_run(run: Run, run_id: str) -> Answer:
-    """A run and what it did to each order. Raises NotFound."""
+def one_run(run: Run, run_id: str, told: Told) -> Answer:
+    """A run; what it did to each order goes to `told`. Raises NotFound."""
     record = run.journal.run(run_id)
-    events = run.journal.events(run_id=record.run_id)
+    for event in run.journal.events_of_run(record.run_id):
+        if isinstance(told, ToldAsJson):
+            told.add_entry(asdict(event))
+        else:
+            for line in _event_lines(event):
+                told.add(line)
 
     def text() -> Iterator[str]:
         yield from run_lines([record])
         if record.message:
             yield record.message
-        for event in events:
-            yield from _event_lines(event)
+        yield from told
 
-    return {"run": _run_json(record), "events": [asdict(event) for event in events]}, text
+    return {"run": _run_json(record)}, text
 
 
 def _run_json(record: RunRecord) -> dict[str, Any]:

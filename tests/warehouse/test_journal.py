@@ -189,6 +189,25 @@ def test_the_latest_event_of_an_order_comes_first(journal: Journal, clock: Stopp
     assert [e.outcome for e in journal.events(key="ORDST2225", limit=1)] == ["created"]
 
 
+def test_the_latest_run_is_the_one_that_began_last_whatever_the_clock_says(
+    journal: Journal, clock: StoppedClock, begin: Begin
+) -> None:
+    journal.start(begin("run-1"))
+    journal.record([blocked()], "run-1")
+    clock.forward(hours=-5)
+    journal.start(begin("run-2"))
+    journal.record([created()], "run-2")
+    assert [e.run_id for e in journal.events(key="ORDST2225")] == ["run-2", "run-1"]
+    assert [e.outcome for e in journal.events(key="ORDST2225", limit=1)] == ["created"]
+
+
+def test_the_events_of_a_run_come_in_their_order_by_parts(journal: Journal) -> None:
+    journal.record([created(f"ORD{number}") for number in range(2_500)], "run-1")
+    journal.record([created("OTHER")], "run-2")
+    assert list(journal.events_of_run("run-1")) == journal.events("run-1")
+    assert len(journal.events("run-1")) == 2_500
+
+
 def test_an_unchanged_order_is_an_event_only_with_news(journal: Journal) -> None:
     journal.record([blocked("WAS-BLOCKED")], "run-1")
     journal.record(

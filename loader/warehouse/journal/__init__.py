@@ -170,6 +170,10 @@ class Journal:
         """Events of a run in their order, or of an order (or all), newest first."""
         return self._events.found(run_id, key, limit)
 
+    def events_of_run(self, run_id: str) -> Iterator[Event]:
+        """The events of a run in their order, without holding them all."""
+        return self._events.of_run(run_id)
+
     # ----------------------------------------------------------------------------------------------------- retry queue
 
     def queue(self, states: Iterable[QueueState] | None = WAITING, limit: int | None = None) -> list[QueueEntry]:

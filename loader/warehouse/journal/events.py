@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,9 @@ from loader.warehouse.connection import quoted
 from loader.warehouse.journal import version_1
 from loader.warehouse.journal.records import WHOLE, Event, OrderResult, as_json, from_json
 from loader.warehouse.journal.tables import AT_A_TIME, Tables, keys_of
+
+EVENTS_AT_A_TIME = 1_000
+"""Events that are held together with their changes; a new order of many lines has thousands of them."""
 
 
 class Events:
@@ -61,22 +64,35 @@ class Events:
         if key is not None:
             conditions.append("match_key = ?")
             params.append(fold(key))
-        newest_first = run_id is None or key is not None
-        rows = self._tables.query(
-            "sync_event",
-            self._tables.limited(
-                "select run_id, event_no, happened_at, crm_table, record_key, crm_id, action, outcome, reason,"
-                " message, changes, warnings, request_id from {sync_event}"
-                + (f" where {' and '.join(conditions)}" if conditions else "")
-                + (" order by happened_at desc, event_no desc" if newest_first else " order by event_no"),
-                limit,
-            ),
-            params,
+        return list(self._select(conditions, params, "event_no" if run_id and key is None else self._newest(), limit))
+
+    def of_run(self, run_id: str) -> Iterator[Event]:
+        """The events of a run in their order, without holding them all."""
+        last = 0
+        while some := list(self._select(["run_id = ?", "event_no > ?"], [run_id, last], "event_no", EVENTS_AT_A_TIME)):
+            yield from some
+            last = some[-1].event_no
+
+    def _newest(self) -> str:
+        """Runs are numbered in the order in which they began; clocks may have been set back since."""
+        numbered = self._tables.has("sync_run", "run_no")
+        run_no = "(select coalesce(max(run_no), 0) from {sync_run} as run where run.run_id = event.run_id) desc, "
+        return f"{run_no if numbered else ''}happened_at desc, event_no desc"
+
+    def _select(
+        self, conditions: Sequence[str], params: Sequence[object], order: str, limit: int | None
+    ) -> Iterator[Event]:
+        statement = (
+            "select run_id, event_no, happened_at, crm_table, record_key, crm_id, action, outcome, reason, message,"
+            " changes, warnings, request_id from {sync_event} as event"
         )
-        return [
-            Event(*row[:10], *self._today(str(row[3]), str(row[4]), row[10], row[11]), row[12])  # type: ignore[arg-type, call-arg]
-            for row in rows
-        ]
+        where = f" where {' and '.join(conditions)}" if conditions else ""
+        rows = self._tables.query(
+            "sync_event", self._tables.limited(f"{statement}{where} order by {order}", limit), params
+        )
+        for row in rows:
+            about = self._today(str(row[3]), str(row[4]), row[10], row[11])
+            yield Event(*row[:10], *about, row[12])  # type: ignore[arg-type, call-arg]
 
     def _today(
         self, table: str, key: str, changes: object, warnings: object
