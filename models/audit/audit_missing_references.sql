@@ -3,23 +3,27 @@ with
 queue as (
 
     select
+        crm_table,
+        match_key,
         record_key,
         first_failed_at,
         last_failed_at,
         missing
 
     from {{ ref('retry_queue') }}
-    where crm_table = 'salesorder' and state in ('open', 'held')
+    where state in ('open', 'held')
 
 ),
 
-orders as (
+records as (
 
     select
-        {{ folded('name') }} as order_key,
-        totalamount as document_amount
+        crm_table,
+        {{ folded('record_key') }} as match_key,
+        max(amount) as amount
 
-    from {{ ref('crm_salesorder') }}
+    from {{ ref('audit_record_status') }}
+    group by crm_table, {{ folded('record_key') }}
 
 ),
 
@@ -32,6 +36,8 @@ listed as (
 missing as (
 
     select
+        crm_table as waiting_table,
+        match_key,
         record_key,
         first_failed_at,
         last_failed_at,
@@ -47,6 +53,8 @@ missing as (
 once as (
 
     select
+        waiting_table,
+        match_key,
         record_key,
         first_failed_at,
         last_failed_at,
@@ -56,25 +64,28 @@ once as (
         {{ first_of('reference') }} as reference
 
     from missing
-    group by record_key, first_failed_at, last_failed_at, reason, crm_table, {{ folded('reference') }}
+    group by
+        waiting_table, match_key, record_key, first_failed_at, last_failed_at, reason, crm_table,
+        {{ folded('reference') }}
 
 ),
 
 final as (
 
     select
+        once.waiting_table,
         once.reason,
         once.crm_table,
         {{ first_of('once.reference') }} as reference,
-        count(*) as orders,
-        sum(orders.document_amount) as document_amount,
+        count(*) as records,
+        sum(records.amount) as amount,
         min(once.first_failed_at) as waiting_since,
         max(once.last_failed_at) as last_failed_at,
-        {{ first_of('once.record_key') }} as example_order
+        {{ first_of('once.record_key') }} as example_key
 
     from once
-    left join orders on {{ folded('once.record_key') }} = orders.order_key
-    group by once.reason, once.crm_table, once.reference_key
+    left join records on once.waiting_table = records.crm_table and once.match_key = records.match_key
+    group by once.waiting_table, once.reason, once.crm_table, once.reference_key
 
 )
 

@@ -1,3 +1,5 @@
+{%- set ended = audited_models() | selectattr('table', 'equalto', 'salesorder') | selectattr('is_ended') | list -%}
+
 with
 
 open_documents as (
@@ -37,49 +39,9 @@ history as (
 
 ),
 
-cross_reference as (
+journal as (
 
-    select
-        match_key as order_key,
-        record_key,
-        crm_id,
-        first_pushed_at,
-        last_pushed_at
-
-    from {{ ref('crm_xref') }}
-    where crm_table = 'salesorder'
-
-),
-
-queue as (
-
-    select
-        match_key as order_key,
-        reason,
-        message,
-        first_failed_at,
-        attempts,
-        state
-
-    from {{ ref('retry_queue') }}
-    where crm_table = 'salesorder'
-
-),
-
-events as (
-
-    select
-        match_key as order_key,
-        outcome,
-        reason,
-        message,
-        happened_at,
-        row_number() over (
-            partition by match_key
-            order by happened_at desc, event_no desc
-        ) as age
-
-    from {{ ref('sync_event') }}
+    select * from {{ ref('int_journal_records') }}
     where crm_table = 'salesorder'
 
 ),
@@ -119,18 +81,20 @@ orders as (
     union all
 
     select
-        order_key,
+        match_key as order_key,
         record_key as order_number,
         null as customer_number,
         null as document_amount,
         'deleted_in_gp' as scope_reason
 
-    from cross_reference
-    where not exists (
-        select 1
-        from keyed
-        where keyed.order_key = cross_reference.order_key
-    )
+    from journal
+    where
+        in_crm = 1
+        and not exists (
+            select 1
+            from keyed
+            where keyed.order_key = journal.match_key
+        )
 
 ),
 
@@ -142,33 +106,28 @@ final as (
         orders.document_amount,
         case when orders.scope_reason = 'open' then 1 else 0 end as in_scope,
         orders.scope_reason,
-        case when cross_reference.order_key is not null then 1 else 0 end as in_crm,
-        cross_reference.crm_id,
-        cross_reference.first_pushed_at,
-        cross_reference.last_pushed_at,
+        coalesce(journal.in_crm, 0) as in_crm,
+        journal.crm_id,
+        journal.first_pushed_at,
+        journal.last_pushed_at,
         case
-            when orders.scope_reason <> 'open' and cross_reference.order_key is null then 'not_for_crm'
+            when orders.scope_reason <> 'open' and coalesce(journal.in_crm, 0) = 0 then 'not_for_crm'
+            {%- if ended %}
+            when orders.scope_reason <> 'open' and journal.status in ('waiting', 'held', 'ignored') then journal.status
+            when orders.scope_reason <> 'open' and journal.is_closed = 1 then 'closed'
+            {%- endif %}
             when orders.scope_reason <> 'open' then 'left_in_crm'
-            when queue.state in ('held', 'ignored') then queue.state
-            when queue.state = 'open' then 'waiting'
-            when events.reason = 'closed_in_crm' then 'closed_in_crm'
-            when cross_reference.order_key is not null then 'in_crm'
-            else 'not_pushed_yet'
+            else coalesce(journal.status, 'not_pushed_yet')
         end as status,
-        events.outcome as last_outcome,
-        case when queue.state in ('open', 'held', 'ignored') then queue.reason else events.reason end as reason,
-        case when queue.state in ('open', 'held', 'ignored') then queue.message else events.message end as message,
-        case
-            when queue.state in ('open', 'held', 'ignored') then queue.first_failed_at
-            else events.happened_at
-        end as since,
-        case when queue.state in ('open', 'held', 'ignored') then queue.attempts else 0 end as attempts,
-        queue.state as queue_state
+        journal.last_outcome,
+        journal.reason,
+        journal.message,
+        journal.since,
+        coalesce(journal.attempts, 0) as attempts,
+        journal.queue_state
 
     from orders
-    left join cross_reference on orders.order_key = cross_reference.order_key
-    left join queue on orders.order_key = queue.order_key
-    left join events on orders.order_key = events.order_key and events.age = 1
+    left join journal on orders.order_key = journal.match_key
 
 )
 

@@ -1,69 +1,61 @@
-{#- One row of `codes` for each cross-reference that crm_salesorder declares (meta.crm.xref). -#}
-{%- set columns = crm_mapping().get('crm_salesorder', {}).get('columns', []) -%}
-{%- set translated = columns | selectattr('crm.xref') | list -%}
+{{ crm_dependencies() }}
+-- depends_on: {{ ref('int_journal_records') }}
+{%- set selects = unmapped_codes() %}
 
 with
 
-orders as (
+unmapped as (
+    {%- for each in selects %}
 
-    select * from {{ ref('crm_salesorder') }}
-
-),
-
-codes as (
-    {%- for column in translated %}
-
-    select
-        '{{ column.crm.xref.called }}_unmapped' as reason,
-        '{{ column.name }}' as crm_column,
-        '{{ 'order_blocked' if column.crm.xref.unmapped == 'block' else 'column_left' }}' as effect
+    {{ each }}
     {{ "\n    union all" if not loop.last }}
     {%- else %}
 
     select
+        '' as crm_table,
         '' as reason,
         '' as crm_column,
-        '' as effect
+        '' as effect,
+        cast(null as varchar(50)) as gp_code,
+        '' as record_key,
+        cast(null as decimal(38, 5)) as amount
     {%- endfor %}
 
 ),
 
-unmapped as (
+{#- A record may have the same code on several lines. -#}
+once as (
 
     select
-        codes.reason,
-        codes.crm_column,
-        codes.effect,
-        case codes.crm_column
-            when '' then null
-            {%- for column in translated %}
-            {%- set code = columns | selectattr('name', 'equalto', column.crm.xref.code) | first %}
-            when '{{ column.name }}'
-                then case when orders.{{ column.name }} is null then {{ as_text('orders.' ~ code.name, code.data_type) }} end
-            {%- endfor %}
-        end as gp_code,
-        {{ as_text('orders.name', 'varchar') }} as order_number,
-        orders.totalamount as document_amount
+        crm_table,
+        reason,
+        crm_column,
+        effect,
+        {{ folded('gp_code') }} as code_key,
+        {{ first_of('gp_code') }} as gp_code,
+        record_key,
+        min(amount) as amount
 
-    from orders
-    cross join codes
+    from unmapped
+    where gp_code is not null
+    group by crm_table, reason, crm_column, effect, {{ folded('gp_code') }}, record_key
 
 ),
 
 final as (
 
     select
+        cast(crm_table as varchar(128)) as crm_table,
         cast(reason as varchar(60)) as reason,
         cast(crm_column as varchar(128)) as crm_column,
-        cast(effect as varchar(20)) as effect,
+        cast(effect as varchar(60)) as effect,
         cast({{ first_of('gp_code') }} as {{ text_type(50) }}) as gp_code,
-        count(*) as orders,
-        sum(document_amount) as document_amount,
-        cast({{ first_of('order_number') }} as {{ text_type(300) }}) as example_order
+        count(*) as records,
+        sum(amount) as amount,
+        cast({{ first_of('record_key') }} as {{ text_type(300) }}) as example_key
 
-    from unmapped
-    where gp_code is not null
-    group by reason, crm_column, effect, {{ folded('gp_code') }}
+    from once
+    group by crm_table, reason, crm_column, effect, code_key
 
 )
 

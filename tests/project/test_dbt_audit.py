@@ -91,7 +91,7 @@ def test_before_any_push_the_audit_is_there(warehouse: duckdb.DuckDBPyConnection
     empty = {name for name, count in rows.items() if count == 0}
     assert empty == {
         *("audit_crm_differences", "audit_missing_references", "audit_order_changes", "audit_order_warnings"),
-        "audit_run_history",
+        *("audit_record_changes", "audit_record_warnings", "audit_run_history"),
     }
 
 
@@ -167,3 +167,26 @@ def test_a_mapping_from_a_column_that_the_trace_does_not_know_is_an_error_that_n
     )
     assert done.returncode != 0
     assert "crm_salesorder.freightamount: meta.crm.gp names SOP10106.USERDEF1" in done.stdout
+
+
+def test_a_crm_model_that_the_audit_does_not_list_is_an_error_that_names_it(tmp_path: Path) -> None:
+    """It would be left out of the audit, or read before it is built."""
+    project = tmp_path / "project"
+    for part in ("models", "macros", "seeds"):
+        shutil.copytree(PROJECT / part, project / part)
+    settings = (PROJECT / "dbt_project.yml").read_text(encoding="utf-8")
+    (project / "dbt_project.yml").write_text(
+        settings.replace("[crm_salesorder, crm_salesorderdetail]", "[crm_salesorder]"), encoding="utf-8"
+    )
+    done = Dbt(tmp_path, project).run(
+        *("compile", "--target", "sqlserver", "--no-introspect", "--no-populate-cache"),
+        *("--select", "audit_record_status"),
+    )
+    assert done.returncode != 0
+    assert "The audit models do not know crm_salesorderdetail, which has a meta.crm." in done.stdout
+
+
+@pytest.mark.parametrize("name", ["audit_record_status", "audit_unmapped_codes"])
+def test_the_audit_is_built_after_every_crm_model(on_sqlserver: Dbt, name: str) -> None:
+    crm_models = {model["unique_id"] for model in on_sqlserver.nodes("model").values() if crm(model)}
+    assert crm_models <= set(on_sqlserver.nodes("model")[name]["depends_on"]["nodes"])

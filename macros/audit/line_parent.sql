@@ -1,0 +1,4 @@
+{#- The key of the record that a staged line belongs to. -#}
+{% macro line_parent(model, relation) -%}
+    {{ own_collation('cast(rtrim(' ~ relation ~ '.' ~ model.meta.children.via ~ ') as varchar(300))') }}
+{%- endmacro %}

@@ -1,0 +1,10 @@
+{#- The key of a staged record, as the journal and all messages have it: the text of the column that it is matched on, or
+    the texts of several, joined by " / ". -#}
+{% macro record_key(model, relation) -%}
+    {%- set texts = [] -%}
+    {%- for column in model.meta.match_on -%}
+        {%- do texts.append("rtrim(" ~ relation ~ "." ~ column ~ ")") -%}
+    {%- endfor -%}
+    {%- set text = texts[0] if texts | length == 1 else "concat(" ~ texts | join(", ' / ', ") ~ ")" -%}
+    {{ own_collation("cast(" ~ text ~ " as varchar(300))") }}
+{%- endmacro %}
