@@ -145,7 +145,7 @@ class Demonstration:
         for sql in (
             f"select name, customerid, totalamount, statuscode from {run.contract.models[0].relation}",
             f"select order_number, status, reason, message from {relations['audit_order_status']} where in_scope = 1",
-            f"select * from {relations['audit_missing_references']} order by document_amount desc",
+            f"select * from {relations['audit_missing_references']} order by amount desc",
             f"select * from {relations['audit_run_history']} order by run_number",
         ):
             self._say(f"  {sql}")
