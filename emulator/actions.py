@@ -11,7 +11,7 @@ from .documents import Documents
 from .errors import CrmError, bad_payload, bad_request, not_found, not_implemented
 from .metadata import Table
 from .orders import Closing
-from .records import Caller, Records, content_reference, privilege_name
+from .records import Caller, Records, content_reference, no_record_by_key, privilege_name
 from .store import Ref, Row, Value
 from .values import GUID
 
@@ -121,9 +121,7 @@ class Actions:
         for target in self._targets(table, body):
             row_id, _ = self._addressed(table, target)
             if row_id is None:
-                raise CrmError(
-                    404, "0x80060891", f"A record with the specified key values does not exist in {table.name} entity"
-                )
+                raise no_record_by_key(table)
             self.records.update(table, row_id, target, caller, refs)
 
     def upsert_multiple(self, table: Table, body: Json, caller: Caller, refs: Refs) -> None:

@@ -20,19 +20,20 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import auth
-from .api import URL_LIMIT, Operation, Reply, dump, error_reply, relative
 from .batch import ChangeSet, parse_batch, run_batch
 from .crm import Crm
 from .doors import KnownHosts, Refused, require_json
 from .errors import CrmError
 from .faults import Fault, Seen
 from .log import RequestLog
+from .messages import Operation, Reply, dump, error_reply, relative
 from .query import parse_prefer
 from .records import Caller
 from .snapshot import SnapshotError, public
 from .store import Ref
 
 MAX_BODY = 116_850_000
+URL_LIMIT = 32_768
 _NO_HEADERS: dict[str, str] = {}
 METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from uuid import uuid4
 
-from .api import Operation, Reply, error_reply, relative
 from .errors import CrmError, bad_request
+from .messages import Operation, Reply, error_reply, relative
 from .store import Ref, Store
 
 MAX_OPERATIONS = 1000

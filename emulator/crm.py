@@ -10,13 +10,14 @@ from typing import Any
 
 from . import accounts, invoices, orders, pricelists, products, snapshot, units
 from .actions import Actions
-from .api import Api, Operation
+from .api import Api
 from .auth import Tokens
 from .definitions import Definitions
 from .doors import Control
 from .errors import CrmError
 from .faults import Faults
 from .log import RequestLog
+from .messages import Operation
 from .metadata import UTC, time_zones
 from .query import Queries
 from .reader import Reader

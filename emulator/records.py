@@ -193,11 +193,7 @@ class Records:
         """The id of the row a key means, or the refusal that there is none."""
         row_id, _ = self.resolve(table, key, in_url=in_url)
         if row_id is None:
-            raise CrmError(
-                404,
-                "0x80060891",
-                f"A record with the specified key values does not exist in {table.name} entity",
-            )
+            raise no_record_by_key(table)
         if self.store.get(table.name, row_id) is None:
             raise not_found(table.name, row_id)
         return row_id
@@ -613,6 +609,10 @@ class Records:
 def privilege_name(right: str, table: Table) -> str:
     """`prvWriteSalesOrder`; lines share their document's privileges."""
     return f"prv{right}{PRIVILEGES_OF.get(table.name, table.schema_name)}"
+
+
+def no_record_by_key(table: Table) -> CrmError:
+    return CrmError(404, "0x80060891", f"A record with the specified key values does not exist in {table.name} entity")
 
 
 def content_reference(text: str, refs: Mapping[str, Ref]) -> Ref:

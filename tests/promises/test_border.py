@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator.api import Api, Operation
+from emulator.api import Api
 from emulator.faults import Seen
+from emulator.messages import Operation
 from loader.dataverse.describe import read_tables
 from tests.conftest import Ended
 from tests.promises.conftest import GOING, IN_CRM, NEW, ORDERS, Handful
