@@ -27,23 +27,23 @@ from loader.secrets import Secret, excerpt, redact
 from loader.visible import visible
 
 _RENEW_EARLY = 300.0
-"""Seconds before a token's end at which it is replaced."""
+"""How many seconds before its end a token is replaced."""
 _TRY_AGAIN = 30.0
 """Seconds until the next attempt to replace a token that is still good."""
 _LOGIN_TIMEOUT = 30.0
 
 
 class Bearer(requests.auth.AuthBase):
-    """OAuth bearer tokens out of `fetch`, which returns (token, lifetime in seconds; None for unknown).
+    """OAuth bearer tokens from `fetch`, which returns (token, lifetime in seconds or None if unknown).
 
-    `fetch` is told how patient it may be, and in how many attempts.
+    `fetch` takes how long it may wait between attempts, and how many attempts it may make.
     """
 
     def __init__(self, fetch: Callable[[Patience, int], tuple[str, float | None]]) -> None:
         self._fetch = fetch
         self._lock = threading.Lock()
         self._tokens: deque[Secret] = deque(maxlen=20)
-        """The last one is used. Those before it may still turn up in what a server writes back."""
+        """The last one is used. A server may still repeat one of the others in an error page."""
         self._renew_at = self._ends = 0.0
         self._failure: tuple[float, LoaderError] | None = None
 
@@ -51,7 +51,7 @@ class Bearer(requests.auth.AuthBase):
         return self
 
     def renew(self, refused: str) -> bool:
-        """False where another thread was refused with this token before: there is a new one, or will be."""
+        """Returns False if another thread was already refused with this token: it gets a new one."""
         with self._lock:
             is_first = refused == self._header and self._ends > 0
             if is_first:
@@ -67,7 +67,7 @@ class Bearer(requests.auth.AuthBase):
         return f"Bearer {self._tokens[-1].reveal()}"
 
     def ready(self, patience: Patience) -> None:
-        """Sees to it that there is a good token. Threads that waited in vain for another's attempt fail with it."""
+        """Ensures that there is a valid token. If one thread's attempt fails, so do the threads that waited for it."""
         asked = time.monotonic()
         with self._lock:
             if time.monotonic() < self._renew_at:
@@ -103,7 +103,7 @@ class Ntlm:
         return auth
 
     def ready(self, patience: Patience) -> None:
-        """Every request carries the password; there is nothing to get ready or to renew."""
+        """Does nothing: every request carries the password, so nothing has to be obtained or renewed."""
 
     def renew(self, refused: str) -> bool:
         """See `ready`."""
@@ -132,7 +132,7 @@ def certificate(
 
 
 def _certificate(content: bytes, password: str | None, path: Path) -> dict[str, str]:
-    """Key and certificate as MSAL wants them. Raises UsageError for what Entra ID could not use."""
+    """Key and certificate in the form that MSAL expects. Raises UsageError for a key that Entra ID cannot use."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -153,19 +153,19 @@ def _certificate(content: bytes, password: str | None, path: Path) -> dict[str, 
         ) from None
     if first is None or not isinstance(key, RSAPrivateKey):
         raise UsageError(
-            f"CRM_CERTIFICATE {path} holds no RSA key with its certificate.", "Entra ID signs in with RSA keys alone."
+            f"CRM_CERTIFICATE {path} holds no RSA key with its certificate.", "Entra ID accepts only RSA keys."
         )
     pem = serialization.Encoding.PEM
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return {
         "private_key": private.decode(),
         "public_certificate": first.public_bytes(pem).decode(),
-        "thumbprint": first.fingerprint(hashes.SHA1()).hex(),  # which certificate it is, no proof of anything
+        "thumbprint": first.fingerprint(hashes.SHA1()).hex(),  # identifies the certificate, proves nothing
     }
 
 
 def device_code(scope: str, authority: str, client_id: str, verify: str | None) -> Auth:
-    """Asks the person at the terminal to sign in; renewed by its refresh token afterwards."""
+    """Asks the person at the terminal to sign in. Later tokens come from the refresh token."""
     import msal
 
     login = _LoginSession(authority, verify)
@@ -198,7 +198,7 @@ def _confidential(scope: str, authority: str, client_id: str, credential: object
 
     def sign_in() -> Mapping[str, Any]:
         nonlocal app
-        # CRM_AUTHORITY is asked itself: a private one is not known to Microsoft's directory of login hosts.
+        # No instance discovery: Microsoft's directory of login hosts does not know a private CRM_AUTHORITY.
         app = app or msal.ConfidentialClientApplication(
             client_id,
             authority=authority,
@@ -214,9 +214,9 @@ def _confidential(scope: str, authority: str, client_id: str, credential: object
 
 
 class _LoginSession(Session):
-    """MSAL's way to the login service at `authority`: patient with outages, and to no other host.
+    """The HTTP session by which MSAL reaches the login service at `authority`. It retries, and contacts no other host.
 
-    MSAL takes a reply for an answer that is none (a proxy's page, 429), and would follow wherever it is sent.
+    MSAL itself would take a proxy's page or a 429 for an answer, and would follow every redirect.
     """
 
     def __init__(self, authority: str, verify: str | None) -> None:
@@ -226,17 +226,17 @@ class _LoginSession(Session):
         self._patience, self._attempts = Patience(), 1
         self._was_met = False
         self._told: deque[Secret] = deque(maxlen=40)
-        """Refresh tokens and signed assertions: to be kept out of messages like the tokens themselves."""
+        """Refresh tokens and signed assertions. Like the tokens themselves, they must not appear in messages."""
 
     def token(
         self, sign_in: Callable[[], Mapping[str, Any]], patience: Patience, attempts: int
     ) -> tuple[str, float | None]:
-        """What `sign_in` gets by way of this session: the token and its lifetime in seconds."""
+        """The token that `sign_in` obtains through this session, and its lifetime in seconds."""
         self._patience, self._attempts = patience, attempts
         try:
             answer = sign_in()
         except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-            raise self._out_of_reach(f"it answered what MSAL does not understand ({root_cause(error)})") from error
+            raise self._out_of_reach(f"MSAL does not understand its answer ({root_cause(error)})") from error
         if "access_token" not in answer:
             raise AccessRefused(
                 f"The login service refused the credentials: {_text(answer)}",
@@ -245,11 +245,11 @@ class _LoginSession(Session):
         return str(answer["access_token"]), float(answer.get("expires_in", 3600))
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
-        """Tries again what may pass. Raises CrmUnavailable when it does not, AccessRefused for an unknown tenant."""
+        """Retries after temporary failures. Raises CrmUnavailable if they last, AccessRefused for an unknown tenant."""
         url = str(options["url"] if "url" in options else arguments[1])
         self._refuse_elsewhere(url, "names")
         self._remember((options.get("data") or {}).get("client_assertion"))
-        # A `verify` of the session alone would give way to REQUESTS_CA_BUNDLE.
+        # REQUESTS_CA_BUNDLE would override a `verify` that is set only on the session.
         options = {**options, "verify": self._verify}
         failure = "no answer"
         for attempt in range(self._attempts):
@@ -283,7 +283,7 @@ class _LoginSession(Session):
         raise self._out_of_reach(failure)
 
     def _refuse_elsewhere(self, url: str, how: str) -> None:
-        """Credentials go to CRM_AUTHORITY's host, over https; Microsoft's own hosts may speak for each other."""
+        """Allows only CRM_AUTHORITY's host, over https. Microsoft's own login hosts may refer to each other."""
         from msal.authority import WELL_KNOWN_AUTHORITY_HOSTS as OF_MICROSOFT
 
         own, other = self._authority, urlsplit(url)
@@ -293,8 +293,8 @@ class _LoginSession(Session):
             return
         raise CrmUnavailable(
             f"The login service at {own.netloc} {how} {redact(url)[:200]!r}, where the credentials are not sent.",
-            "Set CRM_AUTHORITY to the address of the login service itself. A proxy or a sign-in page for the network "
-            "answers in its place, too.",
+            "Set CRM_AUTHORITY to the address of the login service itself. A proxy or the network's sign-in page may "
+            "also be answering in its place.",
         )
 
     def _remember(self, *values: object) -> None:
@@ -302,18 +302,18 @@ class _LoginSession(Session):
 
     def _out_of_reach(self, failure: str) -> CrmUnavailable:
         return CrmUnavailable(
-            f"The login service at {self._authority.netloc} cannot be reached or does not answer as one: {failure}",
+            f"The login service at {self._authority.netloc} cannot be reached or gives no valid answer: {failure}",
             "Check CRM_AUTHORITY, the network and the service's health, and run again later.",
         )
 
 
 _PROMISED = ("access_token", "device_code", "token_endpoint")
-"""What a successful answer holds one of: of the token endpoint, of the start of a device's login, of the discovery."""
+"""A successful answer has one of these: that of the token endpoint, of the device login, or of the discovery."""
 _PASSING = ("temporarily_unavailable", "server_error")
 
 
 def _answer(response: requests.Response) -> Mapping[str, Any] | None:
-    """What the login service said, be it yes or no; None where it cannot answer now, or something else answers."""
+    """The login service's answer, whether yes or no; None if it is out of order or another server answers."""
     if response.status_code == 429 or response.status_code >= 500:
         return None
     try:

@@ -31,7 +31,7 @@ class Operation:
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     line: tuple[Any, ...] = ()
-    """The key of the row below the record that it writes, for its sender to know it by; not sent."""
+    """The key of the line that this operation writes, so that its sender recognises it. It is not sent."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Reply:
 
 
 class MalformedReply(ValueError):
-    """The reply is not the multipart document that was asked for."""
+    """The reply is not the multipart document that was expected."""
 
 
 def encode(parts: Sequence[ChangeSet | Query], root: str) -> tuple[str, bytes]:
@@ -102,9 +102,9 @@ def _http(
 
 
 def decode(content_type: str, body: bytes) -> list[Reply | list[Reply]]:
-    """The replies in the order of the parts: a list for a change set that was applied, else one reply.
+    """The replies in the order of the parts: a list for a change set that was applied, otherwise one reply.
 
-    A change set that failed answers with a single error, in a multipart of its own or bare. Raises MalformedReply.
+    The answer to a failed change set is a single error, with or without a multipart around it. Raises MalformedReply.
     """
     replies: list[Reply | list[Reply]] = []
     for head, content in _split(content_type, body):

@@ -1,4 +1,4 @@
-"""One HTTP request to the Web API and what its failure means: tried again, refused, or a reply that was lost."""
+"""One HTTP request to the Web API, and what its failure means: try again, refused, or the reply was lost."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _HEADERS = {
 }
 ATTEMPTS = 9
 FIRST_CONTACT = 4
-"""Attempts to reach a server that never answered yet: the address is more likely wrong than the service down."""
+"""Attempts to reach a server that has never answered: its address is more likely wrong than the service down."""
 _LONGEST_URL = 30_000
 """Characters. CRM accepts 32,768 in a URL and twice that inside a batch (docs/dataverse.md, "Limits")."""
 _DAMAGED = 3
-"""How often a read is asked whose answer arrives damaged."""
+"""How many times a read is sent whose answer arrives damaged."""
 _CONTINUE = {"Prefer": "odata.continue-on-error"}
 _NOT_CRM = (
-    "Check CRM_URL, which is the organisation's own address, and what stands between here and CRM:"
+    "Check that CRM_URL is the organisation's own address, and what is between this machine and CRM:"
     " a proxy, a firewall, a login page."
 )
 CERTIFICATE_REMEDY = "Set CRM_CA_BUNDLE to the file with your own certificate authority."
@@ -48,19 +48,19 @@ class Auth(Protocol):
     """Signs requests."""
 
     def ready(self, patience: Patience) -> None:
-        """Gets the credentials in hand before a request. Raises CrmUnavailable, AccessRefused, Interrupted."""
+        """Obtains valid credentials before a request. Raises CrmUnavailable, AccessRefused, Interrupted."""
 
     def sign(self, session: requests.Session) -> requests.auth.AuthBase: ...
     def renew(self, refused: str) -> bool:
         """Called after a 401. `refused`: the Authorization header that was not accepted.
 
-        Says whether it was the one in use, so that trying again is trying a new one for the first time.
+        Returns whether it was the one in use. If so, the next attempt is the first one with new credentials.
         """
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What came of one read of a batch. Without an answer it is asked again, after `retry_after` seconds."""
+    """The outcome of one read of a batch. One without an answer is sent again, after `retry_after` seconds."""
 
     answer: Row | CrmError | None = None
     failure: str = "the reply is incomplete"
@@ -69,9 +69,9 @@ class _Part:
 
 
 class LostReply(Exception):
-    """A write was sent and its answer did not arrive: it may or may not have been applied.
+    """A write was sent but its answer did not arrive: it may or may not have been applied.
 
-    `retry_after`: seconds that CRM wants to be left alone, where it said so.
+    `retry_after`: the seconds that CRM asked to wait, if it did.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -83,7 +83,7 @@ class RequestFailed(LoaderError):
     """CRM answered a read, or a whole request, with an error."""
 
     code = "crm_refused_request"
-    remedy = "As CRM's message says; `loader check` tells whether models and CRM fit."
+    remedy = "Do what CRM's message says; `loader check` shows whether models and CRM fit."
 
     def __init__(self, error: CrmError) -> None:
         super().__init__(str(error))
@@ -93,10 +93,10 @@ class RequestFailed(LoaderError):
 
 
 class Client:
-    """Speaks to one organisation. Safe to share between threads.
+    """Sends requests to one organisation. Threads may share it.
 
-    Reads are repeated on any passing failure. A write is repeated only where CRM certainly did not apply it
-    (429, 401, no connection); otherwise LostReply says that nobody knows.
+    Reads are repeated after any temporary failure. A write is repeated only if CRM certainly did not apply it (429,
+    401, no connection); otherwise LostReply says that this is unknown.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Client:
         self.writes = 0
         self._date = ""
         self.before_write: Callable[[], None] = lambda: None
-        """Called right before a write request is sent, each time that it is sent; what it raises stops the write."""
+        """Called right before each attempt to send a write request. An exception stops the write."""
         self._auth = auth
         self._timeout = timeout
         self._attempts = attempts
@@ -129,7 +129,7 @@ class Client:
 
     @property
     def server_time(self) -> dt.datetime | None:
-        """CRM's clock, as its last answer told it: UTC, naive. None where none did."""
+        """CRM's clock according to its last answer: UTC, naive. None if no answer had a date."""
         try:
             told = parsedate_to_datetime(self._date)
             return told.astimezone(dt.timezone.utc).replace(tzinfo=None)
@@ -153,23 +153,25 @@ class Client:
             self._wait(backoff(attempt))
 
     def pages(self, path: str) -> Iterator[list[Row]]:
-        """The rows of a collection, page by page; nextLink is followed as CRM wrote it."""
+        """The rows of a collection, page by page. Each nextLink is followed exactly as CRM wrote it."""
         (page,) = self.query([batch.Query(path)])
         yield from self.pages_from(page)
 
     def pages_from(self, page: Row) -> Iterator[list[Row]]:
-        """The rows of a page that was read, and those of the pages that follow it."""
+        """The rows of a page that was read, and of the pages that follow it."""
         yield replies.rows(page)
         followed = set()
         while next_link := replies.optional_text(page, "@odata.nextLink"):
             if next_link in followed:
-                raise UnexpectedReply(f"CRM's pages go round in a circle: {replies.first_words(next_link.encode())}.")
+                raise UnexpectedReply(
+                    f"CRM's links to the next page form a circle: {replies.first_words(next_link.encode())}."
+                )
             followed.add(next_link)
             page = self.get(next_link)
             yield replies.rows(page)
 
     def query(self, queries: Sequence[batch.Query]) -> list[Row]:
-        """JSON of several reads in one request. An error of one of them is raised as RequestFailed."""
+        """The JSON of several reads in one request. If one of them fails, raises RequestFailed."""
         answers: list[Row] = []
         for answer in self.ask(queries):
             if isinstance(answer, CrmError):
@@ -178,7 +180,7 @@ class Client:
         return answers
 
     def ask(self, queries: Sequence[batch.Query]) -> list[Row | CrmError]:
-        """JSON of several reads in one request; in the place of one that CRM refuses, its error."""
+        """The JSON of several reads in one request, or CRM's error in place of a read that it refused."""
         if len(queries) == 1 and len(self._url(queries[0].path)) < _LONGEST_URL:
             try:
                 return [self.get(queries[0].path)]
@@ -213,16 +215,17 @@ class Client:
             if len(answers) == len(queries):
                 return [answers[number] for number in range(len(queries))]
             trouble = next((part for part in parts if part.answer is None), _Part())
-            damaged += not trouble.is_passing
+            if not trouble.is_passing:
+                damaged += 1
             if damaged == _DAMAGED:
-                raise UnexpectedReply(f"CRM at {self.root} did not answer what it was asked: {trouble.failure}.")
+                raise UnexpectedReply(f"CRM at {self.root} did not answer the request: {trouble.failure}.")
             self._wait(trouble.retry_after or backoff(attempt))
         raise self._out_of_reach(trouble.failure)
 
     def apply(self, change_sets: Sequence[batch.ChangeSet]) -> list[batch.Reply | list[batch.Reply]]:
-        """Sends change sets in one request; each is applied whole or not at all, whatever becomes of the others.
+        """Sends change sets in one request. Each is applied as a whole or not at all, independently of the others.
 
-        The answer may be shorter than what was sent: the rest was not run. Raises LostReply.
+        If there are fewer answers than change sets, the rest was not run. Raises LostReply.
         """
         content_type, body = batch.encode(change_sets, self.root)
         headers = {"Content-Type": content_type, **_CONTINUE}
@@ -233,7 +236,7 @@ class Client:
             raise LostReply(str(error)) from error
 
     def patch(self, path: str, body: Mapping[str, Any]) -> None:
-        """One update outside of any change set (organisation settings), sent again where its answer gets lost.
+        """One update outside any change set (organisation settings), sent again if its answer is lost.
 
         Raises RequestFailed, CrmUnavailable, AccessRefused.
         """
@@ -250,7 +253,7 @@ class Client:
         raise self._out_of_reach(failure)
 
     def _url(self, path: str) -> str:
-        """CRM's own links are followed on CRM_URL's host alone: nothing else is shown the credentials."""
+        """Follows CRM's links only on CRM_URL's host, so that no other host gets the credentials."""
         if not path.startswith(("http://", "https://")):
             return self.root + path
         try:
@@ -287,7 +290,7 @@ class Client:
                     raise LostReply(str(error)) from error
                 raise CrmUnavailable(
                     f"CRM at {self.root} was not read: {error}.",
-                    "Check CRM_URL and what stands between here and CRM: no answer of CRM's is that large.",
+                    "Check CRM_URL and what is between this machine and CRM: CRM never sends an answer this large.",
                 ) from error
             except requests.RequestException as error:
                 failure = redact(root_cause(error))
@@ -323,7 +326,7 @@ class Client:
 
     def _out_of_reach(self, failure: str) -> CrmUnavailable:
         return CrmUnavailable(
-            f"CRM at {self.root} did not answer, tried several times: {failure}",
+            f"CRM at {self.root} did not answer after several attempts: {failure}",
             "Check CRM_URL and the service's health, and run again later.",
         )
 
@@ -360,7 +363,7 @@ def _not_crm(message: str) -> CrmUnavailable:
 
 
 def _parts(response: requests.Response) -> list[_Part]:
-    """What came of each read of a batch. Raises AccessRefused."""
+    """The outcome of each read of a batch. Raises AccessRefused."""
     try:
         decoded = batch.decode(response.headers.get("Content-Type", ""), response.content)
     except batch.MalformedReply as error:
@@ -370,7 +373,7 @@ def _parts(response: requests.Response) -> list[_Part]:
 
 def _part(reply: batch.Reply | list[batch.Reply]) -> _Part:
     if isinstance(reply, list):
-        return _Part(failure="a change set is answered where a read was asked for")
+        return _Part(failure="the reply has a change set in place of a read")
     error = reply.error
     if error is None:
         try:
@@ -385,7 +388,7 @@ def _part(reply: batch.Reply | list[batch.Reply]) -> _Part:
 
 
 def _is_multipart(response: requests.Response) -> bool:
-    """A `$batch` whose parts failed answers 400 with the parts; they speak for themselves."""
+    """Whether a reply with status 400 contains the parts of a `$batch`, each with a status of its own."""
     return response.headers.get("Content-Type", "").lower().startswith("multipart/mixed")
 
 

@@ -1,4 +1,4 @@
-"""A client out of the settings."""
+"""Makes a client from the settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loader.settings import Settings
 
 
 def connect_crm(settings: Settings, stop: threading.Event | None = None) -> Client:
-    """Nothing is sent yet; wrong credentials show at the first request."""
+    """Sends nothing yet. Wrong credentials are noticed at the first request."""
     return Client(
         settings.crm_url,
         _auth(settings),

@@ -1,4 +1,4 @@
-"""Reads what CRM says of itself: its tables (EntityDefinitions), the organisation and the caller."""
+"""Reads what CRM says about itself: its tables (EntityDefinitions), the organisation and the caller."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read_organization(client: Client) -> Organization:
         caller_name=optional_text(user, "fullname") or caller,
         sop_integration=flag(organization, "issopintegrationenabled"),
         integration_user=flag(user, "isintegrationuser"),
-        pricing_decimals=2 if pricing_decimals is None else pricing_decimals,  # 0 is a choice, too
+        pricing_decimals=2 if pricing_decimals is None else pricing_decimals,  # 0 is a valid setting
         base_currency=optional_text(organization, "_basecurrencyid_value") or "",
         currency_precision={
             identifier(row, "transactioncurrencyid"): whole(row, "currencyprecision") or 0 for row in rows(currencies)
@@ -67,7 +67,7 @@ def read_organization(client: Client) -> Organization:
 
 
 def _time_zone(client: Client, caller: str) -> str | None:
-    """The caller's time zone: CRM names zones as Windows does."""
+    """The caller's time zone. CRM uses the names that Windows has for time zones."""
     from babel.core import get_global
 
     try:
@@ -85,7 +85,7 @@ def _time_zone(client: Client, caller: str) -> str | None:
 
 
 def read_tables(client: Client, names: Iterable[str]) -> dict[str, Table]:
-    """Definitions of the named tables, in one request. Raises UsageError for a table CRM does not have."""
+    """The definitions of the named tables, in one request. Raises UsageError for a table that CRM does not have."""
     wanted = list(dict.fromkeys(names))
     queries = [Query(path) for name in wanted for path in _paths(name)]
     try:
@@ -149,7 +149,7 @@ def _table(name: str, answers: list[Row]) -> Table:
 
 
 def _navigations(entity: Row, name: str, columns: tuple[str, str, str]) -> dict[tuple[str, str], str]:
-    """Navigation properties by the two columns that tell which one it is."""
+    """Navigation properties by the two columns that identify them."""
     found: dict[tuple[str, str], str] = {}
     for row in rows(entity, name):
         first, second, navigation = (optional_text(row, column) for column in columns)

@@ -1,4 +1,4 @@
-"""CRM's answers that are not success, and which of them are worth another try."""
+"""CRM's error replies, and which of them are worth another try."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DUPLICATE_ID = "0x80040237"
 VERSION_MISMATCH = "0x80060882"
 GONE = "0x80040217"
 
-# The one to share with is disabled, lacks the privileges, is the owner, or is a team that CRM manages itself.
+# The user or team to share with is disabled, lacks the privileges, is the owner, or is a team that CRM manages itself.
 _SHARE_REFUSED = {"0x80040225", "0x80040231", "0x80040214", "0x80048339"}
 _PRIVILEGE_DENIED = "0x80040220"
 
@@ -27,7 +27,7 @@ _THROTTLED = {"0x80072321", "0x80072322", "0x80072326"}
 
 @dataclass(frozen=True)
 class CrmError:
-    """An error reply: HTTP status, Dataverse's code (`0x…`, may be blank on old versions) and its text."""
+    """An error reply: HTTP status, Dataverse's code (`0x…`, sometimes blank in old versions) and its text."""
 
     status: int
     code: str
@@ -35,9 +35,9 @@ class CrmError:
     retry_after: float | None = None
     request_id: str | None = None
     is_foreign: bool = False
-    """Not in Dataverse's words: something on the way has answered, not CRM."""
+    """The reply does not have Dataverse's form: a server on the way has answered, not CRM."""
     content_id: str | None = None
-    """The operation of a change set that was refused, by its number in the request."""
+    """The number, within the request, of the operation of a change set that was refused."""
 
     @property
     def is_throttled(self) -> bool:
@@ -45,18 +45,18 @@ class CrmError:
 
     @property
     def is_passing(self) -> bool:
-        """Not applied, and may well succeed when sent again."""
+        """Whether the request was not applied and may succeed when it is sent again."""
         is_outage = self.status in (502, 503, 504) or (self.is_foreign and self.status >= 500)
         return self.is_throttled or self.code in _PASSING or is_outage
 
     @property
     def is_too_large(self) -> bool:
-        """The request was too large for something on the way: less at a time may pass."""
+        """Whether a server on the way found the request too large, so that a smaller one may pass."""
         return self.status in (413, 414)
 
     @property
     def is_conflict(self) -> bool:
-        """The record is not what it was when it was read: read it again."""
+        """Whether the record has changed since it was read, and has to be read again."""
         return self.status == 412 or self.code in (DUPLICATE_ID, VERSION_MISMATCH, GONE)
 
     @property
@@ -64,8 +64,8 @@ class CrmError:
         return self.status in (401, 403)
 
     def refuses_share(self, principal: str) -> bool:
-        """A record cannot be shared with this user or team; nothing else is wrong with what was sent."""
-        if self.code == _PRIVILEGE_DENIED:  # the caller's privilege, or that of the one whom the text names
+        """Whether CRM only refuses to share the record with this user or team, and accepts everything else."""
+        if self.code == _PRIVILEGE_DENIED:  # the privilege of the caller, or of the user or team that the text names
             return principal.lower() in self.message.lower()
         return self.code in _SHARE_REFUSED
 
@@ -74,30 +74,30 @@ class CrmError:
 
 
 def parse_error(status: int, body: bytes, headers: Mapping[str, str]) -> CrmError:
-    """Reads `{"error": {"code", "message"}}`; of whatever else came it says who sent it and how it begins.
+    """Reads `{"error": {"code", "message"}}`. For any other reply, the message says who sent it and how it begins.
 
-    No secret is left in it.
+    Secrets are removed.
     """
     lowered = {name.lower(): value for name, value in headers.items()}
     request_id = lowered.get("x-ms-service-request-id") or lowered.get("req_id")
-    told = _told(body)
-    if told is None:
+    parts = _code_and_message(body)
+    if parts is None:
         code, message = "", _foreign(status, body, lowered)
     else:
-        code, message = told[0], told[1] or f"HTTP {status}"
+        code, message = parts[0], parts[1] or f"HTTP {status}"
     return CrmError(
         status,
         redact(code),
         redact(message),
         retry_after(lowered.get("retry-after"), lowered.get("date")),
         redact(request_id) if request_id else None,
-        is_foreign=told is None,
+        is_foreign=parts is None,
         content_id=lowered.get("content-id"),
     )
 
 
-def _told(body: bytes) -> tuple[str, str] | None:
-    """Code and message in Dataverse's own form; None for anything else."""
+def _code_and_message(body: bytes) -> tuple[str, str] | None:
+    """Code and message of a reply that has Dataverse's form; None for any other."""
     try:
         error = parsed(body).get("error")
     except UnexpectedReply:
@@ -120,7 +120,7 @@ def _foreign(status: int, body: bytes, headers: Mapping[str, str]) -> str:
 def retry_after(value: str | None, date: str | None = None) -> float | None:
     """Seconds to wait, from a Retry-After header in seconds or as a date; None for anything else.
 
-    `date` is the reply's own: what counts is the server's clock, not this machine's.
+    `date` is the reply's own date, because the server's clock counts, not this machine's.
     """
     text = (value or "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):

@@ -1,6 +1,7 @@
-"""HTTP as the loader speaks it: one deadline for a whole exchange, replies of bounded size, credentials to no one else.
+"""HTTP for the loader: one deadline for each exchange, replies of limited size, and credentials for no other host.
 
-`requests` lets a server take as long as it likes as long as a byte arrives now and then, and unpack what it likes.
+With plain `requests`, a server could take as long as it liked, as long as a byte arrived now and then, and could send a
+small reply that unpacks to any size.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from loader.addresses import is_loopback
 
 LARGEST_REPLY = 256 * 1024 * 1024
-"""Bytes, unpacked. CRM's largest pages are a tenth of that."""
+"""In bytes, unpacked. CRM's largest pages are a tenth of that."""
 _CONNECT_TIMEOUT = 30.0
 _PIECE = 256 * 1024
-"""Bytes unpacked at a time, at least."""
+"""The fewest bytes that are unpacked at a time."""
 _SLICE = 16 * 1024
-"""Bytes sent between two looks at the clock: what TLS puts into one record."""
+"""Bytes sent before the clock is checked again: as many as TLS puts into one record."""
 
 
 class ReplyTooLarge(requests.RequestException):
@@ -37,8 +38,8 @@ class ReplyTooLarge(requests.RequestException):
 class Session(requests.Session):
     """A session whose requests end within `limit` seconds: connecting, sending and reading the whole reply.
 
-    Redirects are not followed, ~/.netrc is not read, and a proxy of the environment is not used to this machine.
-    Raises what requests raises, and ReplyTooLarge.
+    Redirects are not followed, ~/.netrc is not read, and the environment's proxies are not used for this machine.
+    Raises the exceptions of requests, and ReplyTooLarge.
     """
 
     def __init__(self, limit: float) -> None:
@@ -62,7 +63,7 @@ class Session(requests.Session):
 
 
 def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Without any `auth`, requests looks for credentials in ~/.netrc."""
+    """An `auth` that does nothing. Without one, requests would look for credentials in ~/.netrc."""
     return request
 
 
@@ -73,7 +74,7 @@ class _Clock(threading.local):
     deadline: float | None = None
 
     def left(self) -> float | None:
-        """Seconds until the exchange under way must have ended. Raises TimeoutError when they are over."""
+        """The seconds that are left for the current exchange. Raises TimeoutError if there are none."""
         if self.deadline is None:
             return None
         left = self.deadline - time.monotonic()
@@ -96,9 +97,10 @@ def _ends_within(seconds: float) -> Iterator[None]:
 
 
 class _Timed(io.RawIOBase):
-    """What comes from a socket, until the deadline of the exchange that reads it.
+    """Reads from a socket until the deadline of the current exchange.
 
-    `_sock` is where requests_ntlm looks for the server's certificate, as in what this stands in for.
+    The attribute is called `_sock`, as in the class that this replaces, because requests_ntlm looks there for the
+    server's certificate.
     """
 
     def __init__(self, raw: io.RawIOBase, sock: Any) -> None:
@@ -188,7 +190,7 @@ def _time(manager: PoolManager) -> None:
 
 
 class _Bounded(requests.Response):
-    """A reply that is not read beyond the deadline, nor beyond LARGEST_REPLY."""
+    """A reply that is read neither beyond the deadline nor beyond LARGEST_REPLY."""
 
     def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
         size = 0
@@ -196,7 +198,7 @@ class _Bounded(requests.Response):
             size += len(piece)
             if size > LARGEST_REPLY:
                 self.close()
-                raise ReplyTooLarge(f"the reply unpacks to more than {LARGEST_REPLY >> 20} MB")
+                raise ReplyTooLarge(f"the reply unpacks to more than {LARGEST_REPLY // (1024 * 1024)} MB")
             yield piece
             try:
                 _clock.left()

@@ -1,4 +1,4 @@
-"""What CRM's tables are: columns, types, limits, navigation properties. Types only; describe.py reads them."""
+"""Types for CRM's tables: columns, types, limits, navigation properties. describe.py reads them from CRM."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Attribute:
     targets: tuple[str, ...] = ()
     options: Mapping[int, str] = field(default_factory=dict)
     states: Mapping[int, int] = field(default_factory=dict)
-    """For a status column: status value → state it belongs to."""
+    """For a status column: status value → the state that it belongs to."""
 
 
 @dataclass(frozen=True)

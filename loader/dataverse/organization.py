@@ -1,4 +1,4 @@
-"""The organisation's settings that decide how orders are stored, and who the caller is. describe.py reads it."""
+"""The organisation's settings that affect how records are stored, and the caller. describe.py reads them from CRM."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Organization:
     currency_precision: Mapping[str, int]
     currency_codes: Mapping[str, str]
     time_zone: str | None = None
-    """The caller's, by IANA's name; None where CRM does not tell it."""
+    """The caller's time zone, by its IANA name; None if CRM does not reveal it."""
 
     @property
     def keeps_amounts(self) -> bool:
-        """CRM keeps totals that it is sent instead of computing them: SOP mode, and the caller an integration user."""
+        """Whether CRM stores totals instead of computing them: SOP mode is on and the caller an integration user."""
         return self.sop_integration and self.integration_user

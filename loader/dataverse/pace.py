@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 LONGEST_WAIT = 300.0
-"""Seconds; the window of CRM's service protection limits."""
+"""In seconds: the window of CRM's service protection limits."""
 
 
 class Interrupted(Exception):
@@ -19,13 +19,13 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Patience:
-    """How a run waits before it tries something again: `longest` seconds at most, and not at all once it is stopped."""
+    """How a run waits before it tries again: at most `longest` seconds, and not at all once it has been stopped."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     longest: float = LONGEST_WAIT
 
     def wait(self, seconds: float) -> None:
-        """Raises Interrupted when the run is stopped meanwhile."""
+        """Raises Interrupted if the run is stopped in the meantime."""
         self.stop.wait(min(seconds, self.longest))
         self.raise_if_stopped()
 
@@ -35,12 +35,15 @@ class Patience:
 
 
 def backoff(attempt: int) -> float:
-    """Seconds: doubles from a quarter, at most 15, with jitter so that workers do not march in step."""
+    """Seconds to wait: a quarter, doubled for each attempt up to 15, varied so that workers do not act in step."""
     return min(15.0, 0.25 * 2.0**attempt) * float(random.uniform(0.75, 1.25))
 
 
 class Pace:
-    """A counting gate between 1 and `most`. Follows `x-ms-dop-hint`, halves on 429, recovers one step a round."""
+    """Limits how many requests are sent at once, between 1 and `most`.
+
+    The limit follows `x-ms-dop-hint`, is halved after a 429, and grows by one for each round of successes.
+    """
 
     def __init__(self, most: int) -> None:
         self._limit = self._most = most
@@ -65,7 +68,7 @@ class Pace:
                 self._changed.notify_all()
 
     def advised(self, hint: str | None) -> None:
-        """CRM's recommended parallelism, from the reply's header; more than that slows it down. Garbage is ignored."""
+        """Follows CRM's recommended parallelism, from a reply's header: more slows CRM down. Nonsense is ignored."""
         if hint and re.fullmatch("[0-9]{1,4}", hint) and int(hint) > 0:
             with self._changed:
                 self._most = min(self._limit, int(hint))

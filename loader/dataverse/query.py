@@ -1,4 +1,4 @@
-"""Text of OData reads. Values never leave their quotes: whatever an order number holds stays a value."""
+"""The text of OData reads. A value cannot break out of its quotes, whatever characters an order number has."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote
 
 IN_LIMIT = 500
-"""Values in one filter: Dataverse refuses more than 500 conditions in a query."""
+"""Values in one filter. Dataverse refuses more than 500 conditions in a query."""
 LONGEST_LIST = 55_000
-"""Characters of a list of values in a URL. In a batch CRM takes URLs of 65,536 characters, with path and columns."""
+"""Characters of a list of values in a URL. In a batch, CRM accepts 65,536 characters including path and columns."""
 
 _TELLING = re.compile(r"[^A-Za-z0-9 ._-]")
 
@@ -33,7 +33,7 @@ def quoted(value: str) -> str:
     """One item of a list of values, in double quotes.
 
     OData's lexer finds the end of a list by counting brackets, and before version 7.7 apostrophes, inside double
-    quotes as well (OData/odata.net, issues 1313 and 2737). So whatever could mean something to it is a JSON escape.
+    quotes as well (docs/dataverse.md, "Look-ups and filters"). So each character that it could interpret is escaped.
     """
     return f'"{_TELLING.sub(_escaped, value)}"'
 
@@ -44,7 +44,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def definition_of(table: str) -> str:
-    """Path of a table's definition."""
+    """The path of a table's definition."""
     name = table.replace("'", "''")
     return f"EntityDefinitions(LogicalName='{quote(name, safe='')}')"
 
@@ -52,7 +52,7 @@ def definition_of(table: str) -> str:
 def rows_where_in(
     entity_set: str, column: str, values: Sequence[str], select: Sequence[str], expand: str | None = None
 ) -> str:
-    """Path of the rows whose `column` is one of `values`. CRM compares without case and trailing blanks."""
+    """The path of the rows whose `column` is one of `values`. CRM ignores case and trailing blanks."""
     items = ",".join(map(quoted, values))
     return rows(
         entity_set, select, expand, f"Microsoft.Dynamics.CRM.In(PropertyName='{column}',PropertyValues=[{items}])"
@@ -60,7 +60,7 @@ def rows_where_in(
 
 
 def rows(entity_set: str, select: Sequence[str], expand: str | None = None, condition: str | None = None) -> str:
-    """Path of all rows, or of those that meet an OData condition."""
+    """The path of all rows, or of those that meet an OData condition."""
     parts = [f"$select={','.join(select)}"]
     if condition:
         parts.append(f"$filter={quote(condition, safe='')}")

@@ -1,4 +1,4 @@
-"""Rows by their values, many at a time; a value that CRM refuses is found by halving, and takes no other along."""
+"""Reads rows by their values, many at a time. A value that CRM refuses is found by halving the request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_ID = "00000000-0000-0000-0000-000000000000"
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """A read of the rows of a table whose `column` is one of some values, and what these rows look like."""
+    """A read of a table's rows whose `column` has one of certain values, and the expected shape of these rows."""
 
     table: Table
     column: str
@@ -30,13 +30,13 @@ class Read:
         return Query(rows_where_in(self.table.entity_set, self.column, values, self.select, self.expand))
 
     def path_of(self, id_: str) -> str:
-        """Path of one row, read in the same way."""
+        """The path of one row, with the same columns."""
         expand = f"&$expand={self.expand}" if self.expand else ""
         return f"{self.table.entity_set}({id_})?$select={','.join(self.select)}{expand}"
 
     @property
     def harmless(self) -> Query:
-        """The same read with a value that CRM refuses in no column of this kind."""
+        """The same read with a value that CRM accepts in any column of this kind."""
         return self.of([_NO_ID if self.column == self.table.id_column else "0"])
 
 
@@ -53,8 +53,8 @@ def read_rows(
 ) -> Iterator[tuple[Read, list[Row] | Refusal]]:
     """The rows of several reads, page by page, and the values that CRM refuses.
 
-    `together`: how many filters go in one request. Raises RequestFailed where it is not a value that CRM refuses but
-    the read itself.
+    `together`: how many filters are sent in one request. Raises RequestFailed if CRM refuses the read itself and not
+    only a value.
     """
     waiting = deque((read, chunk) for read, values in wanted for chunk in chunks(values))
     proved: set[Read] = set()
@@ -77,7 +77,7 @@ def read_rows(
 
 
 def _prove(client: Client, read: Read, refused: CrmError) -> None:
-    """Raises RequestFailed where CRM refuses the read whatever the value is."""
+    """Raises RequestFailed if CRM refuses this read with any value."""
     (answer,) = client.ask([read.harmless])
     if isinstance(answer, CrmError):
         raise RequestFailed(refused)
@@ -89,7 +89,7 @@ def shape_of(
     related: Mapping[str, Shape] | None = None,
     children: tuple[str, Shape] | None = None,
 ) -> Shape:
-    """What rows of a table look like of which these columns are selected, each by the name that CRM answers with."""
+    """The shape of a table's rows when these columns are selected, under the names that CRM's answer uses."""
     kinds = {}
     for name in (table.id_column, *select):
         attribute = table.attributes.get(name.removeprefix("_").removesuffix("_value") if name[0] == "_" else name)

@@ -1,4 +1,4 @@
-"""CRM's JSON, read at one place: a reply that is not what was asked for is an error with a code, never a surprise."""
+"""Reads CRM's JSON. A reply without the expected content raises UnexpectedReply, not some KeyError later."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _SHOWN = 80
 
 
 class UnexpectedReply(CrmUnavailable):
-    """CRM, or something in its place, sent what nobody asked for."""
+    """CRM, or a server in its place, sent a reply without the expected content."""
 
     code = "crm_unexpected_reply"
-    remedy = "Look at what stands between the loader and CRM, and run again; nothing is sent twice."
+    remedy = "Check what is between the loader and CRM, then run it again; nothing is sent twice."
 
 
 def parsed(body: bytes) -> Row:
@@ -37,12 +37,12 @@ def parsed(body: bytes) -> Row:
     except (ValueError, ArithmeticError, RecursionError):
         raise UnexpectedReply(f"CRM did not answer in JSON but with {first_words(body)!r}.") from None
     if not isinstance(content, dict):
-        raise UnexpectedReply(f"CRM answered with {first_words(body)!r}, which is no JSON object.")
+        raise UnexpectedReply(f"CRM answered with {first_words(body)!r}, which is not a JSON object.")
     return content
 
 
 def _whole_characters(body: bytes) -> bytes:
-    """JSON without halves of surrogate pairs, which no text outside Python can hold."""
+    """The JSON without unpaired surrogates, which text outside Python cannot contain."""
     return _ESCAPE.sub(_whole_character, body) if b"\\ud" in body or b"\\uD" in body else body
 
 
@@ -51,7 +51,7 @@ def _whole_character(match: re.Match[bytes]) -> bytes:
 
 
 def first_words(body: bytes) -> str:
-    """The beginning of what was not asked for, on one line and without secrets; of a long page without its tags."""
+    """The beginning of an unexpected reply, on one line, without secrets. A long page loses its tags."""
     text = excerpt(body, 4000)
     if len(text) > _SHOWN:
         text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
@@ -82,7 +82,7 @@ def optional_text(row: Mapping[str, Any], name: str) -> str | None:
 
 
 def identifier(row: Mapping[str, Any], name: str) -> str:
-    """An id, as it goes into a URL."""
+    """An id, which is safe to use in a URL."""
     found = row.get(name)
     if not isinstance(found, str) or not _GUID.fullmatch(found):
         raise unexpected(name, found, "an id")
@@ -90,7 +90,7 @@ def identifier(row: Mapping[str, Any], name: str) -> str:
 
 
 def flag(row: Mapping[str, Any], name: str) -> bool:
-    """A two-option column; null counts as no."""
+    """A yes-or-no column; null counts as no."""
     found = row.get(name)
     if found is not None and not isinstance(found, bool):
         raise unexpected(name, found, "true or false")
@@ -105,7 +105,7 @@ def whole(row: Mapping[str, Any], name: str) -> int | None:
 
 
 def option(row: Mapping[str, Any], name: str) -> int:
-    """A whole number that is always there."""
+    """A whole number that must be present."""
     found = whole(row, name)
     if found is None:
         raise unexpected(name, found, "a whole number")
@@ -120,7 +120,7 @@ def number(row: Mapping[str, Any], name: str) -> Decimal | None:
 
 
 def nested(row: Mapping[str, Any], name: str) -> Row:
-    """An object within the reply; an empty one where it is null or absent."""
+    """An object within the reply; an empty one if it is null or absent."""
     found = row.get(name)
     if found is not None and type(found) is not dict:
         raise unexpected(name, found, "an object")
@@ -129,7 +129,7 @@ def nested(row: Mapping[str, Any], name: str) -> Row:
 
 @dataclass(frozen=True)
 class Shape:
-    """What the rows of a read look like: `kinds` maps each property to the kind of its column in CRM's metadata.
+    """The expected shape of a read's rows: `kinds` maps each property to the kind of its column in CRM's metadata.
 
     `related` are rows of single-valued navigation properties, `children` those of a collection.
     """
@@ -141,7 +141,7 @@ class Shape:
     _known: set[tuple[type, ...]] = field(default_factory=set, compare=False, repr=False)
 
     def check(self, row: Row) -> Row:
-        """The row itself. Raises UnexpectedReply where a property is missing or holds what its column cannot."""
+        """Returns the row. Raises UnexpectedReply if a property is missing or has a value of the wrong kind."""
         try:
             values: tuple[Any, ...] = self._values(row)
         except KeyError as error:
@@ -195,10 +195,10 @@ def _check_kind(name: str, value: object, kind: str) -> None:
 
 
 def unexpected(name: str, found: object, wanted: str) -> UnexpectedReply:
-    """The error for a property that holds something else, or nothing."""
+    """The error for a property with an unexpected value, or without one."""
     shown = "nothing" if found is None else first_words(repr(found).encode("utf-8", "replace"))
-    return UnexpectedReply(f"CRM's reply has {shown} in {name}, where {wanted} belongs.")
+    return UnexpectedReply(f"CRM's reply has {shown} in {name} instead of {wanted}.")
 
 
 def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
