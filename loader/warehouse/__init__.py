@@ -1,1 +1,1 @@
-"""DuckDB and SQL Server: the staged rows and the journal. CRM is not known here."""
+"""DuckDB and SQL Server: the staged rows and the journal. Nothing here knows CRM."""

@@ -1,4 +1,4 @@
-"""Opens the warehouse of a target. Only the driver that it needs is loaded."""
+"""Opens the warehouse of a target, loading only the driver that it needs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from loader.warehouse.connection import Warehouse
 def connect(profile: Target, *, read_only: bool = False, for_run: bool = False, create: bool = False) -> Warehouse:
     """Opens the warehouse. Raises WarehouseUnavailable, AccessRefused or UsageError.
 
-    `for_run` is for commands that push: a DuckDB file that another process holds then means that another run is
-    active. `create` lets DuckDB make the file.
+    `for_run` is for commands that push: if another process holds the DuckDB file, that means another run is active.
+    With `create`, DuckDB may create the file.
     """
     if profile.type == "duckdb":
         from loader.warehouse.duckdb import DuckDBWarehouse

@@ -1,4 +1,4 @@
-"""The warehouse as the loader sees it: plain SQL with `?`, exact values, short transactions. It knows no driver."""
+"""The warehouse as the rest of the loader uses it: plain SQL with `?`, exact values, short transactions; no driver."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Row = tuple[object, ...]
 
 
 class Warehouse(Protocol):
-    """One connection. Threads may share it: statements wait for one another, a transaction for all of its own.
+    """One connection. Threads may share it: a statement or transaction waits until the one before it has ended.
 
     Values are str, int, Decimal, datetime (naive, UTC), date, bool or None; never float.
     """
@@ -26,7 +26,7 @@ class Warehouse(Protocol):
     def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]: ...
 
     def first(self, sql: str, number: int) -> tuple[list[str], list[Row]]:
-        """A query's column names and no more than `number` of its rows."""
+        """A query's column names, and at most `number` of its rows."""
         ...
 
     def side(self) -> Warehouse:
@@ -34,53 +34,53 @@ class Warehouse(Protocol):
         ...
 
     def keep(self, name: str, select: str, sorted_by: str | None = None) -> str:
-        """Keeps the rows of a select in a temporary table that lives as long as the connection; gives its name.
+        """Stores the rows of a select in a temporary table, for as long as the connection is open. Returns its name.
 
-        Rows are found fast by the column `sorted_by`.
+        The column `sorted_by` finds rows quickly.
         """
         ...
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> int:
-        """Runs a statement; gives the number of rows it changed (0 where it changes none)."""
+        """Runs a statement. Returns the number of rows that it changed."""
         ...
 
     def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None: ...
 
     def insert(self, relation: str, columns: Sequence[tuple[str, str]], rows: Sequence[Row]) -> None:
-        """Adds rows fast. `columns` are the (name, data type) pairs that the values belong to."""
+        """Inserts many rows quickly. `columns` are the (name, data type) pairs of the values."""
         ...
 
     def matching(self, expression: str, values: Iterable[str]) -> Iterator[tuple[str, list[object]]]:
-        """`expression in (values)` as (condition, parameters), in as many parts as the database needs."""
+        """`expression in (values)` as (condition, parameters), divided into as many parts as the database requires."""
         ...
 
     def now(self) -> dt.datetime:
-        """The database's clock: UTC, naive. Every machine that shares the database goes by it."""
+        """The database's clock: UTC, naive. All machines that share the database use it."""
         ...
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Commits at the end, rolls back on any exception. One inside another belongs to the outer one."""
+        """Commits at the end, rolls back on any exception. A transaction inside another one is part of it."""
         ...
 
     def exclusive(self, name: str) -> AbstractContextManager[None]:
-        """A transaction that no other one of this name runs beside, in this or any other process."""
+        """A transaction during which no other one of this name is active, in this or any other process."""
         ...
 
     def shortcomings(self) -> list[tuple[str, str]]:
-        """What is wrong with how the database is set up or named, each with its remedy."""
+        """What is wrong with the database's configuration or name, each with a remedy."""
         ...
 
     def close(self) -> None: ...
 
 
 class WarehouseBusy(WarehouseUnavailable):
-    """Another session was in the way (deadlock, lock timeout, conflicting write); the same work may succeed again."""
+    """Another session was in the way (deadlock, lock timeout, conflicting write). Trying again may succeed."""
 
-    remedy = "Run it again. If it stays so, docs/sqlserver.md tells how to find the session that is in the way."
+    remedy = "Run it again. If that does not help, docs/sqlserver.md says how to find the session that is in the way."
 
 
 def first_line(message: object) -> str:
-    """What a database says, without statement, hints and stack."""
+    """A database's own message, without the statement, hints and stack."""
     return str(message).strip().partition("\n")[0].strip()
 
 
@@ -97,14 +97,14 @@ def quoted(name: str) -> str:
 
 
 def parts_of(relation: str) -> list[str]:
-    """Database (where there is one), schema and name of a relation that dbt quoted."""
+    """Database (if given), schema and name of a relation that dbt quoted."""
     return [a or b or c for a, b, c in re.findall(r'"([^"]+)"|\[([^\]]+)\]|([^."\[\]]+)', relation)]
 
 
 def columns_of(warehouse: Warehouse, relation: str) -> list[str]:
-    """Columns of a table or view, in order; none where it does not exist."""
+    """The columns of a table or view, in order; none if it does not exist."""
     *database, schema, name = parts_of(relation)
-    # Upper case: in a database whose collation minds case, nothing else is found.
+    # Upper case, because a database with a case-sensitive collation finds nothing else.
     where = "TABLE_SCHEMA = ? and TABLE_NAME = ?" + (" and TABLE_CATALOG = ?" if database else "")
     rows = warehouse.query(
         f"select COLUMN_NAME from INFORMATION_SCHEMA.COLUMNS where {where} order by ORDINAL_POSITION",
@@ -127,7 +127,7 @@ def exact(value: object) -> object:
 
 
 def exact_rows(rows: list[Row], doubtful: Sequence[int]) -> list[Row]:
-    """`rows` with the columns at the positions `doubtful` made exact."""
+    """`rows`, with exact values in the columns at the positions `doubtful`."""
     if not doubtful:
         return rows
     result = []

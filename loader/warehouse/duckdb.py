@@ -1,4 +1,4 @@
-"""The embedded warehouse. One process at a time may write a DuckDB file; DuckDB itself sees to that."""
+"""The embedded warehouse. DuckDB itself ensures that only one process at a time writes to a file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from loader.warehouse.connection import (
 )
 
 LOCK_WAIT = 2.0
-"""Seconds to wait for another process, so that a glance at the journal does not stop a push."""
+"""Seconds to wait for another process, so that a short look at the journal does not make a push fail."""
 
 _EXACT = re.compile(r"(VARCHAR|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|TIMESTAMP(_NS|_MS|_S)?|DATE|BOOLEAN)$")
 _exclusive = threading.RLock()
@@ -51,7 +51,7 @@ class DuckDBWarehouse:
             )
         self._connection = _open(self._path, read_only, for_run)
         with _errors(self._path):
-            # A table name that is missing must never be found among Python's variables.
+            # Otherwise DuckDB would look for a missing table among Python's variables.
             self._connection.execute("set python_enable_replacements = false")
             for name, value in target.options:
                 self._connection.execute(f"set {quoted(name)} = {_literal(value)}")
@@ -100,8 +100,8 @@ class DuckDBWarehouse:
                 self._connection.executemany(sql, given)
 
     def insert(self, relation: str, columns: Sequence[tuple[str, str]], rows: Sequence[Row]) -> None:
-        # DuckDB's executemany goes row by row, and long lists as parameters are slow before version 2: one JSON text
-        # is a hundred times faster than either.
+        # DuckDB's executemany inserts row by row, and long lists as parameters are slow before version 2. One JSON text
+        # is a hundred times faster than both.
         if not rows:
             return
         names = ", ".join(quoted(name) for name, _ in columns)
@@ -139,7 +139,7 @@ class DuckDBWarehouse:
 
     @contextmanager
     def exclusive(self, name: str) -> Iterator[None]:
-        # DuckDB lets one process write the file, so this process is all there is to keep apart.
+        # DuckDB lets only one process write to the file, so only threads of this process have to be kept apart.
         with self._lock, _exclusive, self.transaction():
             yield
 
@@ -151,7 +151,7 @@ class DuckDBWarehouse:
             self._connection.close()
 
     def _roll_back(self) -> None:
-        with suppress(duckdb.Error):  # a failed commit has rolled back already
+        with suppress(duckdb.Error):  # a failed commit has already rolled back
             self._connection.execute("rollback")
 
 
@@ -198,7 +198,7 @@ def _translated(error: duckdb.Error, path: Path) -> LoaderError:
         return held
     if "different configuration than existing connections" in lowered:
         return WarehouseUnavailable(
-            f"DuckDB file {path} is open in this process already, in another mode.",
+            f"DuckDB file {path} is already open in this process, in another mode.",
             "Close that connection first.",
         )
     if "permission denied" in lowered or "read-only" in lowered or "readonly" in lowered:
@@ -212,11 +212,11 @@ def _translated(error: duckdb.Error, path: Path) -> LoaderError:
             "Free disk space and run it again: what CRM has by now is compared, not sent twice.",
         )
     if isinstance(error, duckdb.TransactionException):
-        return WarehouseBusy(f"DuckDB could not commit beside another transaction: {message}")
+        return WarehouseBusy(f"DuckDB could not commit because of another transaction: {message}")
     if isinstance(error, (duckdb.IOException, duckdb.FatalException, duckdb.ConnectionException)):
         return WarehouseUnavailable(
             f"DuckDB file {path} cannot be used: {message}",
-            "Check that it is a DuckDB file of this version and readable; `dbt build` makes a new one.",
+            "Check that the file is readable and of this version of DuckDB; `dbt build` creates a new one.",
         )
     return statement_failed(message)
 

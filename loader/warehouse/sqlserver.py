@@ -1,4 +1,4 @@
-"""SQL Server through pyodbc (or mssql-python), imported when a connection is opened and not before."""
+"""SQL Server through pyodbc (or mssql-python), which is imported only when a connection is opened."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from loader.warehouse.connection import (
 T = TypeVar("T")
 
 MAX_PARAMETERS = 2_000
-"""SQL Server takes 2,100 a statement, and drivers use some themselves."""
+"""SQL Server accepts 2,100 per statement, and drivers use some themselves."""
 
 LOCK_TIMEOUT = 60_000
 """Milliseconds to wait for another session's lock before giving up."""
 
 LEAST_LEVEL = 130
-"""Compatibility level that has OPENJSON: SQL Server 2016's."""
+"""The first compatibility level with OPENJSON, that of SQL Server 2016."""
 
 READ_PAUSES = (0.5, 2.0)
-"""Seconds to wait before a read is tried once more."""
+"""Seconds to wait before each further attempt of a read."""
 
 _OPEN_TRANSACTIONS = (
     "select top 3 s.session_id, s.login_name, s.host_name, s.program_name, a.transaction_begin_time"
@@ -57,7 +57,7 @@ _EXACT = (str, int, bool, Decimal, dt.datetime, dt.date)
 
 
 class SqlServerWarehouse:
-    """A database on SQL Server 2017 or later. A connection that was lost is opened again by the next statement."""
+    """A database on SQL Server 2017 or later. After a connection is lost, the next statement opens a new one."""
 
     dialect: Literal["duckdb", "sqlserver"] = "sqlserver"
 
@@ -107,12 +107,12 @@ class SqlServerWarehouse:
         return f"#{name}"
 
     def _read(self, work: Callable[[], T]) -> T:
-        """Reads, and reads again what another session or a broken connection was in the way of."""
+        """Reads, and tries again after a deadlock, a lock time-out or a broken connection."""
         for pause in READ_PAUSES:
             try:
                 return work()
             except (WarehouseBusy, _Lost) as error:
-                # A transaction is repeated as a whole, and temporary tables went with their connection.
+                # A transaction can only be repeated as a whole, and temporary tables are lost with their connection.
                 if self._depth or (self._keeps and isinstance(error, _Lost)):
                     raise
                 time.sleep(pause)
@@ -122,7 +122,7 @@ class SqlServerWarehouse:
             raise WarehouseBusy(f"{error.message}{self._open_transactions()}", error.remedy) from error
 
     def _open_transactions(self) -> str:
-        """Whose transactions are open, longest first, where the login may see that."""
+        """Whose transactions are open, the oldest first, if the login may see that."""
         try:
             with self._cursor() as cursor:
                 cursor.execute(_OPEN_TRANSACTIONS)
@@ -203,8 +203,8 @@ class SqlServerWarehouse:
         if name != self._target.database:
             found.append(
                 (
-                    f"The server calls the database {name}; the profile calls it {self._target.database}, and dbt minds"
-                    " the difference once its views exist.",
+                    f"The server calls the database {name}; the profile calls it {self._target.database}, and dbt"
+                    " fails because of that difference once its views exist.",
                     f"Set GP_CRM_SQLSERVER_DATABASE={name}.",
                 )
             )
@@ -261,7 +261,7 @@ class SqlServerWarehouse:
             self.close()
 
     def _open(self) -> Any:
-        """Connects, again up to `retries` times while the server cannot be reached."""
+        """Connects. Tries up to `retries` times more if the server cannot be reached."""
         attempt = 0
         while True:
             try:
@@ -285,7 +285,7 @@ class SqlServerWarehouse:
         if target.query_timeout:
             connection.timeout = target.query_timeout
         cursor = connection.cursor()
-        # A failed statement ends its transaction, and a lock forgotten elsewhere does not hang the run.
+        # A failed statement ends its transaction, and a lock that another session forgot does not hang the run.
         cursor.execute(f"set xact_abort on; set lock_timeout {LOCK_TIMEOUT};")
         cursor.close()
         return connection
@@ -296,7 +296,7 @@ class SqlServerWarehouse:
 
     @contextmanager
     def _errors(self, main: bool = False) -> Iterator[None]:
-        """The driver's errors as the loader's. `main`: of the connection that is kept, which is dropped when lost."""
+        """Turns the driver's errors into the loader's. `main`: on the connection that is kept, or dropped when lost."""
         try:
             yield
         except self._driver.Error as error:
@@ -321,7 +321,7 @@ def _run(cursor: Any, sql: str, params: Sequence[object]) -> None:
 
 
 def _bind_plain_text(cursor: Any, params: Sequence[object]) -> None:
-    """Text goes as nvarchar otherwise. SQL Server then converts a varchar column to compare it, and no index helps."""
+    """Sends text as varchar. Given nvarchar, SQL Server would convert varchar columns to compare, and use no index."""
     sizes = [
         (_SQL_VARCHAR, max(len(value), 1), 0)
         if isinstance(value, str) and value.isascii() and len(value) <= _LONGEST_VARCHAR
@@ -387,7 +387,7 @@ def _state_and_text(error: Exception) -> tuple[str, str]:
 
 
 def _readable(text: str) -> str:
-    """The server's own sentence: `[42S02] [Microsoft][ODBC Driver…][SQL Server]Invalid … (208) (SQLExec…)`."""
+    """The server's own sentence, from `[42S02] [Microsoft][ODBC Driver…][SQL Server]Invalid … (208) (SQLExec…)`."""
     line = re.sub(r"^Driver Error: .*?; DDBC Error: ", "", first_line(text))  # mssql-python
     line = re.split(r"; \[[0-9A-Z]{5}\]", line)[0]
     line = re.sub(r"^(\[[^\]]*\]\s*)+", "", line)
@@ -419,12 +419,12 @@ def _import_driver(target: Target) -> Any:
     except ImportError as error:
         raise _library_missing(str(error)) from None
     if name == "pyodbc":
-        module.pooling = False  # a pooled connection would come back with another session's settings
+        module.pooling = False  # a pooled connection would have another session's settings
     return module
 
 
 def _library_missing(text: str) -> WarehouseUnavailable:
-    """Names the system package that brings what the dynamic linker did not find."""
+    """Names the system package with the library that the dynamic linker did not find."""
     opened = re.search(r"Can't open lib '([^']+)'", text)
     if opened and Path(opened[1]).is_file():
         try:
@@ -467,7 +467,7 @@ def driver_path(target: Target) -> str:
 
 
 def _packaged_driver() -> Path | None:
-    """Microsoft's driver out of the package mssql-python-odbc, for this Linux."""
+    """The path of Microsoft's driver in the package mssql-python-odbc, for this Linux."""
     spec = importlib.util.find_spec("mssql_python_odbc")
     if spec is None or spec.origin is None or sys.platform != "linux":
         return None

@@ -1,4 +1,4 @@
-"""What dbt staged for one CRM table: its `crm_*` views, read once into temporary tables and from there by parts."""
+"""What dbt staged for one CRM table: its `crm_*` views, read once into temporary tables and from there in parts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ StagedRow = dict[str, object]
 """Column → str, int, Decimal, datetime (naive, UTC), date, bool or None."""
 
 AT_A_TIME = 2_000
-"""Records that are fetched together, with their lines."""
+"""How many records are fetched at a time, with their lines."""
 _PLACE = "place__"
-"""Records in the order of their keys: 1, 2, 3 …; repeated keys share a place, and lines have their record's."""
+"""Numbers the records in the order of their keys. Equal keys share a number, and lines have their record's."""
 
 
 class StagedColumn(Protocol):
@@ -28,7 +28,7 @@ class StagedColumn(Protocol):
 
 
 class StagedModel(Protocol):
-    """What is read of a model of the contract."""
+    """What is read of one model in the contract."""
 
     @property
     def relation(self) -> str: ...
@@ -37,11 +37,11 @@ class StagedModel(Protocol):
 
 
 class StagedRows:
-    """The records of one model with their lines, as they were when this was made.
+    """The records of one model with their lines, as they were when this object was made.
 
-    GP goes on while the two views are read. Lines are read first, so a record that leaves scope in between has no row
-    any more and is passed over, and never seems to have lost its lines. A record that has no lines is looked at once
-    more: one that has lines by now came in between and is the next run's.
+    GP keeps changing while the two views are read. Lines are read first. A record that leaves the view in between then
+    has lines but no row, and is passed over; it never seems to have lost its lines. A record without lines is read a
+    second time: if it has lines now, it was added in between, and is left to the next run.
     """
 
     def __init__(
@@ -54,9 +54,9 @@ class StagedRows:
         lines_by: Sequence[str] = (),
         only: Iterable[str] | None = None,
     ) -> None:
-        """`key` is the record's column, `via` the line's column that holds it; lines are sorted by `lines_by`.
+        """`key` is the record's column, `via` the line's column with that key; lines are sorted by `lines_by`.
 
-        With `only`, nothing but the records of these keys is read; those that are not staged are not missed.
+        With `only`, only the records with these keys are read. Keys that are not staged are ignored.
         """
         self._model, self._key, self._lines, self._via, self._lines_by = model, key, lines, via, lines_by
         self._side = warehouse.side()
@@ -70,12 +70,12 @@ class StagedRows:
         self._side.close()
 
     def keys(self) -> list[str | None]:
-        """The key of each record, without trailing blanks, in order; None for a record without one."""
+        """The key of each record, in order, without trailing blanks; None for a record without a key."""
         rows = self._side.query(f"select {quoted(self._key)} from {self._records} order by {_PLACE}")
         return [None if row[0] is None else str(row[0]).rstrip(" ") for row in rows]
 
     def distinct(self, model: StagedModel, columns: Sequence[str], where_not_null: str) -> list[Row]:
-        """The different values that these columns of the records, or of the lines, have together."""
+        """The distinct combinations of values in these columns of the records, or of the lines."""
         table = self._line_rows if model is self._lines else self._records
         names = ", ".join(map(quoted, columns))
         return self._side.query(f"select distinct {names} from {table} where {quoted(where_not_null)} is not null")
@@ -123,7 +123,7 @@ class StagedRows:
             raise WarehouseBusy(f"{model.relation} could not be read: {error.message}", error.remedy) from error
 
     def _leave_out_what_moved(self, lines: str) -> None:
-        """Takes out records that came or went between the reading of their lines and of their own row."""
+        """Removes records that appeared or disappeared between the reading of their lines and of their own row."""
         assert self._lines is not None
         key, via = quoted(self._key), quoted(self._via)
         bare = self._side.query(
@@ -148,7 +148,7 @@ class StagedRows:
         return folded(expression, self._side.dialect)
 
     def _wanted(self, name: str, keys: Iterable[str]) -> str:
-        """A temporary table of folded keys: any number of them fits, and no statement is repeated for parts."""
+        """A temporary table of any number of folded keys, so that no statement has to be repeated in parts."""
         kind = "varchar" if self._side.dialect == "duckdb" else "nvarchar(400)"
         none = self._folded(f"cast('' as {kind})")
         table = self._side.keep(name, f"select {none} as {quoted('wanted')} where 1 = 0")
@@ -160,7 +160,7 @@ class StagedRows:
     def _rows(
         self, model: StagedModel, table: str, start: int, order_by: Sequence[str] = ()
     ) -> Iterator[tuple[object, StagedRow]]:
-        """(place, row) of the records from place `start` on, or of their lines."""
+        """The number and row of the records from number `start` on, or of their lines."""
         names = [column.name for column in model.columns]
         decimals = [number for number, column in enumerate(model.columns, 1) if self._comes_as_text(column)]
         expressions = [_PLACE, *map(quoted, names)]
@@ -178,7 +178,7 @@ class StagedRows:
             yield place, dict(zip(names, values, strict=True))
 
     def _comes_as_text(self, column: StagedColumn) -> bool:
-        """DuckDB hands out decimals as text four times faster than as Decimal."""
+        """DuckDB returns decimals as text four times faster than as Decimal."""
         is_decimal = re.match(r"\s*(decimal|numeric)\b", column.data_type, re.IGNORECASE) is not None
         return is_decimal and self._side.dialect == "duckdb"
 
@@ -189,5 +189,5 @@ def _select(model: StagedModel, *more: str) -> str:
 
 @lru_cache(maxsize=100_000)
 def _decimal(text: str) -> Decimal:
-    """Prices and quantities repeat; making a Decimal takes longer than finding one."""
+    """Prices and quantities repeat, and creating a Decimal takes longer than finding an existing one."""
     return Decimal(text)

@@ -1,6 +1,6 @@
 """What the loader did, in tables beside the staged orders: runs, events, the retry queue, known CRM ids, the lock.
 
-The tables' columns are dbt's (models/journal/): the journal creates what is missing and adds columns that are new.
+dbt's YAML defines the columns (models/journal/). The journal creates missing tables and adds new columns.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ __all__ = [
 class Journal:
     """The five journal tables. Reading needs no preparation; a command that writes calls `prepare` first.
 
-    Reading a table that does not exist yet finds nothing in it. `line_tables` has CRM's table of the lines of each
-    table's records: version 1 of the journal did not name it.
+    A table that does not exist yet is read as empty. `line_tables` maps each CRM table to the table of its lines,
+    because version 1 of the journal did not record that.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Journal:
         self._recording = Recording(self._tables, self._lock, self._runs, self._events, self._queue, self._xref)
 
     def now(self) -> dt.datetime:
-        """The database's clock: runs on several machines go by the same one. UTC, in milliseconds."""
+        """The database's clock, which runs on all machines use. UTC, in milliseconds."""
         return self._tables.now()
 
     def prepare(self) -> None:
@@ -105,47 +105,47 @@ class Journal:
     # ------------------------------------------------------------------------------------------------------------ lock
 
     def acquire(self, run: RunStart, lease_seconds: int = 120) -> None:
-        """Takes the lock for `run`, or raises AnotherRunActive naming who has it.
+        """Takes the lock for `run`, or raises AnotherRunActive, which names the holder.
 
-        One whose holder is gone is taken over; its run is marked died.
+        If the holder is gone, the lock is taken over and its run is marked as died.
         """
         self._lock.acquire(run, lease_seconds)
 
     def renew(self) -> None:
-        """Extends the lease. Raises LockLost when another run took the lock over: it may be pushing."""
+        """Extends the lease. Raises LockLost if another run has taken over the lock and may be pushing."""
         self._lock.renew()
 
     def ensure_held(self) -> None:
-        """Called before each write to CRM, by whichever thread sends it: a lease that may be over is renewed first.
+        """Called before each write to CRM, by the thread that sends it. Renews a lease that may have ended.
 
-        Raises LockLost where that is no longer possible, so that no two runs ever write.
+        Raises LockLost if that is no longer possible, so that two runs never write at the same time.
         """
         self._lock.ensure_held()
 
     def release(self) -> None:
-        """Gives the lock back; a lock that was lost is not ours to give."""
+        """Releases the lock, unless another run has taken it over."""
         self._lock.release()
 
     def holding(self, run: RunStart, lease_seconds: int = 120) -> AbstractContextManager[None]:
-        """Holds the lock for a block, while a thread renews the lease; `ensure_held` tells whether it could."""
+        """Holds the lock during a block. A thread renews the lease; `ensure_held` raises LockLost if it could not."""
         return self._lock.holding(run, lease_seconds)
 
     # ------------------------------------------------------------------------------------------------------------ runs
 
     def start(self, run: RunStart) -> None:
-        """Enters the run as running."""
+        """Records the run as running."""
         self._runs.start(run)
 
     def refuse_other_crm(self, organization_id: str, crm_url: str) -> None:
-        """Raises GuardTripped where the journal belongs to another CRM organisation: its ids, shares and queue do."""
+        """Raises GuardTripped if the journal, with its ids, shares and queue, belongs to another CRM organisation."""
         self._runs.refuse_other_crm(organization_id, crm_url)
 
     def enter_crm(self, run_id: str, organization_id: str) -> None:
-        """Enters the organisation that a run writes to: from then on the journal belongs to it."""
+        """Records the organisation that a run writes to. From then on, the journal belongs to it."""
         self._runs.enter_crm(run_id, organization_id)
 
     def finish(self, run_id: str, counts: RunCounts, outcome: RunOutcome, message: str | None = None) -> None:
-        """Enters how the run ended."""
+        """Records how the run ended."""
         self._runs.finish(run_id, counts, outcome, message)
 
     def runs(self, limit: int = 20) -> list[RunRecord]:
@@ -153,17 +153,17 @@ class Journal:
         return self._runs.latest(limit)
 
     def run(self, run_id: str) -> RunRecord:
-        """The run of this id, or of the only id that begins so. Raises NotFound."""
+        """The run with this id, or with the only id that begins like this. Raises NotFound."""
         return self._runs.one(run_id)
 
     # ------------------------------------------------------------------------------------------------ how orders ended
 
     def record(self, results: Sequence[OrderResult], run_id: str, counts: RunCounts | None = None) -> None:
-        """Enters how orders ended: events, the retry queue and the CRM ids, all in one short transaction."""
+        """Records how orders ended: events, the retry queue and the CRM ids, all in one short transaction."""
         self._recording.record(results, run_id, counts)
 
     def record_and_hold(self, result: OrderResult, run_id: str, counts: RunCounts, why: str) -> None:
-        """Enters how an order ended and holds it, both or neither."""
+        """Records how an order ended and holds it, in one transaction."""
         self._recording.record_and_hold(result, run_id, counts, why)
 
     def events(self, run_id: str | None = None, key: str | None = None, limit: int | None = None) -> list[Event]:
@@ -171,51 +171,51 @@ class Journal:
         return self._events.found(run_id, key, limit)
 
     def events_of_run(self, run_id: str) -> Iterator[Event]:
-        """The events of a run in their order, without holding them all."""
+        """The events of a run in their order, without keeping them all in memory."""
         return self._events.of_run(run_id)
 
     # ----------------------------------------------------------------------------------------------------- retry queue
 
     def queue(self, states: Iterable[QueueState] | None = WAITING, limit: int | None = None) -> list[QueueEntry]:
-        """The queue's entries, longest waiting first; those not resolved, or in `states`, or (None) all."""
+        """The queue's entries, the oldest first: by default the unresolved, or those in `states` (None: all)."""
         return self._queue.entries(states, limit)
 
     def queue_of(self, key: str) -> list[QueueEntry]:
-        """The entries of one order that are not resolved, whatever their table."""
+        """The unresolved entries with this key, in any table."""
         return self._queue.of(key)
 
     def queue_counts(self) -> dict[QueueState, int]:
-        """How many orders wait, by state. The queue itself may be too long to be read for that."""
+        """How many orders are waiting, by state. Counted in SQL, because the queue may be very long."""
         return self._queue.counts()
 
     def reasons_in_queue(self, limit: int) -> list[tuple[str, str, int, dt.datetime | None]]:
-        """Table, reason, number of open entries and since when the first of them waits; the most frequent first."""
+        """Table, reason, number of open entries, and the time of the oldest; the most frequent first."""
         return self._queue.reasons(limit)
 
     def missing_in_queue(self, limit: int) -> list[tuple[list[dict[str, Any]], int, dt.datetime | None, str]]:
-        """What open entries lack: the list, how many have it, since when, and one of them; the most frequent first."""
+        """What open entries lack: the list, how many have it, since when, and an example; the most frequent first."""
         return self._queue.missing(limit)
 
     def open_among(self, table: str, keys: Collection[str]) -> Iterator[QueueEntry]:
-        """The open entries of these keys, given as they are compared; without their messages."""
+        """The open entries with these folded keys, without their messages."""
         return self._queue.open_among(table, keys)
 
     def keys_in_queue(self, table: str, states: Iterable[QueueState], among: Collection[str]) -> dict[str, QueueState]:
-        """Key as it is compared → state, of the entries whose key is `among` these."""
+        """Folded key → state, for the entries whose key is `among` these."""
         return self._queue.states_of(table, states, among)
 
     def set_state(
         self, table: str, key: str, state: Literal["held", "ignored", "open"], why: str = "by hand"
     ) -> QueueEntry:
-        """Holds or ignores an order, or releases it (`open`). Gives the entry as it is now. Raises NotFound."""
+        """Holds or ignores an order, or releases it (`open`). Returns the new entry. Raises NotFound."""
         return self._queue.set_state(table, key, state, why)
 
     def held_or_ignored(self, table: str) -> Mapping[str, QueueState]:
-        """The orders that someone holds back or ignores."""
+        """The orders that somebody holds back or ignores."""
         return self._queue.held_or_ignored(table)
 
     def resolve_left_scope(self, table: str, present_keys: Iterable[str]) -> list[str]:
-        """Resolves open and held entries of orders that are no longer staged; gives their keys."""
+        """Resolves open and held entries of orders that are no longer staged. Returns their keys."""
         return self._queue.resolve_left_scope(table, present_keys)
 
     # --------------------------------------------------------------------------------------------------------- CRM ids
@@ -229,15 +229,15 @@ class Journal:
         return self._xref.latest(table, limit)
 
     def known_keys(self, table: str, among: Collection[str]) -> set[str]:
-        """The keys, as they are compared, of known records that are `among` these."""
+        """The folded keys of known records that are `among` these."""
         return self._xref.known_keys(table, among)
 
     def crm_ids(self, table: str, keys: Iterable[str]) -> dict[str, str]:
-        """Key as it is compared → CRM id, of those of these keys that are known."""
+        """Folded key → CRM id, for those of these keys that are known."""
         return self._xref.crm_ids(table, keys)
 
     # ------------------------------------------------------------------------------------------------------- retention
 
     def purge(self, retention_days: int, witness: dt.datetime | None = None) -> Purged:
-        """Deletes runs and events that are older by this clock and by `witness`, and queue entries resolved by then."""
+        """Deletes runs and events that are old by this clock and by `witness`, and entries resolved before then."""
         return purge(self._tables, retention_days, witness)

@@ -14,7 +14,7 @@ from loader.warehouse.journal.records import WHOLE, Event, OrderResult, as_json,
 from loader.warehouse.journal.tables import AT_A_TIME, Tables, keys_of
 
 EVENTS_AT_A_TIME = 1_000
-"""Events that are held together with their changes; a new order of many lines has thousands of them."""
+"""How many events are read at a time with their changes. A new order with many lines has thousands of changes."""
 
 
 class Events:
@@ -25,7 +25,7 @@ class Events:
         self._line_tables = line_tables
 
     def add(self, results: Sequence[OrderResult], run_id: str, now: dt.datetime) -> None:
-        """Enters them, numbered after what the run has entered before."""
+        """Records them. Their numbers continue those that the run has recorded before."""
         if not results:
             return
         last = self._tables.query(
@@ -67,14 +67,14 @@ class Events:
         return list(self._select(conditions, params, "event_no" if run_id and key is None else self._newest(), limit))
 
     def of_run(self, run_id: str) -> Iterator[Event]:
-        """The events of a run in their order, without holding them all."""
+        """The events of a run in their order, without keeping them all in memory."""
         last = 0
         while some := list(self._select(["run_id = ?", "event_no > ?"], [run_id, last], "event_no", EVENTS_AT_A_TIME)):
             yield from some
             last = some[-1].event_no
 
     def _newest(self) -> str:
-        """Runs are numbered in the order in which they began; clocks may have been set back since."""
+        """Runs are numbered in the order in which they began, because clocks may have been set back since."""
         numbered = self._tables.has("sync_run", "run_no")
         run_no = "(select coalesce(max(run_no), 0) from {sync_run} as run where run.run_id = event.run_id) desc, "
         return f"{run_no if numbered else ''}happened_at desc, event_no desc"
@@ -104,9 +104,9 @@ class Events:
         )
 
     def bring_up_to(self, version: int) -> None:
-        """Rewrites the events of runs that version 1 wrote, `AT_A_TIME` by `AT_A_TIME`; what is done already stays so.
+        """Rewrites the events of runs that version 1 wrote, `AT_A_TIME` at a time. Rewritten events stay as they are.
 
-        A run that is still running is looked at again the next time.
+        A run that is still running is handled the next time.
         """
         old = self._tables.query(
             "sync_run", "select count(*) from {sync_run} where coalesce(schema_version, 1) < ?", [version]
@@ -150,7 +150,7 @@ class Events:
             self._tables.insert("sync_event", *rows)
 
     def taken_over(self, table: str, keys: Collection[str], run_id: str) -> set[str]:
-        """Those of these keys, given as they are compared, that later runs have looked at, or are to look at."""
+        """Those of these folded keys that later runs have looked at, or will look at."""
         later = self._tables.query(
             "sync_run",
             "select run_id, command from {sync_run}"

@@ -1,4 +1,4 @@
-"""This machine, as the journal tells it from others: its clock, its name and its processes."""
+"""This machine, as the journal distinguishes it from others: its clock, its name and its processes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Clock = Callable[[], dt.datetime]
 
 
 def utc_now() -> dt.datetime:
-    """Now, UTC, naive, in milliseconds: what both databases store and give back unchanged."""
+    """The current time, UTC, naive, in milliseconds, which both databases store and return unchanged."""
     return milliseconds(dt.datetime.now(dt.timezone.utc).replace(tzinfo=None))
 
 
 def milliseconds(instant: dt.datetime) -> dt.datetime:
-    """Without what is finer."""
+    """The moment without fractions of a millisecond."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 def this_host() -> str:
-    """This machine; a container's own process numbers are told apart from the host's."""
+    """The name of this machine. It differs between a container and its host, which number processes independently."""
     name = socket.gethostname()[:100]
     try:
         namespace = re.sub(r"\D", "", os.readlink("/proc/self/ns/pid"))
@@ -34,7 +34,7 @@ def this_host() -> str:
 
 
 def process_exists(pid: int) -> bool:
-    """Whether a process of this number runs on this machine."""
+    """Whether a process with this number is running on this machine."""
     try:
         return bool(psutil.pid_exists(pid))
     except OverflowError:  # larger than any number of a process here

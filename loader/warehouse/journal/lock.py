@@ -1,4 +1,4 @@
-"""The lock: one run writes to CRM at a time, for as long as it renews its lease."""
+"""The lock: only one run at a time writes to CRM, for as long as it renews its lease."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOCK_NAME = "push"
 
 @dataclass(frozen=True)
 class _Lease:
-    """Since when it holds, by two clocks of this machine: one stands while the machine sleeps, one can be set."""
+    """When the lease began, by two clocks of this machine: one stops while the machine sleeps, the other can be set."""
 
     run_id: str
     duration: dt.timedelta
@@ -32,7 +32,7 @@ class _Lease:
 
 
 class Lock:
-    """A row of sync_lock with an end, which whoever holds it puts off."""
+    """A row of sync_lock with a time at which it ends, which the holder extends."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -40,9 +40,10 @@ class Lock:
         self._lost: str | None = None
 
     def acquire(self, run: RunStart, lease_seconds: int = 120) -> None:
-        """Takes the lock for `run`, or raises AnotherRunActive naming who has it.
+        """Takes the lock for `run`, or raises AnotherRunActive, which names the holder.
 
-        A lock whose lease is over, or whose process on this machine is gone, is taken over; its run is marked died.
+        If the lease has ended, or its process on this machine is gone, the lock is taken over and its run is marked as
+        died.
         """
 
         begun = _Lease(run.run_id, dt.timedelta(seconds=lease_seconds), self._tables.here())
@@ -84,7 +85,7 @@ class Lock:
         self._lease, self._lost = begun, None
 
     def renew(self) -> None:
-        """Extends the lease. Raises LockLost when another run took the lock over: it may be pushing."""
+        """Extends the lease. Raises LockLost if another run has taken over the lock and may be pushing."""
         lease = self._held_lease()
         renewed = replace(lease, renewed_at=self._tables.here(), tick=time.monotonic())
         changed = self._tables.atomically(
@@ -100,15 +101,15 @@ class Lock:
         self._lease = renewed
 
     def ensure_held(self) -> None:
-        """Called before each write to CRM, by whichever thread sends it: a lease that may be over is renewed first.
+        """Called before each write to CRM, by the thread that sends it. Renews a lease that may have ended.
 
-        Raises LockLost where that is no longer possible, so that no two runs ever write.
+        Raises LockLost if that is no longer possible, so that two runs never write at the same time.
         """
         if self._held_lease().is_half_over(self._tables.here()):
             self.renew()
 
     def release(self) -> None:
-        """Gives the lock back; a lock that was lost is not ours to give."""
+        """Releases the lock, unless another run has taken it over."""
         lease, self._lease = self._lease, None
         if lease is not None:
             self._tables.atomically(
@@ -120,13 +121,13 @@ class Lock:
 
     @contextmanager
     def holding(self, run: RunStart, lease_seconds: int = 120) -> Iterator[None]:
-        """Holds the lock for a block, while a thread renews the lease; `ensure_held` tells whether it could."""
+        """Holds the lock during a block. A thread renews the lease; `ensure_held` raises LockLost if it could not."""
         self.acquire(run, lease_seconds)
         ended = threading.Event()
 
         def keep() -> None:
             while not ended.wait(lease_seconds / 4):
-                with suppress(LoaderError):  # ensure_held meets the same trouble where it can be acted on
+                with suppress(LoaderError):  # ensure_held meets the same error, where something can be done about it
                     self.renew()
 
         thread = threading.Thread(target=keep, name="lock-renewal", daemon=True)
@@ -136,7 +137,7 @@ class Lock:
         finally:
             ended.set()
             thread.join()
-            with suppress(LoaderError):  # a warehouse that is gone frees the lock when the lease ends
+            with suppress(LoaderError):  # the warehouse is gone: the lock becomes free when the lease ends
                 self.release()
 
     def _held_lease(self) -> _Lease:
@@ -146,11 +147,11 @@ class Lock:
         return lease
 
     def was_lost_by(self, run_id: str) -> bool:
-        """Another run took it over while this one ran."""
+        """Whether another run took over the lock from this run."""
         return self._lost == run_id
 
     def live_runs(self) -> set[str]:
-        """The ids of the runs that hold it and whose process may be running."""
+        """The ids of the runs that hold the lock and whose process may still be running."""
         now = self._tables.now()
         held = self._tables.query("sync_lock", "select run_id, host, pid, expires_at from {sync_lock}")
         return {str(run_id) for run_id, host, pid, until in held if _is_live(host, pid, until, now)}

@@ -1,4 +1,4 @@
-"""The retry queue: the orders that did not go, and those that someone holds back."""
+"""The retry queue: the orders that could not be pushed, and those that somebody holds back."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Queue:
         self._tables = tables
 
     def entries(self, states: Iterable[QueueState] | None = WAITING, limit: int | None = None) -> list[QueueEntry]:
-        """The queue's entries, longest waiting first; those not resolved, or in `states`, or (None) all."""
+        """The queue's entries, the oldest first: by default the unresolved, or those in `states` (None: all)."""
         rows = self._tables.query(
             "retry_queue",
             self._tables.limited(
@@ -55,7 +55,7 @@ class Queue:
         return [_queue_entry(row) for row in rows]
 
     def of(self, key: str) -> list[QueueEntry]:
-        """The entries of one order that are not resolved, whatever their table."""
+        """The unresolved entries with this key, in any table."""
         rows = self._tables.query(
             "retry_queue",
             f"select {_QUEUE_COLUMNS} from {{retry_queue}} where match_key = ? and state <> 'resolved'",
@@ -64,7 +64,7 @@ class Queue:
         return [_queue_entry(row) for row in rows]
 
     def counts(self) -> dict[QueueState, int]:
-        """How many orders wait, by state. The queue itself may be too long to be read for that."""
+        """How many orders are waiting, by state. Counted in SQL, because the queue may be very long."""
         counts: dict[QueueState, int] = dict.fromkeys(WAITING, 0)
         for state, number in self._tables.query(
             "retry_queue", "select state, count(*) from {retry_queue} group by state"
@@ -74,7 +74,7 @@ class Queue:
         return counts
 
     def reasons(self, limit: int) -> list[tuple[str, str, int, dt.datetime | None]]:
-        """Table, reason, number of open entries and since when the first of them waits; the most frequent first."""
+        """Table, reason, number of open entries, and the time of the oldest; the most frequent first."""
         rows = self._tables.query(
             "retry_queue",
             self._tables.limited(
@@ -86,7 +86,7 @@ class Queue:
         return [(str(table), str(reason), int(str(number)), since) for table, reason, number, since in rows]  # type: ignore[misc]
 
     def missing(self, limit: int) -> list[tuple[list[dict[str, Any]], int, dt.datetime | None, str]]:
-        """What open entries lack: the list, how many have it, since when, and one of them; the most frequent first."""
+        """What open entries lack: the list, how many have it, since when, and an example; the most frequent first."""
         rows = self._tables.query(
             "retry_queue",
             self._tables.limited(
@@ -98,7 +98,7 @@ class Queue:
         return [(from_json(missing), int(str(number)), since, str(key)) for missing, number, since, key in rows]  # type: ignore[misc]
 
     def open_among(self, table: str, keys: Collection[str]) -> Iterator[QueueEntry]:
-        """The open entries of these keys, given as they are compared; without their messages."""
+        """The open entries with these folded keys, without their messages."""
         columns = "crm_table, record_key, reason, missing, first_failed_at, last_failed_at, attempts, state, run_id"
         for rows in self._tables.among("retry_queue", columns, f"{_in_states(['open'])} and {of_table(table)}", keys):
             for own_table, key, reason, missing, *rest, run_id in rows:
@@ -106,7 +106,7 @@ class Queue:
                     yield _queue_entry((own_table, key, reason, None, missing, *rest, None, run_id))
 
     def states_of(self, table: str, states: Iterable[QueueState], among: Collection[str]) -> dict[str, QueueState]:
-        """Key as it is compared → state, of the entries whose key is `among` these."""
+        """Folded key → state, for the entries whose key is `among` these."""
         where = f"{_in_states(states)} and {of_table(table)}"
         return {
             key: state  # type: ignore[misc]
@@ -118,10 +118,10 @@ class Queue:
     def set_state(
         self, table: str, key: str, state: Literal["held", "ignored", "open"], why: str = "by hand"
     ) -> QueueEntry:
-        """Holds or ignores an order, or releases it (`open`). Gives the entry as it is now.
+        """Holds or ignores an order, or releases it (`open`). Returns the new entry.
 
-        An order that never failed can be held or ignored too; its release resolves the entry. Releasing an order that
-        is not in the queue raises NotFound. The caller makes sure that the order exists.
+        An order that never failed can also be held or ignored; releasing it resolves the entry. Releasing an order that
+        is not in the queue raises NotFound. The caller ensures that the order exists.
         """
 
         def change() -> QueueEntry:
@@ -135,7 +135,7 @@ class Queue:
         return self._tables.atomically("retry_queue", change)
 
     def held_or_ignored(self, table: str) -> Mapping[str, QueueState]:
-        """The orders that someone holds back or ignores."""
+        """The orders that somebody holds back or ignores."""
         rows = self._tables.query(
             "retry_queue",
             "select record_key, state from {retry_queue} where crm_table = ? and state in ('held', 'ignored')",
@@ -144,7 +144,7 @@ class Queue:
         return ByKey((str(key), state) for key, state in rows)  # type: ignore[misc]
 
     def resolve_left_scope(self, table: str, present_keys: Iterable[str]) -> list[str]:
-        """Resolves open and held entries of orders that are no longer staged; gives their keys."""
+        """Resolves open and held entries of orders that are no longer staged. Returns their keys."""
         present = {fold(key) for key in present_keys}
         where = f"{_in_states(['open', 'held'])} and {of_table(table)}"
         blocks = self._tables.blocks("retry_queue", "record_key", where)
@@ -163,7 +163,7 @@ class Queue:
         return sorted(left)
 
     def among(self, table: str, keys: Iterable[str]) -> Iterator[QueueEntry]:
-        """The entries of these keys, in whatever state."""
+        """The entries with these keys, in any state."""
         for condition, params in self._tables.warehouse.matching("match_key", sorted(map(fold, keys))):
             yield from map(
                 _queue_entry,
@@ -175,7 +175,7 @@ class Queue:
             )
 
     def put(self, entries: Sequence[QueueEntry], replaced: Iterable[str]) -> None:
-        """Enters these, of one table, in place of those of the keys in `replaced`."""
+        """Stores these entries of one table in place of those with the keys in `replaced`."""
         if not entries:
             return
         for condition, params in self._tables.warehouse.matching("match_key", map(fold, replaced)):
@@ -197,9 +197,9 @@ class Queue:
 
 
 def queued(result: OrderResult, entry: QueueEntry | None, run_id: str, now: dt.datetime) -> QueueEntry | None:
-    """The queue entry that `result` leads to; None leaves the queue as it is."""
+    """The queue entry for `result`, or None if the queue does not change."""
     if result.reason == "plan_stale":
-        return None  # refused for the plan's sake: what the queue says of the order is as true as before
+        return None  # only the plan was stale: the queue's entry is still true
     if result.outcome in ("blocked", "failed"):
         if entry is not None and entry.state != "resolved" and not result.reached:
             return None
@@ -220,7 +220,7 @@ def queued(result: OrderResult, entry: QueueEntry | None, run_id: str, now: dt.d
     if entry is None or entry.state != "open" or result.reason in ("held", "ignored"):
         return None
     if result.outcome == "skipped":
-        # Closed in CRM: nothing is left to do for it. Held and ignored orders are not open.
+        # An order that is closed in CRM needs nothing more. Held and ignored orders are not open.
         return replace(entry, state="resolved", resolution="left_scope", run_id=run_id)
     return replace(entry, state="resolved", resolution="synced", run_id=run_id)
 
@@ -236,7 +236,7 @@ def _put_aside(
 
 def _released(entry: QueueEntry | None, key: str) -> QueueEntry:
     if entry is None or entry.state == "resolved":
-        raise NotFound(f"Order {key} is not in the retry queue.", "`loader retry list` shows what is.")
+        raise NotFound(f"Order {key} is not in the retry queue.", "`loader retry list` shows the orders that are.")
     if entry.state == "open":
         return entry
     if entry.attempts == 0:

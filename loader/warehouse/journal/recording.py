@@ -1,4 +1,4 @@
-"""How orders ended, entered whole: events, the retry queue, CRM ids and the run's counts in one transaction."""
+"""Records how orders ended: events, the retry queue, CRM ids and the run's counts, in one transaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loader.warehouse.journal.xref import Xref
 
 
 class Recording:
-    """What a result means for the tables that tell of it."""
+    """What a result changes in the journal's tables."""
 
     def __init__(self, tables: Tables, lock: Lock, runs: Runs, events: Events, queue: Queue, xref: Xref) -> None:
         self._tables = tables
@@ -26,14 +26,14 @@ class Recording:
         self._xref = xref
 
     def record(self, results: Sequence[OrderResult], run_id: str, counts: RunCounts | None = None) -> None:
-        """Enters how orders ended: events, the retry queue and the CRM ids, all in one short transaction.
+        """Records how orders ended: events, the retry queue and the CRM ids, all in one short transaction.
 
-        `counts` are the run's so far: should it die, they are what it did. An order without news gets no event:
-        unchanged, without warnings, and not in the queue before. A run that lost its lock leaves to the run that took
-        it over what that one has looked at.
+        `counts` are those of the run so far, so that they are known if it dies. An order gets no event if nothing
+        happened: it is unchanged, has no warnings and was not in the queue. If the run has lost its lock, it does not
+        touch orders that the run which took over has looked at.
         """
         for table in dict.fromkeys(result.table for result in results):
-            # The last word on a key counts, should it come twice.
+            # If a key occurs twice, its last result counts.
             latest = {fold(result.key): result for result in results if result.table == table}
             self._tables.atomically("retry_queue", self._recording(table, latest, run_id, counts))
 
@@ -69,7 +69,7 @@ class Recording:
         return write
 
     def record_and_hold(self, result: OrderResult, run_id: str, counts: RunCounts, why: str) -> None:
-        """Enters how an order ended and holds it, both or neither."""
+        """Records how an order ended and holds it, in one transaction."""
 
         def write() -> None:
             self.record([result], run_id, counts)

@@ -1,4 +1,4 @@
-"""What goes into the journal and comes out of it: runs, results, events, queue entries, known CRM ids."""
+"""Types for the journal's content: runs, results, events, queue entries, known CRM ids."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from loader.keys import fold
 from loader.warehouse.journal.here import Clock, this_host, utc_now
 
 WHOLE = "push"
-"""The command that looks at every order: the others say nothing about those that they leave out."""
+"""The only command that looks at every order."""
 FROM_NOW_ON = dt.timedelta(minutes=5)
-"""By how much the clocks of two machines may differ before an instant is taken to lie in the future."""
+"""How much two machines' clocks may differ before a time counts as lying in the future."""
 
 QueueState = Literal["open", "held", "ignored", "resolved"]
 WAITING: tuple[QueueState, ...] = ("open", "held", "ignored")
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunStart:
-    """A run as it begins."""
+    """What is known of a run when it begins."""
 
     run_id: str
     command: str
@@ -46,7 +46,7 @@ class RunStart:
 
 @dataclass(frozen=True)
 class RunCounts:
-    """How a run's orders ended, and what it cost. The first six orders' counts add up to `staged`."""
+    """How a run's orders ended, and how many requests it took. The first six counts add up to `staged`."""
 
     staged: int = 0
     created: int = 0
@@ -81,22 +81,22 @@ class RunRecord:
 
     @property
     def is_whole(self) -> bool:
-        """It looked at every order."""
+        """Whether the run looked at every order."""
         return self.command == WHOLE
 
     @property
     def is_scheduled(self) -> bool:
-        """It pushed whatever a plan of all orders had to push, made by itself or before."""
+        """Whether the run pushed everything in a plan of all orders, be it its own plan or a plan file."""
         return self.command in (WHOLE, "push FILE")
 
     def ends_after(self, now: dt.datetime) -> bool:
-        """Its end lies in the future: the clock that it went by was wrong, or this one is."""
+        """Whether its end lies in the future, which means that one of the clocks is wrong."""
         return self.finished_at is not None and self.finished_at > now + FROM_NOW_ON
 
 
 @dataclass(frozen=True)
 class OrderResult:
-    """How one record of a run ended. `pushed`: CRM was written; `changes`, `warnings`, `missing` as in the columns."""
+    """How one record of a run ended. `pushed`: something was written to CRM. The rest is as in the columns."""
 
     key: str
     table: str
@@ -106,7 +106,7 @@ class OrderResult:
     reason: str | None = None
     message: str | None = None
     changes: Sequence[Mapping[str, object]] | str = ()
-    """Or their JSON text."""
+    """The changes, or their JSON text."""
     warnings: Sequence[Mapping[str, object]] = ()
     missing: Sequence[Mapping[str, object]] = ()
     request_id: str | None = None
@@ -114,7 +114,7 @@ class OrderResult:
     not_shared_with: str | None = None
     pushed: bool = False
     reached: bool = True
-    """False where the run ended before it looked at the record."""
+    """False if the run ended before it looked at the record."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Event:
 
 @dataclass(frozen=True)
 class QueueEntry:
-    """A row of retry_queue: an order that did not go, or that someone holds back."""
+    """A row of retry_queue: an order that could not be pushed, or that somebody holds back."""
 
     table: str
     key: str
@@ -155,7 +155,7 @@ class QueueEntry:
 
 @dataclass(frozen=True)
 class XrefEntry:
-    """A row of crm_xref: the CRM record of a key."""
+    """A row of crm_xref: the CRM record that belongs to a staged record's key."""
 
     key: str
     crm_id: str
@@ -174,7 +174,7 @@ class Purged:
 
 
 class ByKey(Mapping[str, T], Generic[T]):
-    """A mapping whose keys match as in GP and CRM: case and trailing blanks do not matter."""
+    """A mapping whose keys are compared as in GP and CRM: case and trailing blanks do not matter."""
 
     def __init__(self, items: Iterable[tuple[str, T]]) -> None:
         self._items = {fold(key): (key, value) for key, value in items}

@@ -1,4 +1,4 @@
-"""How long the journal keeps what is over and done."""
+"""How long the journal keeps runs, events and resolved queue entries."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from loader.warehouse.journal.tables import Tables
 
 
 def purge(tables: Tables, retention_days: int, witness: dt.datetime | None = None) -> Purged:
-    """Deletes runs and events that are older, and queue entries resolved by then.
+    """Deletes older runs and events, and queue entries that were resolved before then.
 
-    `witness` is another clock's time: what is deleted is older by both, for a clock that is years ahead once would
-    take everything. What is open, held or ignored stays however old it is, and so do the CRM ids.
+    `witness` is the time by another clock. Rows are deleted only if they are old by both clocks, because a single clock
+    that is years ahead would delete everything. Open, held and ignored entries stay, and so do the CRM ids.
     """
     before = min(tables.now(), witness or dt.datetime.max) - dt.timedelta(days=retention_days)
 

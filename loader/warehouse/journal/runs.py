@@ -1,4 +1,4 @@
-"""Runs: when each began, how it ended, what it did, and whose CRM it wrote to."""
+"""Runs: when each began, how it ended, what it did, and which CRM it wrote to."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from loader.warehouse.journal.tables import Tables
 
 
 class Runs:
-    """The rows of sync_run. A run that says it is running while nothing of it lives is told as died."""
+    """The rows of sync_run. A run that is recorded as running, but whose process is gone, is shown as died."""
 
     def __init__(self, tables: Tables, lock: Lock) -> None:
         self._tables = tables
         self._lock = lock
 
     def start(self, run: RunStart) -> None:
-        """Enters the run as running."""
+        """Records the run as running."""
 
         def enter() -> None:
             ((last,),) = self._tables.query("sync_run", "select coalesce(max(run_no), 0) from {sync_run}") or [(0,)]
@@ -47,9 +47,9 @@ class Runs:
         self._tables.atomically("sync_run", enter)
 
     def refuse_other_crm(self, organization_id: str, crm_url: str) -> None:
-        """Raises GuardTripped where the journal belongs to another CRM organisation: its ids, shares and queue do.
+        """Raises GuardTripped if the journal, with its ids, shares and queue, belongs to another CRM organisation.
 
-        A journal that was written before organisations were entered is known by the address of its last run.
+        Older journals did not record the organisation; for these, the address of the last run is compared.
         """
         known = self._owner()
         if known is None:
@@ -70,7 +70,7 @@ class Runs:
         )
 
     def _owner(self) -> tuple[str | None, str] | None:
-        """The organisation's id, where it was entered, and address."""
+        """The organisation's id, if it was recorded, and its address."""
         last = " order by started_at desc, run_id"
         for condition in ("crm_organization_id is not null", "outcome in ('ok', 'blocked', 'interrupted')"):
             if "crm_organization_id" in condition and not self._tables.has("sync_run", "crm_organization_id"):
@@ -85,7 +85,7 @@ class Runs:
         return None
 
     def enter_crm(self, run_id: str, organization_id: str) -> None:
-        """Enters the organisation that a run writes to: from then on the journal belongs to it."""
+        """Records the organisation that a run writes to. From then on, the journal belongs to it."""
         self._tables.atomically(
             "sync_run",
             lambda: self._tables.execute(
@@ -94,7 +94,7 @@ class Runs:
         )
 
     def finish(self, run_id: str, counts: RunCounts, outcome: RunOutcome, message: str | None = None) -> None:
-        """Enters how the run ended."""
+        """Records how the run ended."""
         self._tables.atomically(
             "sync_run",
             lambda: self._set(
@@ -111,13 +111,13 @@ class Runs:
         return self._found("", [], limit)
 
     def one(self, run_id: str) -> RunRecord:
-        """The run of this id, or of the only id that begins so. Raises NotFound."""
+        """The run with this id, or with the only id that begins like this. Raises NotFound."""
         wanted = run_id.strip().lower()
         found = self._found("where lower(left(run_id, ?)) = ?", [len(wanted), wanted], 2) if wanted else []
         if not found:
             raise NotFound(f"There is no run {run_id!r}.", "`loader status` lists the runs.")
         if len(found) > 1:
-            raise NotFound(f"More than one run begins with {run_id!r}.", "Give more of its id.")
+            raise NotFound(f"More than one run begins with {run_id!r}.", "Give more characters of its id.")
         return found[0]
 
     def _found(self, where: str, params: Sequence[object], limit: int) -> list[RunRecord]:
@@ -140,7 +140,7 @@ class Runs:
         return found
 
     def _died(self, run: RunRecord) -> RunRecord:
-        """A run that nobody has entered as dead yet: it ended no sooner than its last event."""
+        """A dead run that is not yet recorded as died. Its last event is the best guess at when it ended."""
         rows = self._tables.query(
             "sync_event", "select max(happened_at) from {sync_event} where run_id = ?", [run.run_id]
         )
@@ -149,7 +149,7 @@ class Runs:
         return replace(run, outcome="died", finished_at=ended, message="Stopped without reporting a result.")
 
     def enter_counts(self, run_id: str, counts: RunCounts) -> None:
-        """Enters what the run has done so far."""
+        """Records what the run has done so far."""
         self._set(run_id, asdict(counts))
 
 

@@ -1,4 +1,4 @@
-"""The tables as dbt declares them: creates what is missing, adds columns that are new, makes SQL Server's indexes."""
+"""Creates missing tables as dbt declares them, adds new columns, and makes SQL Server's indexes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INDEXES = {
 
 
 class Schema:
-    """What the tables are, and are to be."""
+    """The tables as they are, and as dbt declares them."""
 
     def __init__(self, tables: Tables, events: Events) -> None:
         self._tables = tables
@@ -58,7 +58,7 @@ class Schema:
         return any(name.lower() not in present for name, _ in table.columns)
 
     def _fill_match_keys(self, table: Table) -> None:
-        """Of rows that an older loader wrote: it had no such column, or took İ for another letter than i."""
+        """Fills in folded keys where an older loader wrote none, or used another rule for İ."""
         rows = self._tables.warehouse.query(
             f"select distinct record_key from {table.relation} where match_key is null or record_key like ?", ["%İ%"]
         )
@@ -68,7 +68,7 @@ class Schema:
         )
 
     def missing_indexes(self) -> list[str]:
-        """Statements that make the indexes that SQL Server needs; DuckDB finds rows without."""
+        """Statements that create the indexes that SQL Server needs. DuckDB does without."""
         if self._tables.warehouse.dialect == "duckdb":
             return []
         missing = []

@@ -1,4 +1,4 @@
-"""The journal's tables and the statements that read and write them, in transactions that stand alone."""
+"""The journal's tables, and how statements on them are run: each in a transaction of its own."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from loader.warehouse.connection import Row, Warehouse, columns_of, parts_of
 from loader.warehouse.journal.here import Clock, milliseconds, utc_now
 
 AT_A_TIME = 20_000
-"""Rows of a table that are held together where there may be a million of them."""
+"""How many rows are read at a time from a table that may have millions."""
 ColumnsOf = Callable[[Warehouse, str], Sequence[str]]
-"""The columns of a relation, as the catalogue has them."""
+"""The columns of a relation, from the database's catalogue."""
 T = TypeVar("T")
 
 
@@ -56,7 +56,7 @@ class Table:
 class Tables:
     """The five journal tables of a warehouse: `{sync_run}` in a statement stands for that table's relation.
 
-    Reading a table that does not exist yet finds nothing in it.
+    A table that does not exist yet is read as empty.
     """
 
     def __init__(
@@ -73,28 +73,28 @@ class Tables:
         self._existing: set[str] | None = None
 
     def now(self) -> dt.datetime:
-        """The database's clock: runs on several machines go by the same one. UTC, in milliseconds."""
+        """The database's clock, which runs on all machines use. UTC, in milliseconds."""
         return milliseconds((self._given_clock or self.warehouse.now)())
 
     def here(self) -> dt.datetime:
-        """This machine's clock: good for how long ago something was, and needs no statement."""
+        """This machine's clock. It needs no statement, and is good enough for measuring durations."""
         return (self._given_clock or utc_now)()
 
     def columns(self, table: Table) -> set[str]:
-        """The names of the columns that it has, in lower case; none where it does not exist."""
+        """The names of the columns that the table has, in lower case; none if it does not exist."""
         return {name.lower() for name in self._columns_of(self.warehouse, table.relation)}
 
     def forget(self) -> None:
-        """The tables may have changed: look again which exist."""
+        """Forgets which tables exist, because they may have changed."""
         self._existing = None
 
     def atomically(self, name: str, work: Callable[[], T]) -> T:
-        """Runs `work` in a transaction that no other one of this name runs beside; tries again what may pass."""
+        """Runs `work` in a transaction that excludes others of this name. Tries again after temporary failures."""
         for pause in (0.2, 1.0):
             try:
                 with self.warehouse.exclusive(name):
                     return work()
-            except WarehouseUnavailable:  # in the way, or a connection that can be opened again
+            except WarehouseUnavailable:  # another session was in the way, or the connection can be opened again
                 time.sleep(pause)
         with self.warehouse.exclusive(name):
             return work()
@@ -106,7 +106,7 @@ class Tables:
         return self.warehouse.execute(self._sql(statement), params)
 
     def has(self, table: str, column: str) -> bool:
-        """A journal that an older loader wrote may lack columns until the next run that writes."""
+        """Whether a column exists: a journal from an older loader may lack some until the next run that writes."""
         return column in self.columns(self.known[table])
 
     def query(self, table: str, statement: str, params: Sequence[object] = ()) -> list[Row]:
@@ -117,7 +117,7 @@ class Tables:
         return self.warehouse.query(self._sql(statement), params)
 
     def among(self, table: str, columns: str, where: str, keys: Collection[str]) -> Iterator[list[Row]]:
-        """Rows with these keys, perhaps with others: never many more than there are keys. `where` has no parameters."""
+        """Rows with these keys, and perhaps a few with other keys. `where` has no parameters."""
         counted = self.query(table, f"select count(*) from {{{table}}} where {where}")
         if not counted or not keys:
             return
@@ -129,7 +129,7 @@ class Tables:
             yield self.query(table, f"{select} and {condition}", params)
 
     def blocks(self, table: str, columns: str, where: str) -> Iterator[list[Row]]:
-        """Rows of a table, without holding them all. `where` has no parameters."""
+        """Rows of a table, without keeping them all in memory. `where` has no parameters."""
         counted = self.query(table, f"select count(*) from {{{table}}} where {where}")
         if not counted:
             return
@@ -174,12 +174,12 @@ def of_table(table: str) -> str:
 
 
 def keys_of(key: str) -> dict[str, object]:
-    """A record's key as it is shown, and as it is compared."""
+    """A record's key as it is shown, and its folded form."""
     return {"record_key": key, "match_key": fold(key)}
 
 
 def _fitting(value: object, width: int | None) -> object:
-    """Text that a column can hold: SQL Server refuses a longer one, and DuckDB half a character."""
+    """Text that fits a column: SQL Server refuses a longer one, and DuckDB refuses an unpaired surrogate."""
     if isinstance(value, str) and not value.isascii():
         value = value.encode("utf-8", "replace").decode()
     if width is not None and isinstance(value, str) and len(value) > width:

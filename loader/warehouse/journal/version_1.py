@@ -1,4 +1,4 @@
-"""Changes and warnings as version 1 of the journal wrote them, in today's form. What has it already stays so."""
+"""Converts changes and warnings from version 1 of the journal. Those that are converted already stay as they are."""
 
 from __future__ import annotations
 

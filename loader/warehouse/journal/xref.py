@@ -1,4 +1,4 @@
-"""The CRM ids that keys are known by, and with whom their records are shared."""
+"""Which CRM record belongs to which key, and with whom that record is shared."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _XREF_COLUMNS = "record_key, crm_id, first_pushed_at, last_pushed_at, shared_wit
 
 
 class Xref:
-    """The rows of crm_xref."""
+    """The rows of crm_xref. (The seeds called xref_* are something else: translations of codes.)"""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -38,12 +38,12 @@ class Xref:
         return [XrefEntry(*row) for row in rows]  # type: ignore[arg-type]
 
     def known_keys(self, table: str, among: Collection[str]) -> set[str]:
-        """The keys, as they are compared, of known records that are `among` these."""
+        """The folded keys of known records that are `among` these."""
         found = self._tables.among("crm_xref", "record_key", of_table(table), among)
         return {key for rows in found for key in (fold(str(row[0])) for row in rows) if key in among}
 
     def crm_ids(self, table: str, keys: Iterable[str]) -> dict[str, str]:
-        """Key as it is compared → CRM id, of those of these keys that are known."""
+        """Folded key → CRM id, for those of these keys that are known."""
         return {
             fold(str(key)): str(crm_id)
             for condition, params in self._tables.warehouse.matching("match_key", sorted(set(map(fold, keys))))
@@ -55,7 +55,7 @@ class Xref:
         }
 
     def put(self, table: str, results: Mapping[str, OrderResult], run_id: str, now: dt.datetime) -> None:
-        """Enters the ids of the records that are in CRM, where they or the shares are news."""
+        """Records the ids of the records that are in CRM, if these or the shares are new."""
         known_ids = [r for r in results.values() if r.crm_id and r.outcome in ("created", "updated", "unchanged")]
         if not known_ids:
             return
@@ -84,7 +84,7 @@ class Xref:
 def _xref_entry(result: OrderResult, before: XrefEntry | None, run_id: str, now: dt.datetime) -> XrefEntry:
     assert result.crm_id is not None
     if before is None or before.crm_id.lower() != result.crm_id.lower():
-        # Known for the first time, or made again after someone deleted it: then an earlier share went with it.
+        # Known for the first time, or created again after somebody deleted it together with its share.
         pushed_at = now if result.pushed else None
         first = before.first_pushed_at if before else None
         key = before.key if before else result.key
