@@ -1,4 +1,7 @@
-"""Accounts: what a new one has, and that no account is above itself."""
+"""Accounts: what a new one has, and that no account is above itself.
+
+See docs/dataverse.md, "Accounts".
+"""
 
 from __future__ import annotations
 

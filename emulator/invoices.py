@@ -1,4 +1,7 @@
-"""What CRM does with invoices beyond what all documents have: their states."""
+"""What CRM does with invoices beyond what all documents have: their states.
+
+See docs/dataverse.md, "Invoices".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What CRM does with orders beyond what all documents have: their states, SOP mode, closing them."""
+"""What CRM does with orders beyond what all documents have: their states, SOP mode, closing them.
+
+See docs/dataverse.md, "States" and "Closing orders".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Products: what one needs, the state it is born with, and which states follow which."""
+"""Products: what one needs, the state it is born with, and which states follow which.
+
+See docs/dataverse.md, "Products".
+"""
 
 from __future__ import annotations
 

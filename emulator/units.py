@@ -1,4 +1,7 @@
-"""Unit groups (`uomschedule`) and their units (`uom`): the base unit, what is built on it, and loops."""
+"""Unit groups (`uomschedule`) and their units (`uom`): the base unit, what is built on it, and loops.
+
+See docs/dataverse.md, "Units".
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from PowerPlatform.Dataverse.client import DataverseClient
 from PowerPlatform.Dataverse.core.errors import HttpError
 from PowerPlatform.Dataverse.models.filters import col
 from PowerPlatform.Dataverse.models.upsert import UpsertItem
-from web_api import AARON, EACH, PHONE, order, organisation, product_line, write_in
+from web_api import AARON, EACH, EACH_SCHEDULE, PHONE, invoice, order, organisation, product_line, write_in
 
 from emulator import Emulator, certificates
 
@@ -177,3 +177,52 @@ def test_look_ups_as_the_client_writes_them(dataverse: DataverseClient, secure: 
     line = {"salesorderid@odata.bind": f"/salesorders({order_id})", "quantity": 1, "priceperunit": 5}
     dataverse.records.create("salesorderdetail", {**line, **bound, "ispriceoverridden": True})
     assert secure.row("salesorder", order_id)["totalamount"] == 5
+
+
+def test_units_come_with_their_group(dataverse: DataverseClient, secure: Emulator) -> None:
+    group = dataverse.records.create("uomschedule", {"name": "BOX", "baseuomname": "Each"})
+    (base,) = dataverse.records.list("uom", filter=f"_uomscheduleid_value eq {group}", select=["uomid", "name"])
+    assert base["name"] == "Each"
+    bound = {"uomscheduleid@odata.bind": f"/uomschedules({group})", "baseuom@odata.bind": f"/uoms({base['uomid']})"}
+    box = dataverse.records.create("uom", {"name": "Box", "quantity": 12, **bound})
+    assert secure.row("uom", box)["baseuom"] == {"table": "uom", "id": base["uomid"]}
+    with pytest.raises(HttpError) as caught:
+        dataverse.records.delete("uom", base["uomid"])
+    assert "0x80043b03" in str(caught.value.details)
+
+
+def test_products_are_activated_in_the_change_set_that_makes_them(dataverse: DataverseClient, secure: Emulator) -> None:
+    batch = dataverse.batch.new()
+    with batch.changeset() as changes:
+        values = {
+            "productnumber": "NEW",
+            "name": "New",
+            "quantitydecimal": 0,
+            "productstructure": 1,
+            "defaultuomid@odata.bind": f"/uoms({EACH})",
+            "defaultuomscheduleid@odata.bind": f"/uomschedules({EACH_SCHEDULE})",
+        }
+        made = changes.records.create("product", values)
+        changes.records.update("product", made, {"statecode": 0, "statuscode": 1})
+    assert [response.status_code for response in batch.execute().responses] == [204, 204]
+    assert secure.rows("product")[-1]["statecode"] == 0
+    with pytest.raises(HttpError) as caught:
+        dataverse.records.create("product", {**values, "productnumber": "OTHER", "statuscode": 1})
+    assert "1 is not a valid status code for state code ProductState.Draft" in str(caught.value)
+
+
+def test_invoices_are_paid_and_reopened(dataverse: DataverseClient, secure: Emulator) -> None:
+    order_id = dataverse.records.create("salesorder", order())
+    values = invoice(invoice_details=[write_in(quantity=2)])
+    invoice_id = dataverse.records.create("invoice", {**values, "salesorderid@odata.bind": f"/salesorders({order_id})"})
+    dataverse.records.update("invoice", invoice_id, {"statecode": 2, "statuscode": 100001})
+    with pytest.raises(HttpError):
+        dataverse.records.update("invoice", invoice_id, {"description": "x"})
+    dataverse.records.update("invoice", invoice_id, {"statecode": 0, "statuscode": 4})
+    dataverse.records.update("invoice", invoice_id, {"description": "x"})
+    row = dataverse.records.retrieve("invoice", invoice_id, select=["totalamount", "statuscode"])
+    assert row is not None
+    assert (row["totalamount"], row["statuscode"]) == (20, 4)
+    lines = dataverse.tables.get("invoicedetail")
+    assert lines is not None
+    assert lines["entity_set_name"] == "invoicedetails"

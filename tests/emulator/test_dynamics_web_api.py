@@ -21,7 +21,8 @@ CHECKS = [
     "who am I", "create and retrieve", "create with a representation, deep insert", "pages",
     "a batch with a change set and Content-IDs", "a failing change set leaves nothing", "reads in a batch",
     "update, upsert, If-Match and If-None-Match", "by alternate key", "look-ups bound and cleared", "one property",
-    "actions", "metadata", "change tracking", "delete",
+    "actions", "metadata", "a unit group, its base unit and a unit in two batches", "a product from draft to retired",
+    "an account below another", "an order fulfilled and its invoice paid", "change tracking", "delete",
 ]  # fmt: skip
 
 

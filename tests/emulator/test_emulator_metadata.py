@@ -123,6 +123,85 @@ def test_options(client: Client) -> None:
     assert flag["TrueOption"]["Label"]["UserLocalizedLabel"]["Label"] == "Will Call"
 
 
+@pytest.mark.parametrize(
+    ("table", "statuses", "defaults"),
+    [
+        ("account", {1: 0, 2: 1}, {0: 1, 1: 2}),
+        ("uomschedule", {1: 0, 2: 1}, {0: 1, 1: 2}),
+        ("product", {0: 2, 1: 0, 2: 1, 3: 3}, {0: 1, 1: 2, 2: 0, 3: 3}),
+        ("pricelevel", {100001: 0, 100002: 1}, {0: 100001, 1: 100002}),
+        (
+            "invoice",
+            {1: 0, 2: 0, 4: 0, 5: 0, 6: 0, 3: 1, 7: 1, 100001: 2, 100002: 2, 100003: 3},
+            {0: 1, 1: 3, 2: 100001, 3: 100003},
+        ),
+    ],
+)
+def test_states_and_statuses(client: Client, table: str, statuses: dict[int, int], defaults: dict[int, int]) -> None:
+    status = attributes(client, "Status", "?$expand=OptionSet", table)["statuscode"]["OptionSet"]["Options"]
+    assert {option["Value"]: option["State"] for option in status} == statuses
+    column = attributes(client, "State", "?$expand=OptionSet", table)["statecode"]
+    assert {option["Value"]: option["DefaultStatus"] for option in column["OptionSet"]["Options"]} == defaults
+    assert (column["IsValidForCreate"], column["IsValidForUpdate"]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "create", "update"),
+    [
+        ("uomschedule", "baseuomname", True, False),
+        ("uom", "uomscheduleid", True, False),
+        ("uom", "isschedulebaseuom", False, False),
+        ("product", "productstructure", True, False),
+        ("product", "parentproductid", True, False),
+        ("product", "pricelevelid", False, True),
+        ("account", "merged", False, False),
+        ("account", "parentaccountid", True, True),
+        ("invoice", "invoicenumber", True, False),
+        ("invoice", "transactioncurrencyid", True, False),
+        ("invoice", "totalamount", False, True),
+        ("invoicedetail", "isproductoverridden", True, False),
+        ("invoicedetail", "baseamount", False, True),
+        ("invoicedetail", "extendedamount", False, True),
+        ("productpricelevel", "pricelevelid", True, False),
+    ],
+)
+def test_which_columns_go_at_create_and_at_update(
+    client: Client, table: str, column: str, create: bool, update: bool
+) -> None:
+    found = client.read(f"EntityDefinitions(LogicalName='{table}')/Attributes(LogicalName='{column}')")
+    assert (found["IsValidForCreate"], found["IsValidForUpdate"]) == (create, update)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "target", "name"),
+    [
+        ("uom", "baseuom", "uom", "baseuom"),
+        ("uom", "uomscheduleid", "uomschedule", "uomscheduleid"),
+        ("product", "defaultuomid", "uom", "defaultuomid"),
+        ("product", "defaultuomscheduleid", "uomschedule", "defaultuomscheduleid"),
+        ("account", "parentaccountid", "account", "parentaccountid"),
+        ("account", "ownerid", "systemuser", "ownerid"),
+        ("invoice", "customerid", "account", "customerid_account"),
+        ("invoice", "salesorderid", "salesorder", "salesorderid"),
+        ("invoicedetail", "invoiceid", "invoice", "invoiceid"),
+        ("invoicedetail", "salesorderdetailid", "salesorderdetail", "SalesOrderDetailId"),
+        ("orderclose", "salesorderid", "salesorder", "salesorderid"),
+    ],
+)
+def test_look_ups_and_their_navigation_properties(
+    client: Client, table: str, column: str, target: str, name: str
+) -> None:
+    path = f"EntityDefinitions(LogicalName='{table}')/ManyToOneRelationships"
+    found = client.read(f"{path}?$filter=ReferencingAttribute eq '{column}' and ReferencedEntity eq '{target}'")
+    assert [one["ReferencingEntityNavigationPropertyName"] for one in found["value"]] == [name]
+
+
+def test_an_invoices_due_date_is_a_day_and_its_delivery_an_instant(client: Client) -> None:
+    found = attributes(client, "DateTime", "?$select=LogicalName,Format,DateTimeBehavior", "invoice")
+    behaviors = {name: found[name]["DateTimeBehavior"]["Value"] for name in ("duedate", "datedelivered")}
+    assert behaviors == {"duedate": "DateOnly", "datedelivered": "UserLocal"}
+
+
 def test_one_column(client: Client) -> None:
     path = f"{ORDER}/Attributes(LogicalName='name')"
     assert client.read(f"{path}?$select=AttributeType")["AttributeType"] == "String"

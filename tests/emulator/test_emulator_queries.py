@@ -406,3 +406,37 @@ def test_an_organisation_of_many_orders_answers_lists_by_index(client: Client, c
     assert len(names(client, IN.format("'name'", wanted))) == 100
     crm.update("salesorder", crm.rows("salesorder")[0]["salesorderid"], {"name": "renamed"})
     assert names(client, "name eq 'N0' or name eq 'RENAMED'") == ["renamed"]
+
+
+@pytest.mark.parametrize(
+    ("entity_set", "id_column", "body", "change"),
+    [
+        ("accounts", "accountid", {"name": "New"}, {"fax": "1"}),
+        ("uomschedules", "uomscheduleid", {"name": "BOX", "baseuomname": "Each"}, {"description": "x"}),
+        ("invoices", "invoiceid", {"name": "I1"}, {"statecode": 2}),
+    ],
+)
+def test_change_tracking_of_other_tables(
+    client: Client, entity_set: str, id_column: str, body: dict[str, object], change: dict[str, object]
+) -> None:
+    link = client.read(f"{entity_set}?$select=name", Prefer="odata.track-changes")["@odata.deltaLink"]
+    row_id = client.create(entity_set, body)
+    delta = client.read(link)
+    assert [row[id_column] for row in delta["value"]] == [row_id]
+    client.patch(f"{entity_set}({row_id})", change)
+    delta = client.read(delta["@odata.deltaLink"])
+    assert [row[id_column] for row in delta["value"]] == [row_id]
+    client.delete(f"{entity_set}({row_id})")
+    (gone,) = client.read(delta["@odata.deltaLink"])["value"]
+    assert (gone["id"], gone["reason"]) == (row_id, "deleted")
+
+
+def test_change_tracking_tells_what_a_record_brought_along(client: Client) -> None:
+    """A base unit comes with its group; an account's new owner is its orders' owner."""
+    link = client.read("uoms?$select=name", Prefer="odata.track-changes")["@odata.deltaLink"]
+    client.create("uomschedules", {"name": "BOX", "baseuomname": "Single"})
+    assert [row["name"] for row in client.read(link)["value"]] == ["Single"]
+    order_id = client.order()
+    link = client.read("salesorders?$select=name", Prefer="odata.track-changes")["@odata.deltaLink"]
+    client.patch(f"accounts({AARON})", {"ownerid@odata.bind": f"/teams({TEAM})"})
+    assert [row["salesorderid"] for row in client.read(link)["value"]] == [order_id]

@@ -46,6 +46,26 @@ def test_a_snapshot_comes_back_as_it_was(tmp_path: Path) -> None:
         assert client.post("salesorders", order(new_reviewed="2026-01-31")).status_code == 204
 
 
+def test_a_snapshot_keeps_units_products_and_invoices(tmp_path: Path) -> None:
+    path = tmp_path / "crm.json"
+    with Emulator(organisation()) as crm:
+        client = Client(crm)
+        group = client.create("uomschedules", {"name": "BOX", "baseuomname": "Each"})
+        (base,) = client.read(f"uoms?$filter=_uomscheduleid_value eq {group}")["value"]
+        units = {"defaultuomscheduleid@odata.bind": f"/uomschedules({group})",
+                 "defaultuomid@odata.bind": f"/uoms({base['uomid']})"}  # fmt: skip
+        client.create("products", {"productnumber": "NEW", "name": "New", "quantitydecimal": 2, **units})
+        client.create("accounts", {"name": "Child", "parentaccountid@odata.bind": f"/accounts({AARON})"})
+        invoice_id = client.invoice(invoice_details=[product_line()])
+        client.patch(f"invoices({invoice_id})", {"statecode": 2})
+        tables = ("uomschedule", "uom", "product", "account", "invoice", "invoicedetail")
+        before = {table: crm.rows(table) for table in tables}
+        crm.save(path)
+    with Emulator(path) as crm:
+        assert {table: crm.rows(table) for table in before} == before
+        assert Client(crm).delete(f"uoms({base['uomid']})").json()["error"]["code"] == "0x80043b03"
+
+
 def test_without_a_snapshot_there_is_what_no_organisation_lacks() -> None:
     with Emulator() as crm:
         client = Client(crm)

@@ -198,6 +198,80 @@ const checks = {
     assert.ok(status.OptionSet.Options.some((option) => option.Value === 100001 && option.State === 3));
   },
 
+  async "a unit group, its base unit and a unit in two batches"() {
+    const group = await api.create({ collection: "uomschedules", data: { name: "NODE", baseuomname: "Each" } });
+    const ofGroup = { collection: "uoms", filter: `_uomscheduleid_value eq ${group}`, select: ["name", "quantity"] };
+    const [base] = (await api.retrieveMultiple(ofGroup)).value;
+    assert.deepEqual([base.name, base.quantity], ["Each", 1]);
+    const box = {
+      name: "Box",
+      quantity: 12,
+      "uomscheduleid@odata.bind": `/uomschedules(${group})`,
+      "baseuom@odata.bind": `/uoms(${base.uomid})`,
+    };
+    api.startBatch();
+    api.create({ collection: "uoms", data: box });
+    await api.executeBatch();
+    assert.equal((await api.retrieveMultiple(ofGroup)).value.length, 2);
+    await refused(api.deleteRecord({ collection: "uoms", key: base.uomid }), 400, "0x80043b03");
+  },
+
+  async "a product from draft to retired"() {
+    const unitRow = await api.retrieve({ collection: "uoms", key: unit, select: ["_uomscheduleid_value"] });
+    const data = {
+      productnumber: "NODE",
+      name: "Node",
+      quantitydecimal: 0,
+      productstructure: 1,
+      "defaultuomid@odata.bind": `/uoms(${unit})`,
+      "defaultuomscheduleid@odata.bind": `/uomschedules(${unitRow._uomscheduleid_value})`,
+    };
+    const collection = "products";
+    await refused(api.create({ collection, data: { ...data, statuscode: 1 } }), 400, "0x80048408");
+    api.startBatch();
+    api.create({ collection, data, contentId: "1" });
+    api.update({ collection: "$1", data: { statecode: 0, statuscode: 1 } });
+    const [key] = await api.executeBatch();
+    await api.update({ collection, key, data: { statecode: 1, statuscode: 2 } });
+    await refused(api.update({ collection, key, data: { name: "x" } }), 400, "0x8004f995");
+    assert.equal((await api.retrieve({ collection, key, select: ["statecode"] })).statecode, 1);
+  },
+
+  async "an account below another"() {
+    const parent = await api.create({ collection: "accounts", data: { name: "Parent" } });
+    const below = (key) => ({ "parentaccountid@odata.bind": `/accounts(${key})` });
+    const child = await api.create({ collection: "accounts", data: { name: "Child", ...below(parent) } });
+    await refused(api.update({ collection: "accounts", key: parent, data: below(child) }), 400, "0x80040507");
+  },
+
+  async "an order fulfilled and its invoice paid"() {
+    const key = await api.create({ collection: "salesorders", data: order("ENDED") });
+    const action = {
+      OrderClose: { "@odata.type": "Microsoft.Dynamics.CRM.orderclose", "salesorderid@odata.bind": `/salesorders(${key})` },
+      Status: 100001,
+    };
+    api.startBatch();
+    api.update({ collection: "salesorders", key, data: { description: "final" } });
+    api.callAction({ actionName: "FulfillSalesOrder", action });
+    await api.executeBatch();
+    assert.deepEqual([(await retrieve(key)).statecode, (await retrieve(key)).description], [3, "final"]);
+    await refused(api.callAction({ actionName: "CancelSalesOrder", action: { ...action, Status: 4 } }), 400, "0x80040233");
+    const invoice = await api.create({
+      collection: "invoices",
+      data: {
+        name: "INVOICED",
+        ...customer,
+        "salesorderid@odata.bind": `/salesorders(${key})`,
+        invoice_details: [{ isproductoverridden: true, productdescription: "Labor", quantity: 2, priceperunit: 10 }],
+      },
+    });
+    const paid = { statecode: 2, statuscode: 100001 };
+    await api.update({ collection: "invoices", key: invoice, data: paid });
+    await refused(api.update({ collection: "invoices", key: invoice, data: { description: "x" } }), 400, "0x8004022e");
+    const row = await api.retrieve({ collection: "invoices", key: invoice, expand: [{ property: "salesorderid" }] });
+    assert.deepEqual([row.totalamount, row.statuscode, row.salesorderid.name], [20, 100001, "ENDED"]);
+  },
+
   async "change tracking"() {
     const start = await api.retrieveMultiple({ collection: "salesorders", select: ["name"], trackChanges: true });
     await api.create({ collection: "salesorders", data: order("CHANGED") });
