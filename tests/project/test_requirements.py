@@ -63,7 +63,13 @@ def test_what_the_code_imports_is_required() -> None:
     for path in (PROJECT / "loader").rglob("*.py"):
         imports |= set(re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.M))
     own = set(sys.stdlib_module_names) | {"loader", "emulator", "sample", "bench"}
-    of = {"dbt": "dbt-core", "markupsafe": "jinja2", "mssql_python": "dbt-sqlserver", "yaml": "pyyaml"}
+    of = {
+        "dbt": "dbt-core",
+        "dotenv": "python-dotenv",
+        "markupsafe": "jinja2",
+        "mssql_python": "dbt-sqlserver",
+        "yaml": "pyyaml",
+    }
     missing = {name for name in imports - own if canonicalize_name(of.get(name, name)) not in names}
     assert missing == set()
 
