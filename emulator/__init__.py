@@ -1,4 +1,4 @@
-"""A local Dataverse Web API: enough of Dynamics 365 Sales to push orders into, and as strict.
+"""A local Dataverse Web API: the part of Dynamics 365 Sales that a push needs, as strict as the service.
 
 with Emulator(snapshot) as crm:
     requests.get(f"{crm.url}/api/data/v9.2/WhoAmI", headers={"Authorization": f"Bearer {crm.token}"})

@@ -1,4 +1,4 @@
-"""Actions and functions: bulk writes, sharing, prices, preflight questions."""
+"""Actions and functions: bulk writes, sharing, prices, and what a preflight check asks for."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def rights_text(mask: int) -> str:
 
 
 class Actions:
-    """What can be POSTed besides records, and the functions."""
+    """Everything that can be POSTed besides records, and the functions."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class Actions:
         raise CrmError(501, "0x80040203", "DeleteMultiple has not yet been implemented.")
 
     def bulk_delete(self, body: Json, caller: Caller, refs: Refs) -> Json:
-        """An asynchronous job on the real service; here it has run when the reply comes, and skips what it cannot."""
+        """On the real service, a background job. Here it is done before the reply, and skips rows it cannot delete."""
         try:
             wanted = [pair for query in body["QuerySet"] for pair in self._bulk_ids(query)]  # type: ignore[attr-defined]
         except (AttributeError, KeyError, TypeError):
@@ -233,7 +233,7 @@ class Actions:
             )
 
     def _check_principal(self, target: Ref, principal: Ref, mask: int) -> None:
-        """Nobody who is disabled or may not do it at all is given a right to one record."""
+        """Refuses to share with a user who is disabled or whose roles do not have the right at all."""
         row = self.reader.target_row(principal) or {}
         if row.get("isdisabled"):
             raise CrmError(

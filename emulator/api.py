@@ -40,7 +40,7 @@ class Api:
         self.navigation = Navigation(self.writing, self._record)
 
     def run(self, operation: Operation, caller: Caller, refs: Mapping[str, Ref]) -> Reply:
-        """Do one operation. Raises CrmError; what it wrote until then is undone by the caller's transaction."""
+        """Do one operation. Raises CrmError; the caller's transaction then undoes what was written."""
         path, _, query = operation.target.partition("?")
         asked = Asked(operation, caller, refs, query_pairs(query))
         path = path.strip("/")

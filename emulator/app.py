@@ -1,4 +1,4 @@
-"""The HTTP side: who asks, faults and limits around a request, the token endpoint, the control endpoint."""
+"""The HTTP side: the caller, faults and limits around a request, the token endpoint, the control endpoint."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def reset_connection(scope: Scope, receive: Receive) -> None:
 
 
 class _Reset(Response):
-    """No response but the end of the connection."""
+    """Ends the connection instead of responding."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await reset_connection(scope, receive)
@@ -114,7 +114,7 @@ class _Handler:
         await response(scope, receive, send)
 
     async def _answer(self, scope: Scope, request: Request, target: str, body: bytes, log: RequestLog) -> Reply | None:
-        """The reply, or None where the connection is to be reset."""
+        """The reply, or None if the connection is to be reset."""
         crm = self.crm
         try:
             if len(target) > URL_LIMIT:
@@ -158,7 +158,7 @@ class _Handler:
             return self._crashed(problem)
 
     def _crashed(self, problem: Exception) -> Reply:
-        """An emulator's bug looks like CRM's own failure, and is found in `crashes`."""
+        """Reports a bug of the emulator as a failure of CRM's, and stores its traceback in `crashes`."""
         self.crm.crashes.append(traceback.format_exc())
         return error_reply(CrmError(500, "0x80040216", f"An unexpected error occurred. {problem!r}"))
 
@@ -172,7 +172,7 @@ class _Handler:
     async def _faulty(
         self, request: Request, work: Operation | list[Operation | ChangeSet], user: str, seen: Seen, count: int
     ) -> Reply | None:
-        """Do the work between what goes wrong before and after it."""
+        """Do the work, with the faults that strike before and after it."""
         faults = self.crm.faults
         pause = faults.latency_seconds + faults.latency_per_operation * count
         if pause:
@@ -271,7 +271,7 @@ class _Handler:
         return await self._login(request, lambda form: auth.openid_configuration(self.crm.url, tenant))
 
     async def _login(self, request: Request, answer: Callable[[Mapping[str, str]], auth.Json]) -> Response:
-        """The login service's answer, or what goes wrong in its place."""
+        """The login service's answer, or the fault that strikes instead."""
         body = await request.body()
         seen = Seen(request.method, request.url.path, 0, 0, False, lambda name: False, login=True)
         fault = self.crm.faults.strike(
@@ -293,7 +293,7 @@ class _Handler:
     # ------------------------------------------------ control
 
     async def control(self, request: Request) -> Response:
-        """`/_emulator/…`, for tests that run the emulator as a process of its own. What it takes: doors.Control."""
+        """`/_emulator/…`, for tests that run the emulator as a separate process. doors.Control says who may use it."""
         crm = self.crm
         what = unquote(request.path_params["what"]).strip("/").split("/")
         try:

@@ -63,7 +63,7 @@ class DeviceLogin:
 
 @dataclass
 class Tokens:
-    """Issues tokens and knows which are good. `user_of` finds the application user of a client id."""
+    """Issues tokens and knows which are valid. `user_of` finds the application user of a client id."""
 
     user_of: Callable[[str], str | None]
     secrets: Mapping[str, str]
@@ -79,7 +79,7 @@ class Tokens:
         return token
 
     def user(self, header: str | None) -> str | None:
-        """The user of an `Authorization` header; None where it is missing, unknown or expired."""
+        """The user of an `Authorization` header; None if it is missing, unknown or expired."""
         kind, _, token = (header or "").partition(" ")
         known = self.issued.get(token.strip())
         if kind.lower() != "bearer" or known is None or known.expires <= self.clock():
@@ -87,7 +87,7 @@ class Tokens:
         return known.user
 
     def expire_all(self) -> None:
-        """From now on only tokens issued later are good."""
+        """Makes all tokens that were issued until now invalid."""
         for token in self.issued.values():
             token.expires = self.clock()
 
@@ -135,7 +135,7 @@ class Tokens:
             )
 
     def _token(self, client: str, user: str | None = None) -> Json:
-        # An application that is no user of the organisation gets its token all the same: CRM refuses it.
+        # An application that is not a user of the organisation gets a token all the same. CRM refuses it.
         token = self.issue(user or self.user_of(client) or f"unknown:{client}")
         lifetime = int(self.lifetime)
         return {"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token}
@@ -153,7 +153,7 @@ class Tokens:
         }
 
     def _device_token(self, form: Mapping[str, str]) -> Json:
-        """The second question finds the login approved."""
+        """The login counts as approved when it is asked about for the second time."""
         login = self.logins.get(form.get("device_code", ""))
         if login is None:
             raise OAuthError(400, "bad_verification_code", "The device code is not known.")

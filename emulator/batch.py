@@ -1,6 +1,6 @@
 """`$batch`: multipart text in, operations out; replies in, multipart text out. Running them is `run_batch`.
 
-The format is as strict as the service's: CRLF line ends, one part one HTTP request, no reads in change sets.
+The format is as strict as the service's: lines end with CRLF, each part is one HTTP request, change sets hold no reads.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def boundary_of(content_type: str) -> str:
 
 
 def parse_batch(body: bytes, content_type: str) -> list[Operation | ChangeSet]:
-    """The operations and change sets of a batch, in order. Refuses the batch as a whole where it is malformed."""
+    """The operations and change sets of a batch, in order. Refuses a malformed batch as a whole."""
     items: list[Operation | ChangeSet] = []
     total = 0
     for headers, content in _parts(body, boundary_of(content_type)):
@@ -177,7 +177,7 @@ Run = Callable[[Operation, Mapping[str, Ref]], Reply]
 def run_batch(
     items: list[Operation | ChangeSet], run: Run, store: Store, continue_on_error: bool
 ) -> tuple[int, bytes, str]:
-    """Run in order; gives the outer status, the body and its content type."""
+    """Runs the batch in order. Returns the outer status, the body and its content type."""
     boundary = f"batchresponse_{uuid4()}"
     mark = f"--{boundary}\r\n".encode()
     out: list[bytes] = []

@@ -1,4 +1,4 @@
-"""A certificate authority for one run, and a certificate for localhost: Microsoft's client speaks https only."""
+"""A certificate authority for one run, and a certificate for localhost, because Microsoft's client needs https."""
 
 from __future__ import annotations
 

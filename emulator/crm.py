@@ -1,4 +1,4 @@
-"""The organisation and everything that serves it, without a socket: what tests hold in their hands."""
+"""The organisation and everything that serves it, without a socket. Tests work with this object."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .values import Clock, Readings
 
 
 class PublicRow(dict[str, Any]):
-    """A copy of a row; a known column that is null reads as None."""
+    """A copy of a row. A known column that is null reads as None."""
 
     def __init__(self, row: Mapping[str, Any], columns: Mapping[str, object]) -> None:
         super().__init__(row)
@@ -40,7 +40,7 @@ class PublicRow(dict[str, Any]):
 
 
 class Crm:
-    """The parts, wired: store, rules, queries, actions, tokens, faults, limits."""
+    """All the parts, connected: store, rules, queries, actions, tokens, faults, limits."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Crm:
         return self.organisation.caller if client in self.secrets else None
 
     def token_for(self, user: str | None, *, application: str | None = None, lifetime: float | None = None) -> str:
-        """A bearer token of a user, or of the user of an application."""
+        """A bearer token for a user, or for the user of an application."""
         if user is None:
             user = self.application_user(application) if application is not None else self.organisation.caller
         if user is None:
@@ -108,7 +108,7 @@ class Crm:
         return self.organisation.denied.get(user, frozenset())
 
     def deny(self, user: str | None = None, *privileges: str) -> None:
-        """Take privileges (`prvWriteSalesOrder`) from a user; none given: give all back."""
+        """Take privileges (`prvWriteSalesOrder`) away from a user. Without any, give all of them back."""
         self.organisation.denied[(user or self.organisation.caller).lower()] = frozenset(privileges)
 
     def caller(self, user: str, headers: Mapping[str, str]) -> Caller:
@@ -131,14 +131,14 @@ class Crm:
         return Caller(acting.lower(), bool(row.get("isintegrationuser")), denied, zone)
 
     def names_order(self, operation: Operation, name: str) -> bool:
-        """Whether an operation names an order: its name in the body, or its id or name in the path or body."""
+        """Whether an operation names an order, by its name or its id, in the path or the body."""
         text = f"{operation.target}\n{operation.body.decode('utf-8', 'replace')}"
         if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text):
             return True
         return any(order_id in text.lower() for order_id in self.store.tables["salesorder"].find("name", name))
 
     def set_time_zone(self, code: int, user: str | None = None) -> None:
-        """The personal option of a user, or of the default caller: a time zone by CRM's code."""
+        """Set the time zone, by CRM's code, in the personal options of a user or of the default caller."""
         self.update("usersettings", user or self.organisation.caller, {"timezonecode": code})
 
     # ------------------------------------------------ behind CRM's back
@@ -158,12 +158,12 @@ class Crm:
             return PublicRow(snapshot.public(found), self.schema.tables[table].columns)
 
     def insert(self, table: str, row: Mapping[str, Any]) -> str:
-        """Add a row; gives its id."""
+        """Add a row. Returns its id."""
         with self.lock:
             return snapshot.insert(self.organisation, table, row)
 
     def update(self, table: str, row_id: str, values: Mapping[str, Any]) -> None:
-        """Change columns of a row (None clears); its version changes."""
+        """Change columns of a row (None clears a column). Its version changes."""
         with self.lock:
             old = self.store.tables[table].rows[row_id.lower()]
             row: Row = {**old, **snapshot.stored_values(self.schema.tables[table], values)}
@@ -171,7 +171,7 @@ class Crm:
             self.store.replace(table, row_id.lower(), kept)
 
     def delete(self, table: str, row_id: str) -> None:
-        """Remove a row, and the rows that go with it; Restrict is not minded."""
+        """Remove a row, and the rows that are deleted with it. Ignores the Restrict behaviour of relationships."""
         with self.lock:
             row_id = row_id.lower()
             for relationship in self.schema.tables[table].referenced_by:
@@ -183,7 +183,7 @@ class Crm:
             self.store.remove(table, row_id)
 
     def organization(self, **columns: Any) -> None:
-        """Set columns of the organization, `issopintegrationenabled=True`."""
+        """Set columns of the organization, such as `issopintegrationenabled=True`."""
         with self.lock:
             row_id = next(iter(self.store.tables["organization"].rows))
             self.update("organization", row_id, columns)

@@ -1,4 +1,4 @@
-"""The metadata that the service tells about itself: `EntityDefinitions` and `$metadata`."""
+"""The metadata that the service publishes: `EntityDefinitions` and `$metadata`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def managed(value: object, name: str) -> Json:
 
 
 def attribute_class(column: Column) -> str:
-    """`StringAttributeMetadata` …; customers and owners are look-ups there, an id is the base class."""
+    """`StringAttributeMetadata` and so on. Customers and owners count as look-ups there; an id has the base class."""
     if column.is_lookup:
         return "LookupAttributeMetadata"
     return {
@@ -62,7 +62,7 @@ def _number(value: Decimal) -> object:
 
 
 def option_set(table: Table, column: Column) -> Json | None:
-    """What `$expand=OptionSet` gives: options with labels, and for a status the state it belongs to."""
+    """The result of `$expand=OptionSet`: options with labels, and for a status the state that it belongs to."""
     name = f"{table.name}_{column.name}"
     common: Json = {
         "MetadataId": metadata_id("option set", name),
@@ -512,7 +512,7 @@ def _select(item: Json, options: Options) -> Json:
 
 
 def _property_names(query: Json) -> list[str] | None:
-    """The names asked for; None for all."""
+    """The requested names; None for all."""
     properties = query.get("Properties")
     if not isinstance(properties, dict) or properties.get("AllProperties"):
         return None

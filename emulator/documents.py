@@ -1,7 +1,7 @@
 """What orders and invoices have in common: numbers, lines, products on lines, totals, SOP mode and pricing.
 
-A table of documents is a header and its lines. What is particular to one of them (its states, when it may be changed)
-is in a module of its own.
+A document is a header with its lines. What is particular to orders or to invoices (their states, when they may be
+changed) is in a module of its own.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class Kind:
     line_name: str
     number: str
     prefix: str
-    """The column of the organization with the first part of a number that CRM gives, and what it is by default."""
+    """The organization's column with the first part of the numbers that CRM assigns, and its default."""
     default_prefix: str
     next_number: str
     noun: str
 
 
 class Organization(NamedTuple):
-    """The switches of the organisation's row that documents obey."""
+    """The organisation's settings that affect documents."""
 
     sop: bool
     built_in_pricing: bool
@@ -77,7 +77,7 @@ class Documents:
         )
 
     def left_to_the_caller(self, caller: Caller) -> bool:
-        """Whether SOP mode leaves this caller's prices and totals as they are sent."""
+        """Whether SOP mode leaves the prices and totals that this caller sends as they are."""
         return self.organization().sop and caller.integration
 
     def priced(self, header: Row, caller: Caller) -> bool:
@@ -113,7 +113,7 @@ class Documents:
         return int(str(self.reader.currency(header).get("currencyprecision", 2)))
 
     def total(self, header_id: str, caller: Caller) -> None:
-        """Compute a document's totals; a changed total is a changed document."""
+        """Compute a document's totals. If a total changes, so does the document's version."""
         header = self.store.get(self.kind.header, header_id)
         organization = self.organization()
         if header is None or not organization.built_in_pricing:

@@ -1,4 +1,4 @@
-"""Who may come in: checks of a request before anything is done for it.
+"""Access control: checks of a request before anything is done for it.
 
 The emulator runs on developers' machines, where any web page can send requests to loopback. A page cannot send a bearer
 token that it does not know; it can name itself in the Host header (DNS rebinding), and it can post forms and plain text
@@ -23,7 +23,7 @@ _LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
 
 
 class Refused(Exception):
-    """The request is not let in."""
+    """The request is refused."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ class Control:
     def check(self, request: Request) -> None:
         """Raises Refused."""
         if not self.remote and not (request.client and _is_loopback(request.client.host)):
-            raise Refused(403, "The emulator is controlled from its own machine only.")
+            raise Refused(403, "The emulator can only be controlled from its own machine.")
         origin = request.headers.get("origin")
         if origin is not None and origin != f"{request.url.scheme}://{request.headers.get('host')}":
             raise Refused(403, f"The emulator is not controlled by pages of {origin}.")
@@ -57,7 +57,7 @@ class Control:
             raise Refused(401, f"The header {TOKEN_HEADER} lacks the token that the emulator named when it started.")
 
     def place(self, name: str) -> Path:
-        """Where a snapshot called `name` is saved: below the folder, whatever the name or a symbolic link says."""
+        """The path for a snapshot called `name`, which is always below the folder, even with `..` or symbolic links."""
         if self.folder is None:
             raise Refused(403, "The emulator was started without a folder to save snapshots in.")
         root = self.folder.resolve()
@@ -69,21 +69,21 @@ class Control:
 
 
 def require_json(request: Request) -> None:
-    """Raises Refused for a body that a page could send without asking first."""
+    """Raises Refused for a body that a web page could send without a preflight request."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Refused(415, "The content type is application/json.")
 
 
 class KnownHosts:
-    """Lets in requests that are addressed to this machine by a name that nobody else can give it."""
+    """Accepts only requests that are addressed to this machine by a name that nobody else can give it."""
 
     def __init__(self, app: ASGIApp, url: str) -> None:
         self._app = app
         own = urlsplit(url).hostname or ""
         self._names = _LOOPBACK_NAMES | {own}
         self._addresses = own not in _LOOPBACK_NAMES
-        """Other machines ask for an address of this one; a page that rebinds its name cannot."""
+        """Whether IP addresses are accepted. Other machines use one; a page that rebinds its name does not."""
         if self._addresses:
             self._names |= {socket.gethostname().lower()}
 

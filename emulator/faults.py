@@ -1,15 +1,15 @@
-"""Trouble on demand, counted and bounded.
+"""Faults on demand.
 
-Each method adds one fault and gives it back; `fired` says how often it struck. A fault strikes requests (or, for
-`error` and `deadlock`, operations) that fit its conditions, `times` times; conditions:
+Each method adds one fault and returns it; `fired` counts how often it struck. A fault strikes, `times` times, requests
+that fit its conditions (or operations, for `error` and `deadlock`). The conditions are:
 
-- `method`: GET, POST, PATCH, DELETE; of a batch, POST
+- `method`: GET, POST, PATCH or DELETE; for a batch, POST
 - `path`: a regular expression searched in the request's path and query
-- `kind`: "read" (no write in it), "write" (a write in it), "batch", or "login": requests to the login service, which no
-  other fault strikes
+- `kind`: "read" (no write in it), "write" (a write in it), "batch", or "login": requests to the login
+  service, which no other fault strikes
 - `order`: requests that name this order, or its id
 - `value`: reads that look for this value
-- `skip`: let that many fitting requests pass first
+- `skip`: how many fitting requests pass first
 - `when`: any function of the request (in Python only)
 """
 
@@ -28,7 +28,7 @@ from .errors import CrmError, deadlock
 
 @dataclass(frozen=True)
 class Seen:
-    """What a condition sees of a request or an operation."""
+    """What a condition knows of a request or an operation."""
 
     method: str
     path: str
@@ -36,11 +36,11 @@ class Seen:
     writes: int
     batch: bool
     names: Callable[[str], bool]
-    """Whether it names an order."""
+    """Whether the request names an order."""
     targets: Sequence[str] = ()
     """The targets of its operations, each a path with its query."""
     login: bool = False
-    """It is for the login service."""
+    """Whether the request is for the login service."""
 
     def looks_for(self, value: str) -> bool:
         """Whether a filter of one of its reads has this value, escaped or not."""
@@ -55,13 +55,13 @@ def listed(target: str) -> Iterator[set[str]]:
 
 @dataclass(frozen=True)
 class Page:
-    """What something else than CRM answers: a proxy, a firewall, a sign-in page for the network."""
+    """An answer that is not CRM's, but that of a proxy, a firewall or the network's sign-in page."""
 
     status: int = 200
     body: bytes = b"<html><body>Please sign in. {request}</body></html>"
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "text/html; charset=utf-8"})
     echo: bool = False
-    """The request's headers and body are written in the place of `{request}`, escaped as HTML or JSON wants it."""
+    """Whether the request's headers and body replace `{request}`, escaped as HTML or JSON."""
 
     def text(self, headers: Mapping[str, str], body: bytes) -> bytes:
         if not self.echo:
@@ -131,7 +131,7 @@ KINDS = (
 
 @dataclass
 class Faults:
-    """The faults that wait, and the latency."""
+    """The faults that have yet to strike, and the latency."""
 
     waiting: list[Fault] = field(default_factory=list)
     latency_seconds: float = 0.0
@@ -140,36 +140,36 @@ class Faults:
     _lock: Lock = field(default_factory=Lock)
 
     def latency(self, seconds: float = 0.0, *, per_operation: float = 0.0) -> None:
-        """Every request takes `seconds`, and `per_operation` more for each of its operations."""
+        """Delay every request by `seconds`, and by `per_operation` for each of its operations."""
         self.latency_seconds = seconds
         self.latency_per_operation = per_operation
 
     def throttle(self, times: int | None = 1, *, retry_after: int | None = 1, **conditions: object) -> Fault:
-        """429 with `Retry-After`, as for too many requests; nothing is done."""
+        """Answer 429 with `Retry-After`, as for too many requests, without doing anything."""
         return self._add("throttle", times, conditions, retry_after=retry_after)
 
     def unavailable(self, times: int | None = 1, *, retry_after: int | None = None, **conditions: object) -> Fault:
-        """503; nothing is done."""
+        """Answer 503 without doing anything."""
         return self._add("unavailable", times, conditions, retry_after=retry_after)
 
     def reset_before_commit(self, times: int | None = 1, **conditions: object) -> Fault:
-        """The connection is reset; nothing was done."""
+        """Reset the connection without doing anything."""
         return self._add("reset_before_commit", times, conditions)
 
     def reset_after_commit(self, times: int | None = 1, **conditions: object) -> Fault:
-        """The connection is reset instead of a reply; everything was done."""
+        """Do everything, then reset the connection instead of replying."""
         return self._add("reset_after_commit", times, conditions)
 
     def delay_before_commit(self, seconds: float, times: int | None = 1, **conditions: object) -> Fault:
-        """The request is held up that long and then done, whether or not its sender still waits."""
+        """Wait that long, then do everything, whether or not the sender is still waiting."""
         return self._add("delay_before_commit", times, conditions, seconds=seconds)
 
     def delay_after_commit(self, seconds: float, times: int | None = 1, **conditions: object) -> Fault:
-        """Everything is done; the reply comes that much later."""
+        """Do everything, then wait that long before replying."""
         return self._add("delay_after_commit", times, conditions, seconds=seconds)
 
     def drip(self, seconds: float, times: int | None = 1, **conditions: object) -> Fault:
-        """Everything is done; the reply's body comes byte by byte, one each `seconds`."""
+        """Do everything, then send the reply's body byte by byte, one every `seconds`."""
         return self._add("drip", times, conditions, seconds=seconds)
 
     def page(
@@ -182,17 +182,17 @@ class Faults:
         echo: bool = False,
         **conditions: object,
     ) -> Fault:
-        """Something else answers, and nothing is done. `echo`: it writes the request back into its page."""
+        """Answer with a page that is not CRM's, without doing anything. `echo`: the page repeats the request."""
         content = body.encode() if isinstance(body, str) else body
         page = Page(status, content or Page.body, headers or Page().headers, echo)
         return self._add("page", times, conditions, page=page)
 
     def expire_token(self, times: int | None = 1, **conditions: object) -> Fault:
-        """The request's token turns out to have expired: 401. Every token issued until then is dead."""
+        """Answer 401, because the token has expired. So have all tokens that were issued until then."""
         return self._add("expire_token", times, conditions)
 
     def expire_tokens(self) -> None:
-        """All tokens issued until now are dead at once."""
+        """Make all tokens that were issued until now expire."""
         if self.on_expire is not None:
             self.on_expire()
 
@@ -205,23 +205,23 @@ class Faults:
         status: int = 400,
         **conditions: object,
     ) -> Fault:
-        """An operation that fits (`order`, `method`, `path`) is refused with this error."""
+        """Refuse an operation that fits (`order`, `method`, `path`) with this error."""
         return self._add("error", times, conditions, error=CrmError(status, code, message))
 
     def deadlock(self, times: int | None = 1, **conditions: object) -> Fault:
-        """An operation that fits loses a deadlock: SQL error 1205."""
+        """Let an operation that fits lose a deadlock: SQL error 1205."""
         return self._add("deadlock", times, conditions, error=deadlock())
 
     def spoil(self, change: Callable[[bytes], bytes], times: int | None = 1, **conditions: object) -> Fault:
-        """Everything is done; what `change` makes of the reply's body arrives."""
+        """Do everything, then reply with what `change` makes of the reply's body."""
         return self._add("spoil", times, conditions, change=change)
 
     def spoil_part(self, change: Callable[[bytes], bytes], times: int | None = 1, **conditions: object) -> Fault:
-        """As `spoil`, for the reply to an operation that fits, on its own or within a batch."""
+        """Like `spoil`, for the reply to one operation that fits, by itself or within a batch."""
         return self._add("spoil_part", times, conditions, change=change)
 
     def clear(self) -> None:
-        """No faults, no latency."""
+        """Remove all faults and the latency."""
         with self._lock:
             self.waiting.clear()
         self.latency()
@@ -231,7 +231,7 @@ class Faults:
     def _add(self, what: str, times: int | None, conditions: dict[str, object], **more: object) -> Fault:
         fault = Fault(what, times, **{**conditions, **more})  # type: ignore[arg-type]
         if fault.kind not in (None, "read", "write", "batch", "login"):
-            raise ValueError(f"kind is read, write or batch, or login, not {fault.kind!r}")
+            raise ValueError(f"kind is read, write, batch or login, not {fault.kind!r}")
         with self._lock:
             self.waiting.append(fault)
         return fault
@@ -253,7 +253,7 @@ class Faults:
         return added
 
     def strike(self, seen: Seen, *what: str) -> Fault | None:
-        """The first waiting fault of these kinds that fits; it has struck."""
+        """The first fault of these kinds that fits, counted as having struck."""
         if not self.waiting:
             return None
         with self._lock:

@@ -44,12 +44,12 @@ class InvoiceRules(HeaderRules):
     }
 
     def create(self, row_id: str, row: Row, caller: Caller, with_parent: bool) -> None:
-        """A new invoice is New, whichever reason of Active was sent."""
+        """A new invoice is New, even if another status of Active was sent."""
         super().create(row_id, row, caller, with_parent)
         row["statuscode"] = default_status(self.table.columns["statuscode"], ACTIVE)
 
     def check_update(self, row_id: str, old: Row, changes: dict[str, Value]) -> None:
-        """A paid or canceled invoice takes nothing but another state."""
+        """A paid or canceled invoice accepts only a change of its state."""
         if old.get("statecode", ACTIVE) != ACTIVE and changes.keys() - STATE_COLUMNS:
             raise read_only(self.table.name, row_id)
         if changes.get("statecode") == CLOSED:
@@ -61,7 +61,7 @@ class InvoiceRules(HeaderRules):
 
 
 def install(records: Records) -> Invoices:
-    """Give the two tables of invoices their rules."""
+    """Register the rules of the two invoice tables."""
     invoices = Invoices(records)
     records.rules[invoices.kind.header] = InvoiceRules(invoices)
     records.rules[invoices.kind.line] = LineRules(invoices)

@@ -1,4 +1,4 @@
-"""What the emulator remembers of each request, for tests to look at."""
+"""What the emulator records of each request, for tests."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class RequestLog:
     method: str
     path: str
     status: int = 0
-    """0: the connection was reset."""
+    """0 if the connection was reset."""
     operations: int = 1
     reads: int = 0
     writes: int = 0
     user: str | None = None
     parts: list[str] = field(default_factory=list)
-    """`METHOD target` of each operation, where the emulator was told to keep them."""
+    """`METHOD target` of each operation, if the emulator keeps them (`keep_parts`)."""

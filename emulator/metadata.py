@@ -26,7 +26,7 @@ def time_zones() -> dict[int, dict[str, str]]:
 
 
 UTC = 92
-"""The code of UTC, where users are of whom nothing else is said; a snapshot's `time_zone` is another one for them."""
+"""The code of UTC, the time zone of users unless the snapshot's `time_zone` says otherwise."""
 
 Converter = Callable[[object], Any]
 LOOKUP_TYPES = frozenset({"Lookup", "Customer", "Owner"})
@@ -136,7 +136,7 @@ class Table:
     referenced_by: list[Relationship] = field(default_factory=list)
     keys: list[AlternateKey] = field(default_factory=list)
     converters: dict[str, Converter] = field(default_factory=dict)
-    """How snapshots are read, by column; filled when first needed."""
+    """Functions that read snapshots, by column. Filled on first use."""
 
     @property
     def full_name(self) -> str:

@@ -159,7 +159,7 @@ def _balanced(text: str, start: int, version: str) -> int | None:
 
 
 def _is_escaped(text: str, position: int, version: str) -> bool:
-    """Whether a backslash makes this quote a part of the text; 7.7 looks at one character alone."""
+    """Whether a backslash makes this quote part of the text. Version 7.7 looks at only one character."""
     backslashes = 0
     while text[position - 1 - backslashes] == "\\":
         backslashes += 1
@@ -339,7 +339,7 @@ def unquote(text: str) -> str:
 
 
 def list_items(text: str) -> Iterable[str]:
-    """`["a","b"]` or `['a','b']` → a, b. JSON's escapes hold in double quotes, OData's in single ones."""
+    """`["a","b"]` or `['a','b']` → a, b. Double quotes allow JSON's escapes, single quotes OData's."""
     position, end = 1, len(text) - 1
     if not text[1:-1].strip():
         raise bad_request("The list of values is empty.")
@@ -404,7 +404,7 @@ _NUMERIC = ("Integer", "BigInt", "Money", "Decimal", "Double", "Picklist", "Stat
 
 
 def typed(column: Column, literal: Literal, symbol: str) -> Value | bool:
-    """The literal as the column stores it; refuses another type, as OData does."""
+    """The literal as the column stores it. Refuses another type, as OData does."""
     kind, value = literal.kind, literal.value
     if column.type in _NUMERIC and kind == "number":
         assert isinstance(value, (int, Decimal))
@@ -438,7 +438,7 @@ def typed(column: Column, literal: Literal, symbol: str) -> Value | bool:
 
 
 def from_text(column: Column, text: str) -> Value | bool:
-    """A value of `In`, which are all text, as the column stores it."""
+    """A value of `In` as the column stores it. All values of `In` are text."""
     try:
         if column.type in ("Money", "Decimal", "Double"):
             return Decimal(text)
@@ -607,7 +607,7 @@ def _some(node: Some, table: str, source: Source) -> Test:
 
 
 def _without(node: Node, variable: str) -> Node:
-    """The tree with the lambda's variable taken off its paths."""
+    """The tree, with the lambda's variable removed from its paths."""
 
     def strip(path: Path) -> Path:
         if path.parts[0] != variable or len(path.parts) < 2:
@@ -628,7 +628,7 @@ def _without(node: Node, variable: str) -> Node:
 
 
 def candidates(node: Node, table: str, source: Source) -> list[str] | None:
-    """Ids among which all matches are, by index; None where no index helps."""
+    """Ids that include all matches, from an index; None if no index helps."""
     if isinstance(node, Both):
         found = [ids for ids in (candidates(part, table, source) for part in node.parts) if ids is not None]
         return min(found, key=len) if found else None
@@ -674,7 +674,7 @@ def _by_index(
 
 
 def matches(node: Node, item: dict[str, object]) -> bool:
-    """The same language over one metadata object: exact names, exact text."""
+    """The same language for one metadata object, with exact names and exact text."""
     if isinstance(node, Both):
         return all(matches(part, item) for part in node.parts)
     if isinstance(node, Either):

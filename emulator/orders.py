@@ -68,7 +68,7 @@ class OrderRules(HeaderRules):
         return SUBMITTED if self.documents.organization().sop else ACTIVE
 
     def check_update(self, row_id: str, old: Row, changes: dict[str, Value]) -> None:
-        """A closed order takes nothing, a submitted one only a new state; some states need their own action."""
+        """A closed order accepts no change, a submitted one only a new state. Some states need a special action."""
         state = old.get("statecode", ACTIVE)
         if state in CLOSED:
             raise read_only(self.table.name, row_id)
@@ -129,7 +129,7 @@ class Closing:
 
 
 def install(records: Records) -> Orders:
-    """Give the two tables of orders their rules."""
+    """Register the rules of the two order tables."""
     orders = Orders(records)
     records.rules[orders.kind.header] = OrderRules(orders)
     records.rules[orders.kind.line] = LineRules(orders)

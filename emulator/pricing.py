@@ -20,7 +20,7 @@ def amount(row: Row, column: str) -> Decimal:
 
 
 def line_amounts(line: Row, unit_price: Decimal | None, scale: int, discount_method: int) -> dict[str, Value]:
-    """Base amount: quantity × unit price. Extended amount: less the discount, plus the tax."""
+    """Base amount: quantity × unit price. Extended amount: base amount − discount + tax."""
     quantity = amount(line, "quantity")
     base = round_half_away((unit_price or ZERO) * quantity, scale)
     discount = amount(line, "manualdiscountamount")

@@ -50,7 +50,7 @@ class Expand:
 
 
 def split_outside(text: str, separator: str) -> Iterator[str]:
-    """Split at separators that are in no parentheses, brackets or quotes."""
+    """Split at separators outside parentheses, brackets and quotes."""
     depth, start, quoted = 0, 0, ""
     for position, char in enumerate(text):
         if quoted:
@@ -211,7 +211,7 @@ def parse_prefer(header: str) -> Preferences:
 
 @lru_cache(maxsize=256)
 def wants(pattern: str | None, annotation: str) -> bool:
-    """Whether `odata.include-annotations` asks for this one; a leading `-` takes out again."""
+    """Whether `odata.include-annotations` asks for this one. A leading `-` excludes it."""
     wanted = False
     for part in (pattern or "").split(","):
         part = part.strip()

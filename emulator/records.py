@@ -20,7 +20,7 @@ Json = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: a row of systemuser."""
+    """The caller: a row of systemuser."""
 
     id: str
     integration: bool = False
@@ -30,7 +30,7 @@ class Caller:
 
 @dataclass
 class Body:
-    """A JSON body, understood."""
+    """A JSON body after parsing and checking."""
 
     values: dict[str, Value] = field(default_factory=dict)
     children: list[tuple[Relationship, list[Json]]] = field(default_factory=list)
@@ -125,7 +125,7 @@ class Records:
     # ------------------------------------------------ addressing
 
     def resolve(self, table: Table, key: str, *, in_url: bool = True) -> tuple[str | None, dict[str, Value]]:
-        """The id that a key in parentheses means (None: no such row), and the values an upsert would give it."""
+        """The id for a key in parentheses (None: no such row), and the values that an upsert would set."""
         text = key.strip()
         if GUID.fullmatch(text):
             return text.lower(), {}
@@ -190,7 +190,7 @@ class Records:
         return None
 
     def existing(self, table: Table, key: str, *, in_url: bool = True) -> str:
-        """The id of the row a key means, or the refusal that there is none."""
+        """The id of the row with this key. Refuses a key without a row."""
         row_id, _ = self.resolve(table, key, in_url=in_url)
         if row_id is None:
             raise no_record_by_key(table)
@@ -229,7 +229,7 @@ class Records:
         return self._scales[2]
 
     def read_body(self, table: Table, body: object, mode: str, old: Row, refs: Mapping[str, Ref]) -> Body:
-        """Understand a body; refuses what the table does not declare, drops what the mode does not allow."""
+        """Parse a body. Refuses undeclared properties, and ignores those that the mode does not allow."""
         if not isinstance(body, Mapping):
             raise bad_payload(table.entity_set, "The body is not a JSON object.")
         result = Body()
@@ -259,7 +259,7 @@ class Records:
                 values[name] = midnight(value, caller.time_zone)
 
     def _is_annotation(self, table: Table, name: str) -> bool:
-        """`@odata.type`, `x@OData.…FormattedValue`: read and ignored."""
+        """Whether a property is an annotation such as `@odata.type`, which is ignored."""
         subject, found, term = name.partition("@")
         if not found or term == "odata.bind":
             return False
@@ -400,7 +400,7 @@ class Records:
         record_id: str | None = None,
         with_parent: bool = False,
     ) -> str:
-        """Insert a record and the ones inside its body; gives its id."""
+        """Insert a record and those inside its body. Returns its id."""
         self.allow(caller, "Create", table)
         understood = self.read_body(table, body, "create", {}, refs)
         self._keep_days(table, understood.values, caller)
@@ -490,7 +490,7 @@ class Records:
         self.change(table, row_id, old, understood.values, caller)
 
     def change(self, table: Table, row_id: str, old: Row, changes: dict[str, Value], caller: Caller) -> None:
-        """Apply understood values to a row, with the table's rules."""
+        """Apply parsed values to a row, with the table's rules."""
         rules = self.rules[table.name]
         rules.update(row_id, old, changes, caller)
         owner = changes.get("ownerid")
@@ -552,7 +552,7 @@ class Records:
         rules.deleted(row_id, old, caller)
 
     def _remove(self, table: Table, row_id: str, old: Row, caller: Caller) -> None:
-        """Take a row out, with what its relationships say about the rows that point to it."""
+        """Remove a row, treating the rows that refer to it as their relationships say."""
         pointing: list[tuple[Relationship, list[str]]] = []
         for relationship in table.referenced_by:
             column = self.schema.tables[relationship.referencing].columns[relationship.column]
@@ -593,7 +593,7 @@ class Records:
     # ------------------------------------------------ privileges
 
     def allow(self, caller: Caller, right: str, table: Table) -> None:
-        """Refuse a caller whose roles lack a privilege."""
+        """Refuse a caller who lacks a privilege."""
         if not caller.denied:
             return
         privilege = privilege_name(right, table)

@@ -37,7 +37,7 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to whoever runs it, and stops within a blink: tests start hundreds."""
+    """Leaves signals to its caller, and stops at once, because tests start hundreds of servers."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -51,7 +51,7 @@ class _Server(uvicorn.Server):
 
 
 class _ThrowawayServer(_Server):
-    """Stops without waiting for anyone."""
+    """Stops without waiting for open connections."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
@@ -85,7 +85,7 @@ def _server(crm: Crm, tls: tuple[str | Path, str | Path] | None, kind: type[_Ser
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named so that asyncio turns Nagle's algorithm off: it costs 40 ms a reply.
+    # The protocol is named so that asyncio turns off Nagle's algorithm, which costs 40 ms per reply.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -104,11 +104,9 @@ def _url(listener: socket.socket, host: str, tls: object) -> str:
 class Emulator(Crm):
     """A local Dataverse organisation on a loopback port, for as long as the `with` block runs.
 
-    `snapshot`: what is in it (a dict, a JSON file, or nothing but defaults). `limits`: service protection (True: the
-    documented ones). `secrets`: client secrets by client id for the token endpoint. `tls`: (certificate, key) files.
-    differently is refused.
-    `control`: who may use `/_emulator/…`.
-    `readings`: how it has the other points on which sources disagree.
+    `snapshot`: its content (a dict, a JSON file, or None for the defaults). `limits`: service protection limits (True:
+    the documented ones). `secrets`: client secrets by client id for the token endpoint. `tls`: certificate and key.
+    `control`: who may use `/_emulator/…`. `readings`: how it behaves where sources about the service disagree.
     """
 
     def __init__(
@@ -182,8 +180,8 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM, then write the snapshot to `save_to`.
 
-    `on_ready` is called with the organisation once it listens: its `url` and `token` are what a client needs. `token`:
-    a bearer token to accept besides. Raises OSError where the port is taken.
+    `on_ready` is called with the organisation once it listens; a client needs its `url` and `token`. `token`: another
+    bearer token to accept. Raises OSError if the port is taken.
     """
     tls = settings.pop("tls", None)
     crm = Crm(snapshot, **settings)
@@ -194,7 +192,7 @@ def serve(
     listener = _listen(host, port)
     crm.url = _url(listener, host, tls)
     server = _server(crm, tls)
-    gc.freeze()  # rows are no garbage: look for some only now and then
+    gc.freeze()  # rows are no garbage, so the collector need not run often
     gc.set_threshold(100_000, 50, 100)
 
     def leave(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""The organisation as JSON: what a snapshot holds, what is added where it says nothing, and writing one back."""
+"""The organisation as JSON: reads a snapshot, adds the defaults that it lacks, and writes a snapshot."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SnapshotError(ValueError):
 
 @dataclass
 class Organisation:
-    """A schema, its rows, and who calls by default."""
+    """A schema, its rows, and the default caller."""
 
     schema: Schema
     store: Store
@@ -50,7 +50,7 @@ class Organisation:
 
 @lru_cache
 def default_id(what: str) -> str:
-    """Ids of what is added by default: the same in every emulator."""
+    """Ids of the rows that are added by default, the same in every emulator."""
     return str(uuid5(NAMESPACE_OID, f"emulator {what}"))
 
 
@@ -72,7 +72,7 @@ def read_source(source: Json | str | Path | None) -> Json:
 def load(source: Json | str | Path | None) -> Organisation:
     """Build the organisation that a snapshot describes."""
     collecting = gc.isenabled()
-    gc.disable()  # nothing of a snapshot becomes garbage, and looking for it is most of the time of a large one
+    gc.disable()  # no part of a snapshot becomes garbage, and looking for garbage would take most of the time
     try:
         return _load(source)
     finally:
@@ -154,7 +154,7 @@ def _first_user(organisation: Organisation) -> str:
 
 
 def _foundations(organisation: Organisation, tables: Json) -> None:
-    """The rows no organisation is without: currency, business unit, organization, messages."""
+    """The rows that every organisation has: currency, business unit, organization, messages."""
     given = dict((tables.get("organization") or [{}])[0])
     if not tables.get("transactioncurrency"):
         insert(
@@ -269,7 +269,7 @@ def stored(column: Column, value: object) -> Value:
 
 
 def _converter(column: Column) -> Callable[[object], Value]:
-    """`stored` for one column, quick for what a snapshot of ours holds."""
+    """`stored` for one column, made fast for the emulator's own snapshots."""
     if column.type in ("String", "Memo", "EntityName"):
         return lambda value: value if type(value) is str else stored(column, value)
     if column.type == "Money":
@@ -304,7 +304,7 @@ def stored_values(table: Table, row: Json) -> dict[str, Value]:
 
 
 def insert(organisation: Organisation, name: str, row: Json) -> str:
-    """Add a row behind CRM's back: no rules, only what every row has."""
+    """Add a row without applying any rules, only with the columns that every row has."""
     table = organisation.schema.tables[name]
     values = stored_values(table, row)
     row_id = str(values.get(table.id_column) or uuid4())
@@ -365,7 +365,7 @@ def dump(organisation: Organisation) -> dict[str, Any]:
 
 
 def save(organisation: Organisation, path: str | Path) -> None:
-    """Write the snapshot so that a reader never sees half of it. A new file is its owner's only."""
+    """Write the snapshot so that a reader never sees half of it. A new file is private to its owner."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     number, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")

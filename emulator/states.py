@@ -1,4 +1,4 @@
-"""States and status reasons: which of them go together."""
+"""States and status reasons: which of them belong together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .metadata import Column, Table
 from .store import Value
 
 ACTIVE = 0
-"""The state in which nearly every table has a new record."""
+"""The state of a new record in nearly every table."""
 STATE_COLUMNS = frozenset({"statecode", "statuscode"})
 
 
@@ -27,7 +27,7 @@ def default_status(column: Column, state: int) -> int:
 
 
 def settle(table: Table, changes: dict[str, Value], old_state: int, record_id: str) -> None:
-    """Complete a change of state or status, or refuse a pair that does not fit."""
+    """Complete a change of state or status, or refuse a pair that does not belong together."""
     if not STATE_COLUMNS & changes.keys():
         return
     statuses = table.columns["statuscode"]

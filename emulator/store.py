@@ -34,9 +34,9 @@ _LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d
 
 
 def fold(value: Value) -> Key:
-    """What a filter and a look-up compare: texts without case, accents, width of letters and blanks at their ends.
+    """The form in which filters and look-ups compare texts: without case, accents, letter width and trailing blanks.
 
-    That is the collation of an English organisation, _CI_AI.
+    This is the collation of an English organisation, _CI_AI.
     https://learn.microsoft.com/power-platform/admin/language-collations
     """
     if isinstance(value, Ref):
@@ -94,7 +94,7 @@ class TableData:
         return index
 
     def put(self, row_id: str, new: Row | None) -> Row | None:
-        """Store, replace or (None) remove a row; gives the old one."""
+        """Store, replace or (None) remove a row. Returns the old one."""
         old = self.rows.get(row_id)
         if new is None:
             if old is not None:

@@ -14,7 +14,7 @@ from .errors import CrmError
 
 @dataclass(frozen=True)
 class Limits:
-    """As documented; each may be changed, None takes one out."""
+    """The documented limits. Each may be changed; None removes one."""
 
     requests: int | None = 6000
     execution_seconds: float | None = 1200
@@ -33,7 +33,7 @@ class _Usage:
 
 
 class Throttle:
-    """Counts per user and refuses with 429 and Retry-After, which grows while the caller keeps trying."""
+    """Counts per user. Refuses with 429 and a Retry-After that grows while the caller keeps trying."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
@@ -42,7 +42,7 @@ class Throttle:
 
     @contextmanager
     def request(self, user: str) -> Iterator[dict[str, str]]:
-        """Around one HTTP request; gives the rate limit headers. Raises CrmError when over a limit."""
+        """Surrounds one HTTP request. Yields the rate limit headers; raises CrmError if a limit is exceeded."""
         usage = self.users.setdefault(user, _Usage())
         now = self.clock()
         self._forget(usage, now)

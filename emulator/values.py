@@ -36,27 +36,27 @@ DEFAULT_RANGE = {
 
 
 ListLexer: TypeAlias = Literal["any", "before 7.7", "7.7", "mended"]
-"""How the end of a list of values is found: by the lexer of one version of OData's library, or only where all agree."""
+"""How the end of a list of values is found: as one version of OData's library does, or only if all agree."""
 
 
 @dataclass
 class Readings:
-    """How this organisation has it where sources disagree about the service; by default as strict as any of them."""
+    """How this organisation behaves where sources about the service disagree. The defaults are the strictest."""
 
     refuses_control_characters: bool = True
-    """Text with a character that XML does not have is refused, not stored."""
+    """Whether text with a character that XML does not allow is refused."""
     keeps_only_midnight: bool = False
-    """Of an instant that is shown as a day (format DateOnly, behaviour UserLocal), what is kept is midnight in the
-    caller's time zone, not the instant."""
+    """Whether a column with format DateOnly and behaviour UserLocal keeps midnight in the caller's time zone instead of
+    the instant that was sent."""
     list_lexer: ListLexer = "any"
     unit_names_are_unique: bool = True
     """No two units of a group have the same name."""
     most_related: int | None = 50
-    """A record comes with at most so many related ones in one insert; None: with any number."""
+    """How many related records one insert may contain; None for any number."""
 
 
 class Scales:
-    """How many decimals money has: the record's currency and the organisation's pricing precision."""
+    """How many decimals money has: those of the record's currency, and the organisation's pricing precision."""
 
     __slots__ = ("currency", "pricing")
 
@@ -81,7 +81,7 @@ def _interned(value: Decimal, places: int) -> Decimal:
 
 
 def round_half_away(value: Decimal, places: int) -> Decimal:
-    """Half away from zero, as CRM rounds. Raises InvalidOperation where the number is too long."""
+    """Rounds half away from zero, as CRM does. Raises InvalidOperation if the number is too long."""
     rounded = _interned(value, places)
     return rounded if rounded else _ZEROS[places]
 
@@ -91,7 +91,7 @@ _ZEROS = tuple(Decimal(0).quantize(unit) for unit in _UNITS)
 
 @lru_cache(maxsize=65536)
 def parse_instant(text: str) -> str | None:
-    """`2026-01-31T00:00:00-05:00` → `2026-01-31T05:00:00Z`; None where it is not an instant with an offset."""
+    """`2026-01-31T00:00:00-05:00` → `2026-01-31T05:00:00Z`; None if it is not an instant with an offset."""
     match = INSTANT.fullmatch(text)
     if not match:
         return None
@@ -153,7 +153,7 @@ Coercer = Callable[[object, Scales], Value]
 
 
 def coercer(column: Column, entity_set: str, readings: Readings) -> Coercer:
-    """The function that turns a JSON value for `column` into what is stored, or refuses it."""
+    """A function that converts a JSON value for `column` to the stored value, or refuses it."""
 
     def wrong_kind(value: object) -> CrmError:
         return bad_payload(
