@@ -141,7 +141,7 @@ class _Handler:
                 log.reads,
                 log.writes,
                 isinstance(work, list),
-                lambda name: any(crm.names_order(operation, name) for operation in operations),
+                lambda name: any(crm.names_record(operation, name) for operation in operations),
                 [operation.target for operation in operations],
             )
             limits = crm.throttle.request(user) if crm.throttle is not None else nullcontext(_NO_HEADERS)
@@ -246,7 +246,7 @@ class _Handler:
                 int(operation.method == "GET"),
                 int(operation.method != "GET"),
                 False,
-                lambda name: crm.names_order(operation, name),
+                lambda name: crm.names_record(operation, name),
                 [operation.target],
             )
             fault = crm.faults.strike(seen, "error", "deadlock")

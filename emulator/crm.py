@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -25,6 +25,8 @@ from .records import Caller, Records
 from .store import Ref, Row
 from .throttle import Limits, Throttle
 from .values import Clock, Readings
+
+NUMBERS = ("accountnumber", "invoicenumber", "ordernumber", "productnumber")
 
 
 class PublicRow(dict[str, Any]):
@@ -66,7 +68,7 @@ class Crm:
             tables.install(self.records)
         documents = (orders.install(self.records), invoices.install(self.records))
         self.queries = Queries(self.reader, self.api_url, self.readings)
-        actions = Actions(self.records, documents, orders.Closing(self.records), self.denied)
+        actions = Actions(self.records, documents, self.denied)
         self.api = Api(self.records, self.queries, actions, Definitions(self.schema), self.api_url)
         chosen = Limits() if limits is True else limits or None
         self.throttle = Throttle(chosen) if isinstance(chosen, Limits) else None
@@ -130,12 +132,18 @@ class Crm:
         zone = time_zones()[int(str(settings.get("timezonecode", UTC)))]["iana"]
         return Caller(acting.lower(), bool(row.get("isintegrationuser")), denied, zone)
 
-    def names_order(self, operation: Operation, name: str) -> bool:
-        """Whether an operation names an order, by its name or its id, in the path or the body."""
+    def names_record(self, operation: Operation, name: str) -> bool:
+        """Whether an operation names a record, by its name, its number or its id, in the path or the body."""
         text = f"{operation.target}\n{operation.body.decode('utf-8', 'replace')}"
         if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text):
             return True
-        return any(order_id in text.lower() for order_id in self.store.tables["salesorder"].find("name", name))
+        return any(row_id in text.lower() for row_id in self._ids_of(name))
+
+    def _ids_of(self, name: str) -> Iterator[str]:
+        """The records that have this name or number."""
+        for table in self.schema.tables.values():
+            for column in {table.name_column, *NUMBERS} & table.columns.keys():
+                yield from self.store.tables[table.name].find(column, name)
 
     def set_time_zone(self, code: int, user: str | None = None) -> None:
         """Set the time zone, by CRM's code, in the personal options of a user or of the default caller."""

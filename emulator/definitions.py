@@ -203,7 +203,7 @@ def relationship_definition(schema: Schema, relationship: Relationship) -> Json:
         "CascadeConfiguration": {
             "Assign": relationship.on_assign,
             "Delete": relationship.on_delete,
-            "Merge": "NoCascade",
+            "Merge": relationship.on_merge,
             "Reparent": "NoCascade",
             "Share": "NoCascade",
             "Unshare": "NoCascade",

@@ -7,7 +7,7 @@ that fit its conditions (or operations, for `error` and `deadlock`). The conditi
 - `path`: a regular expression searched in the request's path and query
 - `kind`: "read" (no write in it), "write" (a write in it), "batch", or "login": requests to the login
   service, which no other fault strikes
-- `order`: requests that name this order, or its id
+- `order`: requests that name an order, or any other record, by its name, its number or its id
 - `value`: reads that look for this value
 - `skip`: how many fitting requests pass first
 - `when`: any function of the request (in Python only)
@@ -36,7 +36,7 @@ class Seen:
     writes: int
     batch: bool
     names: Callable[[str], bool]
-    """Whether the request names an order."""
+    """Whether the request names a record."""
     targets: Sequence[str] = ()
     """The targets of its operations, each a path with its query."""
     login: bool = False

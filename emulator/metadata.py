@@ -109,6 +109,7 @@ class Relationship:
     lookup_property: str
     on_delete: str
     on_assign: str = "NoCascade"
+    on_merge: str = "NoCascade"
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ class Rules:
 
 KEY_PART = re.compile(r"\s*(\w+)\s*=\s*('(?:[^']|'')*'|[^,]*?)\s*(?:,|$)")
 FORBIDDEN_IN_KEYS = re.compile(r"[/<>*%&:\\?+]")
+PRIVILEGES = ("Create", "Read", "Write", "Delete", "Append", "AppendTo", "Assign", "Share")
 PRIVILEGES_OF = {"salesorderdetail": "SalesOrder", "invoicedetail": "Invoice", "orderclose": "Activity"}
 ACCESS_TEAM = 1  # team.teamtype
 _BIND = "@odata.bind"

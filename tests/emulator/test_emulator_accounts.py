@@ -156,3 +156,39 @@ def test_assigning_needs_its_privilege_and_an_owner(client: Client, crm: Emulato
 def test_users_are_found_by_their_salespersons_number(client: Client) -> None:
     wanted = "Microsoft.Dynamics.CRM.In(PropertyName='new_gpsalespersonid',PropertyValues=['TERRITORY 1'])"
     assert [row["systemuserid"] for row in client.read(f"systemusers?$filter={wanted}")["value"]] == [REP]
+
+
+# ---------------------------------------------------------------- merging
+
+
+def merging(target: str, subordinate: str, **content: object) -> dict[str, object]:
+    kind = {"@odata.type": "Microsoft.Dynamics.CRM.account"}
+    return {
+        "Target": {"accountid": target, **kind},
+        "Subordinate": {"accountid": subordinate, **kind},
+        "UpdateContent": {**content, **kind},
+        "PerformParentingChecks": False,
+    }
+
+
+def test_a_merged_account_stays_behind_inactive_with_its_number(client: Client, crm: Emulator) -> None:
+    order_id, invoice_id = client.order(), client.invoice()
+    client.patch(f"invoices({invoice_id})", {"statecode": 2})
+    assert client.post("Merge", merging(ASTOR, AARON, telephone1="555-0100")).status_code == 204
+    left, kept = crm.row("account", AARON), crm.row("account", ASTOR)
+    assert (left["merged"], left["masterid"], left["statecode"], left["statuscode"], left["accountnumber"]) == (
+        True, look_up("account", ASTOR), 1, 2, "AARONFIT0001",
+    )  # fmt: skip
+    assert (kept["telephone1"], kept["accountnumber"], kept["merged"]) == ("555-0100", "ASTORSUI0001", None)
+    for table, row_id in (("salesorder", order_id), ("invoice", invoice_id)):
+        assert crm.row(table, row_id)["customerid"] == look_up("account", ASTOR)
+    refused(client.post("Merge", merging(ASTOR, AARON)), 400, "0x80045304")
+
+
+def test_merges_that_are_refused(client: Client) -> None:
+    refused(client.post("Merge", merging(AARON, AARON)), 400, "0x80045305")
+    refused(client.post("Merge", {**merging(AARON, ASTOR), "UpdateContent": None}), 400, "0x80048d19")
+    refused(client.post("Merge", {**merging(AARON, ASTOR), "Target": None}), 400, "0x80048d19")
+    refused(client.post("Merge", merging(AARON, ASTOR, nosuchcolumn=1)), 400, "0x80048d19")
+    client.patch(f"accounts({AARON})", below(ASTOR))
+    refused(client.post("Merge", merging(AARON, ASTOR)), 400, "0x80045300")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from web_api import AARON, Client, control, order, outcomes, refused
+from web_api import AARON, ASTOR, EACH_SCHEDULE, PHONE, Client, control, order, outcomes, refused
 
 from emulator import Emulator
 
@@ -85,7 +85,7 @@ def test_faults_can_be_for_reads_writes_or_batches(client: Client, crm: Emulator
     crm.faults.unavailable(kind="batch")
     assert client.post("salesorders", order()).status_code == 204
     assert client.batch(("GET", "salesorders")).status_code == 503
-    with pytest.raises(ValueError, match="read, write or batch"):
+    with pytest.raises(ValueError, match="read, write, batch or login"):
         crm.faults.throttle(kind="other")
 
 
@@ -207,3 +207,20 @@ def test_the_organisation_is_seen_and_changed_over_http(client: Client, crm: Emu
     log = control(crm, "GET", "requests").json()
     assert log[-1]["path"].endswith(f"accounts({AARON})")
     assert control(crm, "GET", "crashes").json() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("STDINV1", "invoices({invoice})"),
+        ("AARONFIT0001", f"accounts({AARON})"),
+        ("PHON-ATT-53WH", f"products({PHONE})"),
+        ("EACH", f"uomschedules({EACH_SCHEDULE})"),
+    ],
+)
+def test_a_fault_strikes_what_names_a_record_of_any_table(client: Client, crm: Emulator, name: str, path: str) -> None:
+    path = path.replace("{invoice}", client.invoice("STDINV1"))
+    fault = crm.faults.error(order=name, status=500)
+    assert client.patch(f"accounts({ASTOR})", {"fax": "1"}).status_code == 204
+    assert client.patch(path, {"description": "x"}).status_code == 500
+    assert (client.patch(path, {"description": "x"}).status_code, fault.fired) == (204, 1)
