@@ -63,9 +63,14 @@ class Column:
         return self.key == "identity"
 
     @property
+    def is_text(self) -> bool:
+        """GP keeps nearly every text padded, as char(n); a few long ones are of SQL Server's old type text."""
+        return self.base in ("char", "text")
+
+    @property
     def default(self) -> Value:
         """What GP's bound defaults leave in a column that nobody filled."""
-        if self.base == "char":
+        if self.is_text:
             return " " * self.size
         if self.base == "datetime":
             return NO_DATE
@@ -76,7 +81,7 @@ class Column:
     def value(self, row: Row) -> Value:
         """The cell as GP stores it. Raises SampleError where GP could not."""
         text = row.cells[self.name]
-        if self.base == "char":
+        if self.is_text:
             return self._text(row, text)
         if self.base == "datetime":
             return self._date(row, text)
@@ -87,8 +92,9 @@ class Column:
         return self._number(row, text)
 
     def _text(self, row: Row, text: str) -> str:
-        usable = self.size - self.size % 2  # GP leaves the last byte of an odd length unused
-        if len(text) > usable:
+        # GP leaves the last byte of an odd length unused, but fills its codes of three letters.
+        usable = self.size if self.size == 3 else self.size - self.size % 2
+        if self.base == "char" and len(text) > usable:
             problem = f"{len(text)} characters where {self.sql_type} takes {usable}"
             raise row.error(self.name, problem, "Shorten the text.")
         try:
@@ -157,7 +163,7 @@ def schema_of() -> dict[str, Table]:
     columns: dict[str, list[Column]] = defaultdict(list)
     for row in rows(FOLDER / "gp_schema.csv", ("table", "column", "sql_type")):
         cells = row.cells
-        if not re.fullmatch(r"(smallint|tinyint|int|datetime|char\(\d+\)|binary\(\d+\)|numeric\(\d+,\d+\))",
+        if not re.fullmatch(r"(smallint|tinyint|int|datetime|text|char\(\d+\)|binary\(\d+\)|numeric\(\d+,\d+\))",
                             cells["sql_type"]):  # fmt: skip
             problem = f"{cells['sql_type']!r} is not a type of GP"
             raise row.error("sql_type", problem, "Write smallint, int, char(n), numeric(p,s), datetime …")
@@ -276,14 +282,14 @@ def _create_schema(dialect: str, database: str | None, schema: str) -> str:
 
 
 def _duckdb_column(column: Column) -> str:
-    kind = {"char": "varchar", "datetime": "timestamp", "binary": "blob", "tinyint": "utinyint"}.get(
+    kind = {"char": "varchar", "text": "varchar", "datetime": "timestamp", "binary": "blob", "tinyint": "utinyint"}.get(
         column.base, column.sql_type
     )
     if column.is_identity:
         return f"{column.name} {kind} not null"
     if column.name == "DEX_ROW_TS":
         default = "(now() at time zone 'UTC')"
-    elif column.base == "char":
+    elif column.is_text:
         default = f"'{' ' * column.size}'"
     elif column.base == "datetime":
         default = "'1900-01-01'"
@@ -299,7 +305,7 @@ def _sqlserver_column(column: Column, collation: str) -> str:
         return f"{column.name} int identity(1, 1) not null"
     if column.name == "DEX_ROW_TS":
         default = "getutcdate()"
-    elif column.base == "char":
+    elif column.is_text:
         return f"{column.name} {column.sql_type} collate {collation} default '' not null"
     elif column.base == "datetime":
         default = "'19000101'"

@@ -31,10 +31,17 @@ def test_the_structure_is_gps():
         "RM00101": 103,
         "RM00102": 33,
         "IV00101": 89,
+        "IV40201": 7,
+        "IV40202": 9,
+        "SY01200": 18,
+        "RM20101": 73,
+        "RM30101": 69,
     }
     assert tables["SOP10100"].key == ["SOPNUMBE", "SOPTYPE"]
     assert tables["SOP10200"].key == ["SOPNUMBE", "SOPTYPE", "CMPNTSEQ", "LNITMSEQ"]
     assert tables["RM00102"].key == ["CUSTNMBR", "ADRSCODE"]
+    assert tables["IV40202"].key == ["UOMSCHDL", "SEQNUMBR"]
+    assert tables["RM20101"].key == tables["RM30101"].key == ["CUSTNMBR", "RMDTYPAL", "DOCNUMBR"]
     assert not any("TRANSFERRED" in table.by_name for table in tables.values())
 
 
