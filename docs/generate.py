@@ -129,7 +129,9 @@ def main(argv: list[str] | None = None) -> int:
 def mapping(project: Path = PROJECT) -> str:
     """The page's text."""
     parts = [HEAD]
-    parts += [_model(model) for model in crm_models(project)]
+    models = list(crm_models(project))
+    nouns = _nouns(models)
+    parts += [_model(model, nouns[model["name"]]) for model in models]
     parts += [RULES, SETTINGS, _cross_references(project), _tests(project)]
     return "\n".join(parts)
 
@@ -177,7 +179,16 @@ def gp_columns_of(meta: Yaml) -> list[str]:
     return [names] if isinstance(names, str) else names
 
 
-def _model(model: Yaml) -> str:
+def _nouns(models: list[Yaml]) -> dict[str, str]:
+    """What people call the record that a model's rows belong to, by model: lines are part of their parent's record."""
+    nouns = {model["name"]: crm_meta(model).get("noun", "record") for model in models}
+    for model in models:
+        if children := crm_meta(model).get("children"):
+            nouns[children["model"]] = nouns[model["name"]]
+    return nouns
+
+
+def _model(model: Yaml, noun: str) -> str:
     lines = [
         f"## `{crm_meta(model)['table']}`, from `{model['name']}`",
         "",
@@ -186,11 +197,11 @@ def _model(model: Yaml) -> str:
         "| CRM column | type | GP column | rule | in CRM |",
         "|---|---|---|---|---|",
     ]
-    lines += [_column(column) for column in model["columns"]]
+    lines += [_column(column, noun) for column in model["columns"]]
     return "\n".join(lines) + "\n"
 
 
-def _column(column: Yaml) -> str:
+def _column(column: Yaml, noun: str) -> str:
     meta = crm_meta(column)
     gp_columns = "<br>".join(f"`{name}`" for name in gp_columns_of(meta)) or "–"
     cells = [
@@ -198,7 +209,7 @@ def _column(column: Yaml) -> str:
         _type(column["data_type"]),
         gp_columns,
         meta.get("rule", ""),
-        _in_crm(column["name"], meta),
+        _in_crm(column["name"], meta, noun),
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
@@ -209,22 +220,32 @@ def _type(data_type: str) -> str:
     return f"{choice[2]} (DuckDB: {choice[1]})" if choice else data_type
 
 
-def _in_crm(name: str, meta: Yaml) -> str:
+def _in_crm(name: str, meta: Yaml, noun: str) -> str:
     if "__" in name:
         return "not sent"
     notes = []
     if lookup := meta.get("lookup"):
         keys = " and ".join(f"`{column}`" for column in lookup["match"])
-        effects = {"block": "the order waits", "leave": "left as it is in CRM", "warn": "used with a warning"}
-        notes.append(f"id of the `{lookup['table']}` by {keys}; not found: {effects[lookup['missing']]}")
+        effects = {
+            "block": f"the {noun} waits",
+            "leave": "left as it is in CRM",
+            "clear": "empty in CRM",
+            "warn": "used with a warning",
+        }
+        missing = effects[lookup.get("missing", "block")]
+        notes.append(f"id of the `{lookup['table']}` by {keys}; not found: {missing}")
         if lookup.get("inactive", "missing") != "missing":
             notes.append(f"not active: {effects[lookup['inactive']]}")
         for its, other in lookup.get("agree", {}).items():
-            whose = "the order's own currency" if "." not in other else f"`{other}`"
+            whose = f"the {noun}'s own currency" if "." not in other else f"`{other}`"
             notes.append(f"`{its}` must be {whose}, else: {effects[lookup.get('disagree', 'block')]}")
     if xref := meta.get("xref"):
-        unmapped = {"block": "the order waits", "leave": "left as it is in CRM"}[xref["unmapped"]]
+        unmapped = {"block": f"the {noun} waits", "leave": "left as it is in CRM"}[xref["unmapped"]]
         notes.append(f"unmapped code: {unmapped}")
+    if "{{" in meta.get("only_at", ""):
+        notes.append("sent when it is created; later as the var says")
+    elif meta.get("only_at") == "create":
+        notes.append("sent only when it is created")
     if meta.get("if_absent") == "skip":
         notes.append("only where the organisation has the column")
     if meta.get("computed"):
