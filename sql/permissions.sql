@@ -12,7 +12,7 @@ if db_id('gp_to_crm') is null
 alter database gp_to_crm set read_committed_snapshot on with rollback immediate;
 go
 
--- GP: select on five tables, nothing else. No writes, no objects, no triggers.
+-- GP: select on the tables that are read, nothing else. No writes, no objects, no triggers.
 use TWO;
 if user_id('gp_to_crm') is null
     create user gp_to_crm for login gp_to_crm;
@@ -21,6 +21,9 @@ grant select on dbo.SOP10200 to gp_to_crm;
 grant select on dbo.SOP30200 to gp_to_crm;
 grant select on dbo.RM00102 to gp_to_crm;
 grant select on dbo.IV00101 to gp_to_crm;
+-- Only where var `sync` switches them on: units, products (IV40201 alone).
+grant select on dbo.IV40201 to gp_to_crm;
+grant select on dbo.IV40202 to gp_to_crm;
 go
 
 -- Its own database: dbt creates views, seeds and test views, the loader the journal.

@@ -3,7 +3,7 @@ with
 schedules as (
 
     select * from {{ ref('stg_gp__unit_schedules') }}
-    where {{ gp_text('schedule_name') }} is not null
+    where schedule_name is not null
 
 ),
 
@@ -12,7 +12,7 @@ ranked as (
     select
         schedules.*,
         row_number() over (
-            partition by {{ code_key('schedules.schedule_name') }}
+            partition by {{ folded('schedules.schedule_name') }}
             order by {{ company_rank('schedules') }} schedules.schedule_name
         ) as repeat_number
 
@@ -25,7 +25,9 @@ final as (
     select
         company,
         schedule_name,
+        schedule_key,
         base_unit,
+        base_unit_key,
         description
 
     from ranked

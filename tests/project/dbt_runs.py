@@ -83,12 +83,14 @@ class Dbt:
         return manifest
 
     def nodes(self, resource_type: str) -> dict[str, Node]:
-        """The project's own nodes of a type, by name."""
+        """The project's own nodes of a type, by name; tests of models that are switched off are none."""
         nodes = [*self.manifest["nodes"].values(), *self.manifest["unit_tests"].values()]
         return {
             node["name"]: node
             for node in nodes
-            if node["resource_type"] == resource_type and node["package_name"] == "gp_to_crm"
+            if node["resource_type"] == resource_type
+            and node["package_name"] == "gp_to_crm"
+            and node["config"].get("enabled", True)
         }
 
     @property

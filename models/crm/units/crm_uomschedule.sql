@@ -9,8 +9,8 @@ schedules as (
 final as (
 
     select
-        cast({{ gp_text('schedules.schedule_name') }} as varchar(200)) as name,
-        cast({{ gp_text('schedules.base_unit') }} as varchar(100)) as baseuomname,
+        cast(schedules.schedule_name as varchar(200)) as name,
+        cast(schedules.base_unit as varchar(100)) as baseuomname,
         cast(schedules.description as varchar(2000)) as description
 
     from schedules

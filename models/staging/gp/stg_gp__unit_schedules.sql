@@ -11,8 +11,10 @@ renamed as (
     select
         ---------- keys
         company,
-        {{ gp_id('UOMSCHDL') }} as schedule_name,
-        {{ gp_code('BASEUOFM') }} as base_unit,
+        {{ gp_text('UOMSCHDL') }} as schedule_name,
+        {{ gp_key('UOMSCHDL') }} as schedule_key,
+        {{ gp_text('BASEUOFM') }} as base_unit,
+        {{ gp_key("coalesce(BASEUOFM, '')") }} as base_unit_key,
 
         ---------- text
         {{ gp_text('UMSCHDSC') }} as description

@@ -11,9 +11,11 @@ renamed as (
     select
         ---------- keys
         company,
-        {{ gp_id('UOMSCHDL') }} as schedule_name,
-        {{ gp_code('UOFM') }} as unit,
-        {{ gp_code('EQUIVUOM') }} as equivalent_unit,
+        {{ gp_text('UOMSCHDL') }} as schedule_name,
+        {{ gp_key('UOMSCHDL') }} as schedule_key,
+        {{ gp_text('UOFM') }} as unit,
+        {{ gp_key("coalesce(UOFM, '')") }} as unit_key,
+        {{ gp_key("coalesce(EQUIVUOM, '')") }} as equivalent_unit_key,
         {{ gp_number('SEQNUMBR') }} as sequence_number,
 
         ---------- quantities
