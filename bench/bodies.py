@@ -18,7 +18,7 @@ def write_bodies(environ: Mapping[str, str], path: Path, most: int) -> int:
     """Writes `[[order, [line, …]], …]` for `most` staged orders; CRM has none of them. Returns how many there are."""
     content: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
     with Run(PROJECT, environ={**os.environ, **environ}) as run:
-        for plan in planned(run, [], lambda done, total: None):
+        for plan in planned(run, [], [], lambda done, total: None):
             order = dict(plan.operations.operations[0].body or {})
             lines = order.pop("order_details")
             # Ids are the client's own business; so is where they come from.

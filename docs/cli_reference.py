@@ -42,27 +42,31 @@ TAIL = """\
 
 ```json
 {
-  "version": 1,
+  "version": 2,
   "command": "push",
   "success": false,
   "error": {"code": "crm_unavailable", "message": "…", "remedy": "…"},
-  "data": {"orders": {"created": 0}}
+  "data": {"records": {"created": 0}}
 }
 ```
 
 `error` is there whenever the exit code is not 0, beside the `data` that there is: also where the command came to its
-end and orders are waiting (`records_waiting`), `check` found a ✗ (`check_failed`), a probe found trouble (`not_well`),
+end and records are waiting (`records_waiting`), `check` found a ✗ (`check_failed`), a probe found trouble (`not_well`),
 or `--detailed-exitcode` found changes (`changes_planned`). Numbers are exact decimals, times are UTC. It comes as one
 line.
 
 Every change and every warning, here, in plan files and in the journal, says what it is about in fields of their own:
-`table` (CRM's), `key` (the order), `line` (the number of the line; null for the order itself) and `column`.
+`table` (CRM's), `key`, `line` (the number of the line; null for the record itself) and `column`.
+
+`plan` and `push` count by table in `tables` (`create`, `update`, `unchanged`, `skipped` and `blocked`; `created`,
+`updated`, `unchanged`, `skipped`, `blocked` and `failed`), and in `records` all of them together. Each entry of `plans`
+and `results` has the `table` and `key` of its record.
 
 What comes from GP, CRM or a server cannot act on a terminal: control characters and bidirectional controls are shown as
 escapes such as `\\x1b` and `\\u202e`, also in a pipe; JSON escapes them in its own way.
 
 `--log-format json` makes stderr one JSON object a line: `time`, `level` (`info`, `warning`, `error`), `run_id`,
-`order`, `message`; `outcome` and `reason` with an order that was blocked (warning) or failed (error), `code` and
+`table`, `key`, `message`; `outcome` and `reason` with a record that was blocked (warning) or failed (error), `code` and
 `remedy` with an error that stops the command. It says more than the text does, which leaves to stdout what stdout
 tells anyway.
 

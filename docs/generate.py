@@ -146,6 +146,7 @@ def model_codes(project: Path = PROJECT) -> Iterator[tuple[str, str]]:
     """The reason codes that the models' look-ups and cross-references make, each with its outcome."""
     outcome = {"block": "blocked", "leave": "warning"}
     for model in crm_models(project):
+        yield from _own_codes(model)
         for meta in map(crm_meta, model["columns"]):
             if lookup := meta.get("lookup"):
                 if (missing := lookup.get("missing", "block")) in outcome:
@@ -157,6 +158,26 @@ def model_codes(project: Path = PROJECT) -> Iterator[tuple[str, str]]:
                     yield f"{lookup['called']}_{_disagreement(model, its)}", outcome[lookup.get("disagree", "block")]
             if xref := meta.get("xref"):
                 yield f"{xref['called']}_unmapped", outcome[xref["unmapped"]]
+
+
+def _own_codes(model: Yaml) -> Iterator[tuple[str, str]]:
+    """The reason codes that begin with the model's noun, or that its lines make."""
+    meta = crm_meta(model)
+    noun = meta.get("noun", "").replace(" ", "_")
+    children = meta.get("children", {})
+    if not noun:
+        return
+    yield f"{noun}_ambiguous", "blocked"
+    if children:
+        yield f"{noun}_too_large", "blocked"
+    if meta.get("belongs_to"):
+        yield f"{noun}_taken_over", "warning"
+    if meta.get("adopt_by"):
+        yield f"{noun}_adopted", "warning"
+    if any(crm_meta(column).get("lookup", {}).get("table") == meta["table"] for column in model["columns"]):
+        yield f"{noun}_loop", "blocked"
+    if made := children.get("made_by_parent"):
+        yield f"{made['called']}_differs", "blocked"
 
 
 def _disagreement(model: Yaml, path: str) -> str:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from loader.errors import ContractError
+from loader.keys import KEY_SEPARATOR
 
 JOURNAL_TABLES = ("sync_run", "sync_event", "retry_queue", "crm_xref", "sync_lock")
 
@@ -22,9 +23,6 @@ OnInactive = Literal["warn", "block", "missing"]
 
 CURRENCY = "transactioncurrencyid"
 """The column by which CRM says in which currency a record is."""
-KEY_SEPARATOR = " / "
-"""Between the columns of a key that has several."""
-
 
 _STEPS = {0: CURRENCY, 1: "lookup.column", 2: "staged_column.lookup.column"}
 
@@ -381,6 +379,15 @@ class Contract:
             yield model
             if model.children:
                 yield model.children
+
+    def model_of(self, table: str) -> Model:
+        """The first of the models that fill a table."""
+        return next(model for model in self.models if model.table == table)
+
+    def counted(self, counts: Mapping[str, int]) -> str:
+        """Numbers of records by table, in words: `3 accounts, 1 order`."""
+        told = [self.model_of(table).counted(number) for table, number in counts.items() if number]
+        return ", ".join(told) or self.models[-1].counted(0)
 
     def key_columns(self, name: str) -> tuple[str, ...]:
         """The columns by which rows of a model are told apart."""

@@ -79,7 +79,7 @@ class Demonstration:
         self._title("3. The first push")
         report = self._push()
         self._expected = self._in_sync()
-        self._content["first_push"] = report.as_json()["orders"]
+        self._content["first_push"] = report.as_json()["records"]
         for settled in self._settled:
             if settled.outcome in ("blocked", "failed", "skipped"):
                 self._say(f"  {settled.plan.key}: {settled.outcome}, {settled.reason}: {settled.message}")
@@ -94,9 +94,9 @@ class Demonstration:
     def second_push(self) -> None:
         self._title("5. The second push finds nothing to write")
         report = self._push()
-        self._content["second_push"] = report.as_json()["orders"]
+        self._content["second_push"] = report.as_json()["records"]
         self._say(_summary(report))
-        if report.requests["write"] or report.orders["created"] or report.orders["updated"]:
+        if report.requests["write"] or report.records["created"] or report.records["updated"]:
             raise DemoFailed("The second push wrote to CRM.")
 
     def change_in_gp(self) -> None:
@@ -107,13 +107,13 @@ class Demonstration:
             edit = company.edit_order(run.warehouse, EDITED, schema="gp" if run.target.type == "duckdb" else "dbo")
         self._say(f"In GP: {edit.number}, {edit.item}, quantity {edit.before:f} → {edit.after:f}.")
         report = self._push()
-        self._content["after_change"] = report.as_json()["orders"]
+        self._content["after_change"] = report.as_json()["records"]
         for settled in self._settled:
             if settled.pushed:
                 for change in settled.plan.changes_json():
                     self._say(f"  {place_of(change)} {change['column']}: {change['before']} → {change['after']}")
         self._say(_summary(report))
-        if report.orders["updated"] != 1 or report.orders["created"]:
+        if report.records["updated"] != 1 or report.records["created"]:
             raise DemoFailed("The change did not arrive as exactly one order update.")
 
     def verify(self) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _refuse_real_data(warehouse: Warehouse, kind: str) -> None:
 
 
 def _summary(report: PushReport) -> str:
-    orders = ", ".join(f"{count} {outcome}" for outcome, count in report.orders.items() if count)
+    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in report.records.items() if count)
     return (
-        f"{report.staged} orders: {orders}; requests: {report.requests['read']} read, {report.requests['write']} write."
+        f"{report.counted()}: {outcomes}; requests: {report.requests['read']} read, {report.requests['write']} write."
     )

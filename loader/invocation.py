@@ -153,4 +153,9 @@ def group(name: str) -> Callable[[Callable[[], None]], click.Group]:
     return decorate
 
 
-order_option = click.option("--order", "orders", metavar="NUMBER", multiple=True, help="Only this order; repeatable.")
+order_option = click.option(
+    "--order", "orders", metavar="KEY", multiple=True, help="Only the record of this key, such as an order; repeatable."
+)
+table_option = click.option(
+    "--table", "tables", metavar="TABLE", multiple=True, help="Only this table of CRM's, such as account; repeatable."
+)

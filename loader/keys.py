@@ -14,6 +14,8 @@ import re
 import unicodedata
 from typing import Literal
 
+KEY_SEPARATOR = " / "
+"""Between the columns of a key that has several."""
 REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What is not a character of XML 1.0: CRM refuses it in any text (0x80040278)."""
 

@@ -26,22 +26,16 @@ class Reason:
 REASONS: tuple[Reason, ...] = (
     # The first row that fits a code is the one that counts: whole codes come before patterns.
     Reason(
-        "order_ambiguous",
-        ("blocked",),
-        "CRM has several records of this name or one of a name that it takes for the same, or it is staged twice.",
-        "Rename or delete all but one of them in CRM; `loader check` names keys that are staged twice.",
-    ),
-    Reason(
         "currency_differs",
         ("blocked",),
         "CRM holds the order in another currency than GP's amounts are in, and CRM never changes an order's currency.",
         "Delete or rename the order in CRM, so that it is created anew; or set the var `gp_currency`.",
     ),
     Reason(
-        "order_too_large",
+        "*_too_large",
         ("blocked",),
-        "The order needs more than 1,000 operations, and one change set holds no more.",
-        "Split the order in GP, or enter its lines in CRM by hand.",
+        "The record needs more than 1,000 operations, and one change set holds no more.",
+        "Split it in GP, or enter its lines in CRM by hand.",
     ),
     Reason(
         "line_repeated",
@@ -76,8 +70,8 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "crm_rejected",
         ("failed",),
-        "CRM refused the order; the message is CRM's own.",
-        "Correct what the message names; the order is tried again with every push.",
+        "CRM refused the record; the message is CRM's own.",
+        "Correct what the message names; the record is tried again with every push.",
     ),
     Reason(
         "crm_unavailable",
@@ -92,9 +86,21 @@ REASONS: tuple[Reason, ...] = (
         "Run the push again; it takes the order up.",
     ),
     Reason(
+        "inactive",
+        ("skipped",),
+        "The record is inactive in GP and CRM does not have it, so it is not created.",
+        "Nothing needs to be done.",
+    ),
+    Reason(
+        "not_in_crm",
+        ("skipped",),
+        "The model only changes records that CRM has, and CRM lost this one while the run was under way.",
+        "Nothing needs to be done.",
+    ),
+    Reason(
         "closed_in_crm",
         ("skipped",),
-        "The order is fulfilled, invoiced or cancelled in CRM, so it is left alone.",
+        "The record is closed in CRM, as fulfilled, invoiced and cancelled orders are, so it is left alone.",
         "Nothing needs to be done.",
     ),
     Reason(
@@ -134,11 +140,30 @@ REASONS: tuple[Reason, ...] = (
         "Correct the date in GP.",
     ),
     Reason(
-        "order_taken_over",
+        "*_taken_over",
         ("warning",),
-        "CRM had an order of this name that the loader did not write and that belonged to another account; "
-        "it now holds GP's order.",
-        "If it was another order, enter that one again in CRM under another name.",
+        "CRM had a record of this key that the loader did not write and that belonged to another account; "
+        "it now holds GP's.",
+        "If it was another one, enter that one again in CRM under another name.",
+    ),
+    Reason(
+        "*_adopted",
+        ("warning",),
+        "CRM had exactly one record without a key that is otherwise the same; it became GP's record and has its key.",
+        "If it was another one, clear its key in CRM and change what makes the two alike.",
+    ),
+    Reason(
+        "*_loop",
+        ("blocked",),
+        "Records of one table name each other in a circle, so that none of them can be created before the others.",
+        "The message names them; take one of them out of the circle in GP.",
+    ),
+    Reason(
+        "*_differs",
+        ("blocked",),
+        "CRM made the record without the line that GP has as the one which all others are built on, such as the base "
+        "unit of a unit schedule, and CRM never changes that line.",
+        "Correct it in GP, or delete the record in CRM where nothing uses it, so that it is created anew.",
     ),
     Reason(
         "share_refused",
@@ -174,8 +199,9 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "*_ambiguous",
         ("blocked", "warning"),
-        "CRM has several rows with the key that GP holds.",
-        "Deactivate, rename or delete all but one of these rows in CRM.",
+        "CRM has several rows with the key that GP holds or one that it takes for the same, the key is staged twice, "
+        "or several rows could be adopted.",
+        "Deactivate, rename or delete all but one of them in CRM; `loader check` names keys that are staged twice.",
     ),
     Reason(
         "*_unmapped",

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ from typing import Literal
 
 from loader.contract import Contract, Model, read_contract
 from loader.dataverse.client import Client
-from loader.dataverse.describe import read_organization, read_tables
+from loader.dataverse.describe import read_flags, read_organization, read_tables
 from loader.dataverse.metadata import Table
 from loader.dataverse.organization import Organization
 from loader.errors import GuardTripped, NotFound, UsageError
@@ -26,12 +26,12 @@ from loader.sync.binding import Bindings, bind, tables_needed
 from loader.sync.lookups import LookupKey, lookup_columns
 from loader.sync.records import Staged
 from loader.warehouse.connect import connect
-from loader.warehouse.connection import Warehouse, quoted
+from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal
-from loader.warehouse.staged import StagedRows
+from loader.warehouse.staged import StagedRows, key_expression
 
 Progress = Callable[[int, int], None]
-"""Told how many orders are done, of how many."""
+"""Told how many records are done, of how many."""
 
 
 def _open_warehouse(target: Target, read_only: bool, for_run: bool) -> Warehouse:
@@ -131,7 +131,10 @@ class Run:
 
     @cached_property
     def organization(self) -> Organization:
-        return self.sources.organization(self.client)
+        organization = self.sources.organization(self.client)
+        states = [model.meta.state for model in self.contract.models]
+        names = sorted({state.born.setting for state in states if state and state.born and state.born.setting})
+        return replace(organization, settings=read_flags(self.client, names)) if names else organization
 
     def forget_organization(self) -> None:
         """For a command that changed its settings: the next look at them reads them again."""
@@ -156,31 +159,32 @@ class Run:
         self.journal.refuse_other_crm(self.organization.id, self.settings.crm_url)
 
     def keys(self, model: Model) -> list[str]:
-        """Keys of the staged orders. A command that needs their rows, too, takes both from `stage`."""
-        key = quoted(model.key_column)
+        """Keys of the staged records. A command that needs their rows, too, takes both from `stage`."""
+        key = key_expression(model.meta.match_on, self.warehouse.dialect)
         rows = self.warehouse.query(
             f"select {key} from {model.relation} order by {folded(key, self.warehouse.dialect)}"
         )
         return _named(model, [None if row[0] is None else str(row[0]).rstrip(" ") for row in rows])
 
-    def stage(self, model: Model, only: Sequence[str] | None = None) -> StagedOrders:
-        """The staged orders as they are now, or those named. Raises GuardTripped for rows without a key."""
+    def stage(self, model: Model, only: Sequence[str] | None = None) -> StagedRecords:
+        """The staged records as they are now, or those named. Raises GuardTripped for rows without a key."""
         children = model.meta.children
         rows = StagedRows(
             self.warehouse,
             model,
-            model.key_column,
+            model.meta.match_on,
             lines=model.children,
             via=children.via if children else "",
             lines_by=children.match_on if children else (),
             only=only,
+            sought_by=model.meta.sought_by,
         )
         self._open.callback(rows.close)
-        return StagedOrders(model, rows, _named(model, rows.keys()))
+        return StagedRecords(model, rows, _named(model, rows.keys()))
 
 
 @dataclass(frozen=True)
-class StagedOrders:
+class StagedRecords:
     """What dbt staged for one model, read once: whatever a command asks of it, the views are not asked again."""
 
     model: Model
@@ -188,20 +192,10 @@ class StagedOrders:
     keys: list[str]
     """Sorted; a key that is staged twice is there twice."""
 
-    def require(self, only: Sequence[str]) -> None:
-        """Raises NotFound where one of these orders is not staged."""
-        present = set(map(match_key, self.keys))
-        unknown = sorted({name for name in only if match_key(name) not in present})
-        if unknown:
-            raise NotFound(
-                f"{self.model.name} has no order {', '.join(unknown)}.",
-                "Only open orders are staged; `select * from audit_order_status` says why one is not.",
-            )
-
-    def orders(self) -> Iterator[Staged]:
-        """The orders with their lines, sorted by key."""
+    def records(self) -> Iterator[Staged]:
+        """The records with their lines, sorted by key."""
         for record, lines in self.rows.records():
-            yield Staged(str(record[self.model.key_column]).rstrip(" "), record, lines)
+            yield Staged(self.model.key_of(record), record, lines)
 
     def lookup_values(self) -> dict[LookupKey, set[str]]:
         """The distinct staged values of each look-up."""
@@ -209,6 +203,19 @@ class StagedOrders:
             key: {str(row[0]) for model, column in places for row in self.rows.distinct(model, [column], column)}
             for key, places in lookup_columns(self.model).items()
         }
+
+
+def require(staged: Sequence[StagedRecords], only: Sequence[str]) -> None:
+    """Raises NotFound where one of these records is not staged by any of the models."""
+    present = {match_key(key) for each in staged for key in each.keys}
+    unknown = sorted({name for name in only if match_key(name) not in present})
+    if unknown:
+        models = ", ".join(each.model.name for each in staged)
+        nouns = " or ".join(dict.fromkeys(each.model.noun for each in staged))
+        raise NotFound(
+            f"{models} has no {nouns} {', '.join(unknown)}.",
+            "Only what is in scope is staged; the table's audit model (audit_order_status) says why one is not.",
+        )
 
 
 def _named(model: Model, keys: Sequence[str | None]) -> list[str]:

@@ -56,12 +56,12 @@ class Ended:
 
     @property
     def orders(self) -> dict[str, int]:
-        content: dict[str, int] = self.data["orders"]
+        content: dict[str, int] = self.data["records"]
         return content
 
     def result(self, order: str) -> dict[str, Any]:
         rows = self.data.get("results") or self.data.get("plans") or []
-        found: dict[str, Any] = next(row for row in rows if row["order"] == order)
+        found: dict[str, Any] = next(row for row in rows if row["key"] == order)
         return found
 
 

@@ -6,19 +6,22 @@ from pathlib import Path
 
 import click
 
-from loader.invocation import Invocation, command, order_option
+from loader.invocation import Invocation, command, order_option, table_option
 from loader.push import planning
 from loader.report.text import PlanText
 from loader.report.told import ToldAsJson
-from loader.sync.plan import OrderPlan
+from loader.sync.plan import RecordPlan
 from loader.sync.plan_file import plan_file_entry
 
 
 @command("plan")
 @order_option
+@table_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Save the plan for `loader push FILE`.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 4 when there is something to push.")
-def plan(invocation: Invocation, orders: tuple[str, ...], out: Path | None, detailed_exitcode: bool) -> None:
+def plan(
+    invocation: Invocation, orders: tuple[str, ...], tables: tuple[str, ...], out: Path | None, detailed_exitcode: bool
+) -> None:
     """Show what a push would do, field by field, old → new. Writes nothing.
 
     \b
@@ -29,7 +32,7 @@ def plan(invocation: Invocation, orders: tuple[str, ...], out: Path | None, deta
     output = invocation.output
     text, entries, saved = PlanText(output.verbose), ToldAsJson(), ToldAsJson()
 
-    def tell(each: OrderPlan) -> None:
+    def tell(each: RecordPlan) -> None:
         if output.json:
             entries.add_entry(each.entry())
         else:
@@ -38,9 +41,9 @@ def plan(invocation: Invocation, orders: tuple[str, ...], out: Path | None, deta
             saved.add_entry(plan_file_entry(each))
 
     with invocation.run() as run, output.progress("Planning") as progress:
-        report = planning.plan(run, orders, progress, tell)
+        report = planning.plan(run, orders, tables, progress, tell)
         if out:
-            planning.write_plan_file(out, saved, run.settings.crm_url, whole=not orders)
+            planning.write_plan_file(out, saved, run.settings.crm_url, whole=not (orders or tables))
     verdict = report.verdict if detailed_exitcode else None
     output.data(report.as_json(), lambda: text.lines(report), verdict, ("plans", entries))
     if out:

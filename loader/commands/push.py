@@ -1,4 +1,4 @@
-"""`loader push`: brings CRM's orders to what is staged."""
+"""`loader push`: brings CRM's records to what is staged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from loader.invocation import Invocation, command, order_option
+from loader.invocation import Invocation, command, order_option, table_option
 from loader.push import pushing
 from loader.push.building import build_or_stop
 from loader.push.guards import MaxChanges
@@ -17,30 +17,32 @@ from loader.report.pushed import PushTold
 @command("push")
 @click.argument("planfile", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @order_option
-@click.option("--max-changes", metavar="N|P%", help="Stop before the first write if more orders would change.")
+@table_option
+@click.option("--max-changes", metavar="N|P%", help="Stop before the first write if more records would change.")
 @click.option("--build", is_flag=True, help="Run `dbt build` first; stop if the contract's tests fail.")
-@click.option("--allow-empty", is_flag=True, help="Go on where nothing is staged though CRM has open orders of ours.")
+@click.option("--allow-empty", is_flag=True, help="Go on where nothing is staged though CRM has open records of ours.")
 def push(
     invocation: Invocation,
     planfile: Path | None,
     orders: tuple[str, ...],
+    tables: tuple[str, ...],
     max_changes: str | None,
     build: bool,
     allow_empty: bool,
 ) -> None:
-    """Create and update orders in CRM until they equal the staged ones. Each order lands whole or not at all.
+    """Create and update records in CRM until they equal the staged ones. Each record lands whole or not at all.
 
-    With PLANFILE, apply exactly that plan; orders that moved since are refused one by one.
+    With PLANFILE, apply exactly that plan; records that moved since are refused one by one.
 
     \b
     Example:
         loader push --max-changes 10%
     """
     told = PushTold(invocation.output.json)
-    if planfile and orders:
-        raise click.UsageError("A plan file already names its orders: leave out --order.")
+    if planfile and (orders or tables):
+        raise click.UsageError("A plan file already names its records: leave out --order and --table.")
     limit = MaxChanges.parse(max_changes) if max_changes else None
-    name = "push --order" if orders else "push"
+    name = "push --order" if orders else "push --table" if tables else "push"
     if build:
         with invocation.run("write") as run:
             build_or_stop(run, name, invocation.output.talk)
@@ -50,6 +52,7 @@ def push(
             report = pushing.push(
                 run,
                 only=orders,
+                tables=tables,
                 max_changes=limit,
                 plan_file=saved,
                 allow_empty=allow_empty,

@@ -1,4 +1,4 @@
-"""`loader retry`: the queue of orders that could not go."""
+"""`loader retry`: the queue of records that could not go."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Literal
 
 import click
 
-from loader.errors import NotFound
-from loader.invocation import Invocation, global_options, group, pass_invocation
-from loader.keys import match_key
+from loader.contract import Model
+from loader.errors import NotFound, UsageError
+from loader.invocation import Invocation, global_options, group, pass_invocation, table_option
 from loader.push import pushing
+from loader.push.staging import models_of
 from loader.report.output import Answer
 from loader.report.pushed import PushTold
 from loader.report.text import queue_lines
@@ -21,7 +22,7 @@ from loader.warehouse.journal import WAITING
 
 @group("retry")
 def retry() -> None:
-    """The retry queue: orders that could not go, and why."""
+    """The retry queue: records that could not go, and why."""
 
 
 @retry.command("list")
@@ -29,9 +30,10 @@ def retry() -> None:
 @click.option(
     "--limit", default=1000, show_default=True, type=click.IntRange(1), help="How many, the longest waiting first."
 )
+@table_option
 @global_options
 @pass_invocation
-def retry_list(invocation: Invocation, everything: bool, limit: int) -> None:
+def retry_list(invocation: Invocation, everything: bool, limit: int, tables: tuple[str, ...]) -> None:
     """List what waits: since when, how often tried, what is missing.
 
     \b
@@ -39,15 +41,16 @@ def retry_list(invocation: Invocation, everything: bool, limit: int) -> None:
         loader retry list
     """
     with invocation.run() as run:
-        content, text = waiting(run, everything, limit)
+        content, text = waiting(run, everything, limit, tables)
     invocation.output.data(content, text)
 
 
 @retry.command("now")
+@table_option
 @global_options
 @pass_invocation
-def retry_now(invocation: Invocation) -> None:
-    """Push the orders of the queue that are open, and no others.
+def retry_now(invocation: Invocation, tables: tuple[str, ...]) -> None:
+    """Push the records of the queue that are open, and no others.
 
     \b
     Example:
@@ -55,36 +58,43 @@ def retry_now(invocation: Invocation) -> None:
     """
     told = PushTold(invocation.output.json)
     with invocation.run("push") as run, invocation.stoppable():
-        orders = pushing.open_in_queue(run)
-        if not orders:
-            invocation.output.data({"orders": {}}, lambda: iter(["The retry queue has no open order that is staged."]))
+        chosen = pushing.open_in_queue(run, tables)
+        if not chosen:
+            empty: dict[str, dict[str, int]] = {"tables": {}, "records": {}}
+            invocation.output.data(empty, lambda: iter(["The retry queue has no open record that is staged."]))
             return
         with invocation.output.progress("Pushing") as progress:
-            report = pushing.push(run, only=orders, command="retry now", progress=progress, tell=told.add)
+            report = pushing.push(run, chosen=chosen, command="retry now", progress=progress, tell=told.add)
     told.tell(invocation.output, report, invocation.signal)
 
 
 def _queue_command(name: str, state: Literal["held", "ignored", "open"], help_: str) -> None:
     @retry.command(name, help=help_)
-    @click.argument("orders", nargs=-1, required=True, metavar="ORDER...")
+    @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+    @table_option
     @global_options
     @pass_invocation
-    def set_state(invocation: Invocation, orders: tuple[str, ...]) -> None:
+    def set_state(invocation: Invocation, keys: tuple[str, ...], tables: tuple[str, ...]) -> None:
         with invocation.run("write") as run:
-            content, text = decided(run, orders, state)
+            content, text = decided(run, keys, state, tables)
         invocation.output.data(content, text)
 
 
-_queue_command("hold", "held", "Leave orders alone until they are released; they stay in the queue.")
-_queue_command("ignore", "ignored", "Leave orders alone for good; the queue no longer counts them.")
-_queue_command("release", "open", "Let held or ignored orders go again, with the next push.")
+_queue_command("hold", "held", "Leave records alone until they are released; they stay in the queue.")
+_queue_command("ignore", "ignored", "Leave records alone for good; the queue no longer counts them.")
+_queue_command("release", "open", "Let held or ignored records go again, with the next push.")
 
 
-def waiting(run: Run, everything: bool, limit: int) -> Answer:
+def waiting(run: Run, everything: bool, limit: int, tables: Sequence[str] = ()) -> Answer:
     """The retry queue's entries that have waited longest; resolved ones only where asked for."""
-    entries = run.journal.queue(None if everything else WAITING, limit)
+    entries = run.journal.queue(None if everything else WAITING, None if tables else limit)
     counts = run.journal.queue_counts()
     more = 0 if everything else sum(counts.values()) - len(entries)
+    if tables:
+        known = {model.table for model in models_of(run, tables)}
+        chosen = [entry for entry in entries if entry.table in known]
+        entries, more = chosen[:limit], max(len(chosen) - limit, 0)
+        counts = {state: sum(entry.state == state for entry in chosen) for state in counts}
 
     def text() -> Iterator[str]:
         yield from queue_lines(entries)
@@ -94,13 +104,30 @@ def waiting(run: Run, everything: bool, limit: int) -> Answer:
     return {"queue": [asdict(entry) for entry in entries], "counts": counts}, text
 
 
-def decided(run: Run, orders: Sequence[str], state: Literal["held", "ignored", "open"]) -> Answer:
-    """Holds, ignores or releases orders. Raises NotFound for one that is neither staged nor in the queue."""
-    model = run.contract.models[0]
-    known = set(map(match_key, run.keys(model)))
-    for order in orders:
-        if match_key(order) not in known and not run.journal.queue_of(order):
-            raise NotFound(f"Order {order} is neither staged nor in the queue.", "Check the number.")
+def decided(
+    run: Run, keys: Sequence[str], state: Literal["held", "ignored", "open"], tables: Sequence[str] = ()
+) -> Answer:
+    """Holds, ignores or releases records.
+
+    Raises NotFound for one that is neither staged nor in the queue, UsageError for one that several tables have.
+    """
+    models = models_of(run, tables)
+    chosen = [(_table_of(run, models, key), key) for key in keys]
     run.journal.prepare()
-    entries = [run.journal.set_state(model.table, order, state) for order in orders]
+    entries = [run.journal.set_state(table, key, state) for table, key in chosen]
     return {"queue": [asdict(entry) for entry in entries]}, lambda: queue_lines(entries)
+
+
+def _table_of(run: Run, models: Sequence[Model], key: str) -> str:
+    """The one of the models' tables that has a record of this key, staged or in the queue."""
+    known = {model.table for model in models}
+    found = {entry.table for entry in run.journal.queue_of(key)} & known
+    found |= {model.table for model in models if model.table not in found and run.stage(model, [key]).keys}
+    if len(found) > 1:
+        raise UsageError(
+            f"{key} is the key of records of several tables: {', '.join(sorted(found))}.", "Name one with --table."
+        )
+    if not found:
+        nouns = " or ".join(dict.fromkeys(model.noun for model in models))
+        raise NotFound(f"No {nouns} {key} is staged or in the queue.", "Check the key.")
+    return found.pop()

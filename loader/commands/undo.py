@@ -17,9 +17,9 @@ from loader.report.text import place_of, table
 @command("undo")
 @click.option("--run", "run_id", metavar="ID", required=True, help="The run to take back.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would be put back; write nothing.")
-@click.option("--cancel-created", is_flag=True, help="Cancel the orders that the run created.")
+@click.option("--cancel-created", is_flag=True, help="Cancel the records that the run created.")
 def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: bool) -> None:
-    """Put the orders that a run changed back to what CRM held before. Orders changed since are refused.
+    """Put the records that a run changed back to what CRM held before. Records changed since are refused.
 
     \b
     Example:
@@ -29,25 +29,25 @@ def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: b
     with invocation.run("read" if plan_only else "push") as run, finishing:
         done = undoing.undo(run, run_id, plan_only=plan_only, cancel_created=cancel_created)
     output, refused = invocation.output, done.count("refused")
-    content = {"orders": [each.as_json() for each in done.orders]}
+    content = {"records": [each.as_json() for each in done.records]}
     if done.failure:
         if not output.json:
-            output.data(None, lambda: lines(done.orders))
+            output.data(None, lambda: lines(done.records))
         output.error(done.failure, content)
         return
     verdict: LoaderError | None = None
     if invocation.signal is not None:
-        verdict = Interrupted(invocation.signal, "Interrupted after the orders in hand.")
+        verdict = Interrupted(invocation.signal, "Interrupted after the records in hand.")
     elif refused:
-        text = f"{refused} of {len(done.orders)} orders are not put back."
+        text = f"{refused} of {len(done.records)} records are not put back."
         verdict = RecordsWaiting(text, "Each says why it was refused.")
-    output.data(content, lambda: lines(done.orders), verdict)
+    output.data(content, lambda: lines(done.records), verdict)
 
 
 def lines(results: Sequence[Undone]) -> Iterator[str]:
     """The results as text."""
     for each in results:
-        yield f"{each.order} {each.outcome}" + (f": {each.message}" if each.message else "")
+        yield f"{each.key} {each.outcome}" + (f": {each.message}" if each.message else "")
         if each.changes:
             rows = [("", place_of(c), c["column"], f"{c['before']} → {c['after']}") for c in each.changes]
             yield from table([("", "RECORD", "COLUMN", "CHANGE"), *rows])

@@ -36,7 +36,7 @@ _OPTION_CASTS = ("Picklist", "State", "Status")
 
 
 def read_organization(client: Client) -> Organization:
-    """The settings that decide how orders are stored, and who the caller is."""
+    """The settings that decide how records are stored, and who the caller is."""
     caller = identifier(client.get("WhoAmI"), "UserId")
     organizations, user, currencies = client.query(
         [
@@ -64,6 +64,22 @@ def read_organization(client: Client) -> Organization:
         },
         time_zone=_time_zone(client, caller),
     )
+
+
+def read_flags(client: Client, names: Iterable[str]) -> dict[str, bool]:
+    """More yes-or-no settings of the organisation; one that CRM does not have is absent."""
+    return {name: flag(row, name) for name in names for row in _with_setting(client, name)}
+
+
+def _with_setting(client: Client, name: str) -> list[Row]:
+    """The organisation with one more column; nothing if CRM has no column of this name."""
+    try:
+        (answer,) = client.query([Query(f"organizations?$select={name}")])
+    except RequestFailed as failure:
+        if failure.error.status != 400:
+            raise
+        return []
+    return rows(answer)[:1]
 
 
 def _time_zone(client: Client, caller: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Organization:
     currency_codes: Mapping[str, str]
     time_zone: str | None = None
     """The caller's time zone, by its IANA name; None if CRM does not reveal it."""
+    settings: Mapping[str, bool] = field(default_factory=dict)
+    """Other yes-or-no settings that were asked for; one that CRM does not have is absent."""
 
     @property
     def keeps_amounts(self) -> bool:

@@ -50,13 +50,20 @@ def definition_of(table: str) -> str:
 
 
 def rows_where_in(
-    entity_set: str, column: str, values: Sequence[str], select: Sequence[str], expand: str | None = None
+    entity_set: str,
+    column: str,
+    values: Sequence[str],
+    select: Sequence[str],
+    expand: str | None = None,
+    besides: str | None = None,
 ) -> str:
-    """The path of the rows whose `column` is one of `values`. CRM ignores case and trailing blanks."""
+    """The path of the rows whose `column` is one of `values`, and that meet the condition `besides` as well.
+
+    CRM ignores case and trailing blanks.
+    """
     items = ",".join(map(quoted, values))
-    return rows(
-        entity_set, select, expand, f"Microsoft.Dynamics.CRM.In(PropertyName='{column}',PropertyValues=[{items}])"
-    )
+    condition = f"Microsoft.Dynamics.CRM.In(PropertyName='{column}',PropertyValues=[{items}])"
+    return rows(entity_set, select, expand, f"{condition} and {besides}" if besides else condition)
 
 
 def rows(entity_set: str, select: Sequence[str], expand: str | None = None, condition: str | None = None) -> str:

@@ -25,9 +25,12 @@ class Read:
     select: tuple[str, ...]
     shape: Shape
     expand: str | None = None
+    besides: str | None = None
+    """A condition that the rows have to meet as well."""
 
     def of(self, values: Sequence[str]) -> Query:
-        return Query(rows_where_in(self.table.entity_set, self.column, values, self.select, self.expand))
+        path = rows_where_in(self.table.entity_set, self.column, values, self.select, self.expand, self.besides)
+        return Query(path)
 
     def path_of(self, id_: str) -> str:
         """The path of one row, with the same columns."""

@@ -16,7 +16,7 @@ from loader.dataverse.replies import optional_text, rows, text
 from loader.keys import match_key
 from loader.push.session import Session, open_session, plans
 from loader.reasons import remedy
-from loader.run import Run, StagedOrders
+from loader.run import Run, StagedRecords
 from loader.sync.binding import Binding, Bindings, tables_needed
 from loader.sync.canonical import DateOutOfRange, DayInstant, Text, Type, same_clock
 from loader.sync.lookups import Ambiguous, Index, Missing, Refused
@@ -104,7 +104,7 @@ def _too_short(model: Model, column: Column, length: int) -> Iterator[Finding]:
         )
 
 
-def _dates(binding: Binding, staged: StagedOrders) -> Iterator[Finding]:
+def _dates(binding: Binding, staged: StagedRecords) -> Iterator[Finding]:
     """Staged dates that CRM cannot hold."""
     for each in filter(None, (binding, binding.lines)):
         for field in each.fields:
@@ -196,12 +196,12 @@ def _currency(bindings: Bindings) -> Iterator[Finding]:
         yield Finding("ok", f"{bindings.model.name}: amounts are in {currency.code}, {source}.")
 
 
-def _orders(run: Run, session: Session, staged: StagedOrders) -> Iterator[Finding]:
+def _orders(run: Run, session: Session, staged: StagedRecords) -> Iterator[Finding]:
     """What a push would say of each order, by reason. What look-ups lack is told key by key, in `_lookups`."""
     model = staged.model
     told: dict[tuple[bool, str], dict[str, str]] = {}
     elsewhere = {f"{each.called}_{why}" for each in _all_lookups(model) for why in ("not_found", "ambiguous")}
-    for chunk in plans(session, staged.orders(), run.settings.concurrency, run.stop):
+    for chunk in plans(session, staged.records(), run.settings.concurrency, run.stop):
         for _, plan in chunk:
             notes = [(True, plan.reason, plan.message)] if plan.action == "block" and not plan.obstacles else []
             for obstacle in plan.obstacles:
@@ -224,14 +224,14 @@ def _all_lookups(model: Model) -> list[Lookup]:
     return [column.meta.lookup for column in columns if column.meta.lookup]
 
 
-def _lookups(session: Session, staged: StagedOrders) -> Iterator[Finding]:
+def _lookups(session: Session, staged: StagedRecords) -> Iterator[Finding]:
     for each in filter(None, (staged.model, staged.model.children)):
         for column in each.sent:
             if column.meta.lookup:
                 yield from _one_lookup(staged, each, column, session.index)
 
 
-def _one_lookup(orders: StagedOrders, model: Model, column: Column, index: Index) -> Iterator[Finding]:
+def _one_lookup(orders: StagedRecords, model: Model, column: Column, index: Index) -> Iterator[Finding]:
     lookup = column.meta.lookup
     assert lookup is not None
     staged = list(lookup.match.values())

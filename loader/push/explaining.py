@@ -10,11 +10,11 @@ from loader.contract import Model
 from loader.errors import NotFound
 from loader.keys import match_key
 from loader.push.audits import Rows, rows_of_record
-from loader.push.gather import read_orders
+from loader.push.gather import read_records
 from loader.push.session import open_session
-from loader.run import Run, StagedOrders
+from loader.run import Run, StagedRecords
 from loader.sync.binding import Binding
-from loader.sync.plan import OrderPlan
+from loader.sync.plan import RecordPlan
 from loader.sync.records import Current, Desired, Staged, currency_of, current, desired, line_key, line_value
 
 _Values: TypeAlias = "dict[tuple[str, str], str | None]"
@@ -33,7 +33,7 @@ def explain(
     order: str,
     tell: Callable[[Mapping[str, Any]], None] = lambda line: None,
     every_line: bool = False,
-    words: Callable[[OrderPlan], list[str]] = lambda plan: [],
+    words: Callable[[RecordPlan], list[str]] = lambda plan: [],
 ) -> dict[str, Any]:
     """Everything known of an order, staged or not. Raises NotFound where neither GP, CRM nor the journal know it.
 
@@ -72,15 +72,15 @@ def _status(run: Run, model: Model, key: str) -> dict[str, Any] | None:
 
 def _add_staged(
     run: Run,
-    orders: StagedOrders,
+    orders: StagedRecords,
     content: dict[str, Any],
     tell: Callable[[Mapping[str, Any]], None],
     every_line: bool,
-    words: Callable[[OrderPlan], list[str]],
+    words: Callable[[RecordPlan], list[str]],
 ) -> None:
     session = open_session(run, orders)
-    staged = next(orders.orders())
-    found = read_orders(run.client, session.bindings.base, [staged.key]).rows[match_key(staged.key)]
+    staged = next(orders.records())
+    found = read_records(run.client, session.bindings.base, [staged.key]).rows[match_key(staged.key)]
     binding = session.bindings.in_currency(currency_of(found[0]) if found else None)
     want, _, _ = desired(staged, binding, session.index)
     have = current(found[0], binding) if len(found) == 1 else None

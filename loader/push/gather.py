@@ -1,19 +1,20 @@
-"""Reads from CRM what planning needs, in bulk: the look-up tables once, then the orders in question."""
+"""Reads from CRM what planning needs, in bulk: the look-up tables once, then the records in question."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loader.dataverse.client import Client, RequestFailed
 from loader.dataverse.metadata import Table
+from loader.dataverse.query import rows as rows_path
 from loader.dataverse.reading import Read, Refusal, read_rows, shape_of
 from loader.dataverse.replies import Shape
 from loader.keys import match_key, near_key, sent_key
 from loader.sync.binding import Binding
 from loader.sync.lookups import Index, LookupKey, parent_table
-from loader.sync.records import Row
+from loader.sync.records import Row, Staged
 
 
 def read_lookups(client: Client, tables: Mapping[str, Table], wanted: Mapping[LookupKey, Iterable[str]]) -> Index:
@@ -49,11 +50,13 @@ class Records:
     rows: dict[str, list[Row]]
     unread: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Keys whose records are not known: reason code and message."""
+    adoptable: dict[str, list[Row]] = field(default_factory=dict)
+    """By the first column of `adopt_by`, as keys are compared: CRM's records without a key."""
     near: dict[str, dict[str, str]] = field(default_factory=dict)
     """By `near_key`: CRM's id → key of the records that CRM found and that have another key than any asked for."""
 
 
-def read_orders(client: Client, binding: Binding, keys: Sequence[str]) -> Records:
+def read_records(client: Client, binding: Binding, keys: Sequence[str]) -> Records:
     """CRM's records of these names with their lines; one request for up to 500."""
     read = _record_read(binding)
     found: dict[str, dict[str, Row]] = {match_key(key): {} for key in keys}
@@ -76,6 +79,44 @@ def read_orders(client: Client, binding: Binding, keys: Sequence[str]) -> Record
         if not all(row.get("@odata.etag") for row in held.values()):
             records.unread[key] = ("version_missing", f"CRM gives no version of {binding.key.name} {key!r}")
     return records
+
+
+def read_adoptable(client: Client, binding: Binding, orders: Iterable[Staged]) -> dict[str, list[Row]]:
+    """CRM's records without a key that have the first column of `adopt_by` in common with one of these."""
+    first = binding.model.meta.adopt_by[0]
+    values = {match_key(order.row[first]): sent_key(order.row[first]) for order in orders if order.row[first]}
+    read = replace(_record_read(binding), column=first, besides=f"{binding.key.name} eq null")
+    found: dict[str, dict[str, Row]] = {}
+    for _, rows in read_rows(client, [(read, sorted(values.values()))], together=1) if values else ():
+        for row in rows if not isinstance(rows, Refusal) else ():
+            versioned = _with_version(client, row, read)
+            if versioned and versioned.get("@odata.etag"):
+                same = found.setdefault(match_key(row[first] or ""), {})
+                same[row[binding.table.id_column]] = _with_all_lines(client, versioned, binding)
+    return {value: list(rows.values()) for value, rows in found.items()}
+
+
+def open_keys(client: Client, binding: Binding) -> list[str]:
+    """The keys of all records of a table that CRM does not hold in a closed state."""
+    states, key = binding.model.meta.state, binding.key.name
+    closed = states.closed if states else []
+    conditions = [f"{key} ne null", *(f"statecode ne {state}" for state in closed)]
+    path = rows_path(binding.table.entity_set, [key], condition=" and ".join(conditions))
+    return sorted({str(row[key]) for page in client.pages(path) for row in page if row.get(key)})
+
+
+def renew_lookups(
+    client: Client, tables: Mapping[str, Table], index: Index, wanted: Mapping[LookupKey, Iterable[str]]
+) -> None:
+    """Reads the rows that these values of look-ups name again: this run has changed them since."""
+    reads = {_lookup_read(key, tables): key for key in wanted}
+    asked = [
+        (read, sorted({match_key(value): sent_key(value) for value in wanted[key]}.values()))
+        for read, key in reads.items()
+    ]
+    for read, found in read_rows(client, [(read, values) for read, values in asked if values]):
+        if not isinstance(found, Refusal):
+            index.renew(reads[read], read.table, found)
 
 
 def _record_read(binding: Binding) -> Read:

@@ -1,4 +1,4 @@
-"""What a push would do: every order planned, counted by outcome; plan files on disk. CRM is only read."""
+"""What a push would do: every record planned, counted by outcome; plan files on disk. CRM is only read."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from loader.contract import Contract
 from loader.errors import ChangesPlanned, LoaderError, RecordsWaiting, UsageError
 from loader.files import open_private
-from loader.push.session import open_session, plans
+from loader.push.session import open_session, planned_in_waves
+from loader.push.staging import models_of, stage
 from loader.run import Progress, Run
-from loader.sync.plan import OrderPlan
+from loader.sync.landed import Landings
+from loader.sync.plan import RecordPlan
 from loader.sync.plan_file import PlanFile, parse_plan_file, plan_file_text
 
 _COUNTED = {"create": "create", "update": "update", "unchanged": "unchanged", "skip": "skipped", "block": "blocked"}
@@ -21,18 +24,29 @@ _COUNTED = {"create": "create", "update": "update", "unchanged": "unchanged", "s
 
 @dataclass
 class PlanReport:
-    """All orders planned, by outcome."""
+    """All records planned, by table and outcome."""
 
-    orders: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTED.values(), 0))
+    contract: Contract
+    tables: dict[str, dict[str, int]] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("create", "update", "delete"), 0))
     requests: dict[str, int] = field(default_factory=lambda: {"read": 0, "write": 0})
     reasons: Counter[str] = field(default_factory=Counter)
-    """How many orders each reason sets apart."""
+    """How many records each reason sets apart."""
     warnings: Counter[str] = field(default_factory=Counter)
-    """How many orders have each warning."""
+    """How many records have each warning."""
 
-    def add(self, plan: OrderPlan) -> None:
-        self.orders[_COUNTED[plan.action]] += 1
+    def begin(self, table: str) -> None:
+        """Counts a table, even if it has no records."""
+        self.tables.setdefault(table, dict.fromkeys(_COUNTED.values(), 0))
+
+    @property
+    def records(self) -> dict[str, int]:
+        """The sums over all tables."""
+        return {name: sum(counts[name] for counts in self.tables.values()) for name in _COUNTED.values()}
+
+    def add(self, plan: RecordPlan) -> None:
+        self.begin(plan.table)
+        self.tables[plan.table][_COUNTED[plan.action]] += 1
         self.reasons.update([plan.reason] if plan.reason else [])
         self.warnings.update({warning.code for warning in plan.warnings})
         for action in self.lines:
@@ -41,17 +55,19 @@ class PlanReport:
     @property
     def verdict(self) -> LoaderError | None:
         """What --detailed-exitcode tells."""
-        changes, blocked = self.orders["create"] + self.orders["update"], self.orders["blocked"]
-        if changes:
-            return ChangesPlanned(f"{changes} orders would be created or updated.")
-        if blocked:
+        changes = {table: counts["create"] + counts["update"] for table, counts in self.tables.items()}
+        blocked = {table: counts["blocked"] for table, counts in self.tables.items()}
+        if any(changes.values()):
+            return ChangesPlanned(f"{self.contract.counted(changes)} would be created or updated.")
+        if any(blocked.values()):
             remedy = "`loader plan` says of each what it waits for."
-            return RecordsWaiting(f"Nothing to change, but {blocked} orders are blocked.", remedy)
+            return RecordsWaiting(f"Nothing to change, but blocked: {self.contract.counted(blocked)}.", remedy)
         return None
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "orders": self.orders,
+            "tables": self.tables,
+            "records": self.records,
             "lines": self.lines,
             "requests": self.requests,
             "reasons": dict(sorted(self.reasons.items())),
@@ -62,12 +78,18 @@ class PlanReport:
 def plan(
     run: Run,
     only: Sequence[str] = (),
+    tables: Sequence[str] = (),
     progress: Progress = lambda done, total: None,
-    tell: Callable[[OrderPlan], None] = lambda plan: None,
+    tell: Callable[[RecordPlan], None] = lambda plan: None,
 ) -> PlanReport:
-    """Plans every staged order, or those named. Reads only. `tell` gets those that there is something to say of."""
-    report = PlanReport()
-    for each in planned(run, only, progress):
+    """Plans every staged record, those of some tables or those named. Reads only.
+
+    `tell` gets those that there is something to say of.
+    """
+    report = PlanReport(run.contract)
+    for model in models_of(run, tables):
+        report.begin(model.table)
+    for each in planned(run, only, tables, progress):
         report.add(each)
         if each.action != "unchanged" or each.warnings:
             tell(each)
@@ -75,22 +97,26 @@ def plan(
     return report
 
 
-def planned(run: Run, only: Sequence[str], progress: Progress) -> Iterator[OrderPlan]:
-    for model in run.contract.models:
-        staged = run.stage(model, only or None)
-        staged.require(only)
-        run.refuse_other_crm()
-        session = open_session(run, staged)
-        done = 0
-        for chunk in plans(session, staged.orders(), run.settings.concurrency, run.stop):
+def planned(run: Run, only: Sequence[str], tables: Sequence[str], progress: Progress) -> Iterator[RecordPlan]:
+    """The plan of each record, in the order in which a push would go."""
+    models = models_of(run, tables)
+    landings = Landings.of(models)
+    everything = stage(run, models, only)
+    run.refuse_other_crm()
+    done, total = 0, sum(len(staged.keys) for staged in everything)
+    for staged in everything:
+        if only and not staged.keys:
+            continue
+        session = open_session(run, staged, landings, is_expecting=True)
+        for chunk in planned_in_waves(session, staged, run.settings.concurrency, run.stop):
             for _, each in chunk:
                 yield each
             done += len(chunk)
-            progress(done, len(staged.keys))
+            progress(done, total)
 
 
 def write_plan_file(path: Path, entries: Iterable[str], crm_url: str, *, whole: bool) -> None:
-    """Saves the orders that a push is to write, each a `plan_file_entry` in JSON. Raises UsageError."""
+    """Saves the records that a push is to write, each a `plan_file_entry` in JSON. Raises UsageError."""
     created_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
     try:
         with open_private(path) as file:

@@ -1,23 +1,24 @@
-"""The run of a push: guards before the first write, then plan, send, settle and journal every order."""
+"""The run of a push: guards before the first write, then plan, send, settle and journal every record."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from loader import __version__
-from loader.contract import Model
 from loader.dataverse.pace import Interrupted
 from loader.errors import CrmUnavailable, GuardTripped, LoaderError
 from loader.keys import match_key
-from loader.push.gather import read_orders
+from loader.push.gather import read_records
 from loader.push.guards import MaxChanges
 from loader.push.sender import Pusher, Settled
-from loader.push.session import Session, open_session, plans
+from loader.push.session import Session, open_session, planned_in_waves, plans, why_absent
+from loader.push.staging import models_of, stage, stage_chosen
 from loader.push.tally import PushReport, Tally, counts_of, outcome_of
-from loader.run import Progress, Run
-from loader.sync.plan import OrderPlan, is_closed
+from loader.run import Progress, Run, StagedRecords
+from loader.sync.landed import Landings, sibling_keys
+from loader.sync.plan import RecordPlan, is_closed
 from loader.sync.plan_file import PlanFile
 from loader.sync.records import Staged, current
 from loader.warehouse.journal import RunStart
@@ -32,6 +33,8 @@ def push(
     run: Run,
     *,
     only: Sequence[str] = (),
+    tables: Sequence[str] = (),
+    chosen: Mapping[str, Sequence[str]] | None = None,
     max_changes: MaxChanges | None = None,
     plan_file: PlanFile | None = None,
     allow_empty: bool = False,
@@ -39,7 +42,9 @@ def push(
     progress: Progress = lambda done, total: None,
     tell: Callable[[Settled], None] = lambda settled: None,
 ) -> PushReport:
-    """Pushes every staged order, those named, or those of a plan file. `tell` gets the orders that were not unchanged.
+    """Pushes every staged record, those of some tables, those named, those chosen by table, or those of a plan file.
+
+    One table after the other: what a record looks up is there before it. `tell` gets what was not unchanged.
 
     Raises GuardTripped before the first write; once writing began, trouble is in the report.
     """
@@ -52,16 +57,23 @@ def push(
         pushes: list[_ModelPush] = []
         log.info("%s began", command, extra={"run_id": start.run_id})
         try:
-            for model in run.contract.models:
-                pushes.append(_ModelPush(run, model, only, plan_file, report, progress))
+            pushes += _stage(run, only, tables, chosen, plan_file, report, progress)
             _make_ready(run, start.run_id)
             if not allow_empty:
                 for each in pushes:
                     each.refuse_nothing_staged()
             if max_changes:
-                max_changes.check(sum(each.plan_ahead() for each in pushes), sum(len(each.keys) for each in pushes))
-            for each in pushes:
+                ahead = {each.model.table: 0 for each in pushes}
+                for each in pushes:
+                    ahead[each.model.table] += each.plan_ahead()
+                staged = sum(len(each.keys) for each in pushes)
+                max_changes.check(sum(ahead.values()), staged, run.contract.counted(ahead))
+            if plan_file:
+                _refuse_gone(run, plan_file, pushes, report)
+            for number, each in enumerate(pushes):
                 each.push()
+                if each.is_whole and all(later.model.table != each.model.table for later in pushes[number + 1 :]):
+                    _resolve_left_scope(run, each.model.table, pushes)
         except Interrupted:
             for each in pushes:
                 each.settle_rest(None)
@@ -76,7 +88,7 @@ def push(
         counts = counts_of(report, run)
         report.interrupted = run.stop.is_set() and report.failure is None
         journal.finish(start.run_id, counts, outcome_of(report), str(report.failure or "") or None)
-        told = ", ".join(f"{count} {outcome}" for outcome, count in report.orders.items())
+        told = ", ".join(f"{count} {outcome}" for outcome, count in report.records.items())
         log.info("%s ended as %s: %s staged, %s", command, outcome_of(report), report.staged, told)
         if not report.failure and (witness := run.client.server_time):
             journal.purge(run.settings.retention_days, witness)
@@ -92,14 +104,42 @@ def _make_ready(run: Run, run_id: str) -> None:
     run.journal.enter_crm(run_id, run.organization.id)
 
 
-def open_in_queue(run: Run) -> list[str]:
-    """Orders of the queue that are open and still staged."""
-    found: list[str] = []
-    for model in run.contract.models:
-        keys = run.keys(model)
-        waiting = run.journal.keys_in_queue(model.table, ["open"], set(map(match_key, keys)))
-        found += [key for key in keys if match_key(key) in waiting]
-    return found
+def open_in_queue(run: Run, tables: Sequence[str] = ()) -> dict[str, list[str]]:
+    """By table, the records of the queue that are open and still staged."""
+    found: dict[str, list[str]] = {}
+    models = models_of(run, tables)
+    for model in models:
+        if waiting := run.journal.open_keys(model.table):
+            found[model.table] = waiting
+    return {each.model.table: found[each.model.table] for each in stage_chosen(run, models, found) if each.keys}
+
+
+def _stage(
+    run: Run,
+    only: Sequence[str],
+    tables: Sequence[str],
+    chosen: Mapping[str, Sequence[str]] | None,
+    plan_file: PlanFile | None,
+    report: PushReport,
+    progress: Progress,
+) -> list[_ModelPush]:
+    """What every model has to push, staged before the first write."""
+    models = models_of(run, tables)
+    landings = Landings.of(models)
+    if plan_file:
+        chosen = {model.table: list(plan_file.keys_of(model.table).values()) for model in models}
+    everything = stage(run, models, only) if chosen is None else stage_chosen(run, models, chosen)
+    is_whole = not only and chosen is None
+    return [
+        _ModelPush(run, staged, landings, plan_file, report, progress, is_whole)
+        for staged in everything
+        if is_whole or staged.keys
+    ]
+
+
+def _resolve_left_scope(run: Run, table: str, pushes: Sequence[_ModelPush]) -> None:
+    """What waits in the queue and is staged by none of a table's models waits for nothing any more."""
+    run.journal.resolve_left_scope(table, [key for each in pushes if each.model.table == table for key in each.keys])
 
 
 class _ModelPush:
@@ -108,29 +148,29 @@ class _ModelPush:
     def __init__(
         self,
         run: Run,
-        model: Model,
-        only: Sequence[str],
+        staged: StagedRecords,
+        landings: Landings,
         plan_file: PlanFile | None,
         report: PushReport,
         progress: Progress,
+        is_whole: bool,
     ) -> None:
-        self._run, self._model, self._plan_file, self._report = run, model, plan_file, report
-        chosen = [entry["order"] for entry in plan_file.entries.values()] if plan_file else only
-        self._is_whole = not (only or plan_file)
-        self._staged = run.stage(model, None if self._is_whole else chosen)
-        if only:
-            self._staged.require(only)
-        self.keys = self._staged.keys
-        self._tally = Tally(run, model, self.keys, report, progress)
-        self._ahead: list[list[tuple[Staged, OrderPlan]]] | None = None
+        self._run, self._plan_file, self._landings = run, plan_file, landings
+        self._staged = staged
+        self.model, self.keys, self.is_whole = staged.model, staged.keys, is_whole
+        self._tally = Tally(run, self.model, self.keys, report, progress)
+        self._session: Session | None = None
+        self._ahead: list[list[tuple[Staged, RecordPlan]]] | None = None
+        self._counted: set[str] | None = None
 
     def refuse_nothing_staged(self) -> None:
         """Raises GuardTripped where nothing is staged though CRM has open records that this journal knows."""
-        if self.keys or not self._is_whole:
+        run, model = self._run, self.model
+        if self.keys or not self.is_whole or model.meta.create == "never":
             return
-        run, model, bindings = self._run, self._model, self._run.bindings(self._model)
+        bindings = run.bindings(model)
         known = {entry.crm_id.lower(): entry.key for entry in run.journal.latest_xref(model.table, MOST_KNOWN)}
-        found = read_orders(run.client, bindings.base, list(known.values()))
+        found = read_records(run.client, bindings.base, list(known.values()))
         records = [current(row, bindings.base) for rows in found.rows.values() for row in rows]
         still_open = [known[each.id] for each in records if each.id in known and not is_closed(each, model)]
         if still_open:
@@ -138,32 +178,49 @@ class _ModelPush:
             raise GuardTripped(
                 f"{model.name} has no rows, but CRM has {len(still_open):,} open records that this journal pushed,"
                 f" such as {shown}. Nothing was written.",
-                "Look whether dbt reads the right GP database (var gp_database). If GP really has no open order left,"
-                " run `loader push --allow-empty`.",
+                "Look whether dbt reads the right GP database (var gp_database). If GP really has no open"
+                f" {model.noun} left, run `loader push --allow-empty`.",
             )
 
     def plan_ahead(self) -> int:
-        """Plans everything now, to be pushed by `push`; gives the number of orders that would be written."""
-        self._ahead = list(self._chunks())
+        """Plans everything now, to be pushed by `push`; gives the number of records that would be written.
+
+        What rests on rows that the run is still to make is planned again when they are there; nothing is written
+        then that was not counted now.
+        """
+        session = open_session(self._run, self._staged, self._landings, is_expecting=True)
+        chunks = self._current_chunks(planned_in_waves(session, self._staged, self._concurrency, self._run.stop))
+        if session.index.made or session.waves.count > 1 or sibling_keys(self.model):
+            counted = [match_key(plan.key) for chunk in chunks for _, plan in chunk if plan.writes]
+            self._counted = set(counted)
+            changes = len(counted)
+        else:
+            self._session, self._ahead = session, list(chunks)
+            changes = sum(plan.writes for chunk in self._ahead for _, plan in chunk)
         if self._run.stop.is_set():
             raise Interrupted
-        return sum(plan.writes for chunk in self._ahead for _, plan in chunk)
+        return changes
 
     def push(self) -> None:
-        """Sends what is planned and settles every order. Raises what ends the run early."""
+        """Sends what is planned and settles every record. Raises what ends the run early."""
         run, plan_file = self._run, self._plan_file
-        if plan_file:
-            _refuse_gone(run, self._model, plan_file, self.keys, self._report)
+        session = self._session or open_session(run, self._staged, self._landings)
         pusher = Pusher(
-            self._session,
-            self._tally.settle,
-            concurrency=run.settings.concurrency,
+            session,
+            self._settle,
+            concurrency=self._concurrency,
             batch_size=run.settings.batch_size,
             stop=run.stop,
             still_wanted=partial(_unless_stale, plan_file) if plan_file else lambda plan: plan,
         )
         try:
-            pusher.run(self._chunks() if self._ahead is None else self._ahead)
+            if self._ahead is not None:
+                pusher.run(self._ahead)
+            else:
+                for wave in session.waves_of(self._staged):
+                    pusher.run(self._current_chunks(plans(session, wave, self._concurrency, run.stop)))
+                    if run.stop.is_set():
+                        break
         except Interrupted:
             pass
         except LoaderError as error:
@@ -172,28 +229,46 @@ class _ModelPush:
             pusher.failure = pusher.failure or error
         if pusher.failure or run.stop.is_set():
             self._tally.settle_rest(pusher.failure)
-        elif self._is_whole:
-            run.journal.resolve_left_scope(self._model.table, self.keys)
         if pusher.failure:
             raise pusher.failure
 
     def settle_rest(self, failure: LoaderError | None) -> None:
-        """Settles the orders that the run did not come to."""
+        """Settles the records that the run did not come to."""
         self._tally.settle_rest(failure)
 
-    @cached_property
-    def _session(self) -> Session:
-        return open_session(self._run, self._staged)
+    def _settle(self, settled: list[Settled]) -> None:
+        for each in settled:
+            if each.outcome in ("blocked", "failed"):
+                self._landings.failed(each.plan.table, each.plan.key, why_absent(each.reason, each.message))
+        self._tally.settle(settled)
 
-    def _chunks(self) -> Iterator[list[tuple[Staged, OrderPlan]]]:
-        chunks = plans(self._session, self._staged.orders(), self._run.settings.concurrency, self._run.stop)
-        return _only_current(chunks, self._plan_file) if self._plan_file else chunks
+    @property
+    def _concurrency(self) -> int:
+        return self._run.settings.concurrency
+
+    def _current_chunks(
+        self, chunks: Iterator[list[tuple[Staged, RecordPlan]]]
+    ) -> Iterator[list[tuple[Staged, RecordPlan]]]:
+        if self._plan_file:
+            chunks = _only_current(chunks, self._plan_file)
+        return chunks if self._counted is None else _only_counted(chunks, self._counted)
+
+
+def _only_counted(
+    chunks: Iterator[list[tuple[Staged, RecordPlan]]], counted: set[str]
+) -> Iterator[list[tuple[Staged, RecordPlan]]]:
+    """Records that --max-changes has not counted, because they moved since, are not written."""
+    for chunk in chunks:
+        yield [
+            (staged, _stale(plan) if plan.writes and match_key(plan.key) not in counted else plan)
+            for staged, plan in chunk
+        ]
 
 
 def _only_current(
-    chunks: Iterator[list[tuple[Staged, OrderPlan]]], plan_file: PlanFile
-) -> Iterator[list[tuple[Staged, OrderPlan]]]:
-    """Orders that moved since the plan was made are refused one by one."""
+    chunks: Iterator[list[tuple[Staged, RecordPlan]]], plan_file: PlanFile
+) -> Iterator[list[tuple[Staged, RecordPlan]]]:
+    """Records that moved since the plan was made are refused one by one."""
     for chunk in chunks:
         yield [
             (staged, plan if _is_set_aside(plan) or plan_file.is_current(plan) else _stale(plan))
@@ -201,25 +276,27 @@ def _only_current(
         ]
 
 
-def _is_set_aside(plan: OrderPlan) -> bool:
+def _is_set_aside(plan: RecordPlan) -> bool:
     return plan.reason in ("held", "ignored")
 
 
-def _unless_stale(plan_file: PlanFile, plan: OrderPlan) -> OrderPlan:
-    """An order that is planned again within the run: it goes where nothing but the plan itself has moved it."""
+def _unless_stale(plan_file: PlanFile, plan: RecordPlan) -> RecordPlan:
+    """A record that is planned again within the run: it goes where nothing but the plan itself has moved it."""
     return plan if plan_file.is_current(plan) or plan_file.is_rest(plan) else _stale(plan)
 
 
-def _stale(plan: OrderPlan) -> OrderPlan:
+def _stale(plan: RecordPlan) -> RecordPlan:
     message = "changed in GP or in CRM since the plan was made; plan again"
-    return OrderPlan(plan.key, plan.table, "block", plan.crm_id, reason="plan_stale", message=message)
+    return RecordPlan(plan.key, plan.table, "block", plan.crm_id, reason="plan_stale", message=message)
 
 
-def _refuse_gone(run: Run, model: Model, plan_file: PlanFile, keys: Sequence[str], report: PushReport) -> None:
-    """Orders of the plan that are staged no more."""
-    present = {match_key(key) for key in keys}
-    gone = [entry["order"] for key, entry in plan_file.entries.items() if key not in present]
-    tally = Tally(run, model, gone, report, lambda done, total: None)
+def _refuse_gone(run: Run, plan_file: PlanFile, pushes: Sequence[_ModelPush], report: PushReport) -> None:
+    """Records of the plan that are staged no more."""
     message = "no longer in scope in GP; plan again"
-    refused = [OrderPlan(key, model.table, "block", reason="plan_stale", message=message) for key in gone]
-    tally.settle([Settled(plan, "blocked", "plan_stale", message) for plan in refused])
+    for table in dict.fromkeys(table for table, _ in plan_file.entries):
+        present = {match_key(key) for each in pushes if each.model.table == table for key in each.keys}
+        gone = [key for match, key in plan_file.keys_of(table).items() if match not in present]
+        if gone:
+            tally = Tally(run, run.contract.model_of(table), gone, report, lambda done, total: None)
+            refused = [RecordPlan(key, table, "block", reason="plan_stale", message=message) for key in gone]
+            tally.settle([Settled(plan, "blocked", "plan_stale", message) for plan in refused])

@@ -14,7 +14,7 @@ from typing import Any
 from loader.contract import Column, Model
 from loader.errors import LoaderError
 from loader.keys import match_key, sent_key
-from loader.push.gather import Records, read_looked_up, read_orders
+from loader.push.gather import Records, read_looked_up, read_records
 from loader.push.session import CHUNK
 from loader.run import Progress, Run
 from loader.sync.binding import Binding, Bindings, Field
@@ -168,7 +168,7 @@ class _Reader:
         with ThreadPoolExecutor(workers, thread_name_prefix="read") as readers:
             for start in range(0, len(keys), CHUNK):
                 chunk = keys[start : start + CHUNK]
-                ahead.append((len(chunk), readers.submit(read_orders, self._run.client, self._bindings.base, chunk)))
+                ahead.append((len(chunk), readers.submit(read_records, self._run.client, self._bindings.base, chunk)))
                 if len(ahead) > workers:
                     yield self._rows(*ahead.popleft())
             while ahead:

@@ -1,4 +1,4 @@
-"""Sends planned orders and settles every one of them, whatever CRM answers. The promises are kept here.
+"""Sends planned records and settles every one of them, whatever CRM answers. The promises are kept here.
 
 Sending happens on worker threads; results are settled (counted, journalled) on the caller's thread.
 """
@@ -19,7 +19,7 @@ from loader.dataverse.errors import DUPLICATE_ID, CrmError
 from loader.dataverse.pace import Interrupted, backoff
 from loader.errors import CrmUnavailable, LoaderError, LockLost, WarehouseUnavailable
 from loader.push.session import Session
-from loader.sync.plan import OrderPlan
+from loader.sync.plan import RecordPlan
 from loader.sync.records import Staged
 from loader.sync.refusals import located
 
@@ -38,7 +38,7 @@ _UNSENT: Mapping[str, Outcome] = {"unchanged": "unchanged", "skip": "skipped", "
 class Settled:
     """How a run ended for one order."""
 
-    plan: OrderPlan
+    plan: RecordPlan
     outcome: Outcome
     reason: str = ""
     message: str = ""
@@ -62,12 +62,12 @@ class Pusher:
     stop: threading.Event = field(default_factory=threading.Event)
     failure: LoaderError | None = None
     """What ended the run early: CRM out of reach, credentials refused, the lock lost."""
-    still_wanted: Callable[[OrderPlan], OrderPlan] = lambda plan: plan
+    still_wanted: Callable[[RecordPlan], RecordPlan] = lambda plan: plan
     """Has the last word on an order that is planned anew because it moved, or because its reply was lost."""
     _given_up: int = 0
     _sent: set[Future[list[Settled]]] = field(default_factory=set)
 
-    def run(self, chunks: Iterable[Sequence[tuple[Staged, OrderPlan]]]) -> None:
+    def run(self, chunks: Iterable[Sequence[tuple[Staged, RecordPlan]]]) -> None:
         """Pushes everything. Raises the first error that ends the run, after the requests under way came back."""
         waiting = _Waiting()
         with ThreadPoolExecutor(self.concurrency, thread_name_prefix="send") as senders:
@@ -89,7 +89,7 @@ class Pusher:
     def _workers(self) -> int:
         return min(self.concurrency, self.session.client.pace.allowed)
 
-    def _submit(self, senders: ThreadPoolExecutor, orders: list[tuple[Staged, OrderPlan]]) -> None:
+    def _submit(self, senders: ThreadPoolExecutor, orders: list[tuple[Staged, RecordPlan]]) -> None:
         self._sent.add(senders.submit(self._send, orders))
         self._collect(at_most=2 * self.concurrency)
 
@@ -115,7 +115,7 @@ class Pusher:
         if orders:
             self.settle(orders)
 
-    def _send(self, orders: list[tuple[Staged, OrderPlan]]) -> list[Settled]:
+    def _send(self, orders: list[tuple[Staged, RecordPlan]]) -> list[Settled]:
         """Sends one batch and keeps at it until each of its orders is settled."""
         settled: list[Settled] = []
         pending = [_Attempt(self.session, staged, plan) for staged, plan in orders]
@@ -190,7 +190,8 @@ class Pusher:
             [attempt.staged for attempt in pending], {attempt.staged.key: attempt.id_attempt for attempt in pending}
         )
         for attempt, plan in zip(pending, anew, strict=True):
-            settled += attempt.planned_again(self.still_wanted(plan) if plan.writes else plan)
+            asks = plan.writes and not attempt.completes(plan)
+            settled += attempt.planned_again(self.still_wanted(plan) if asks else plan)
 
     def _give_up(self, pending: list[_Attempt]) -> None:
         """Raises CrmUnavailable when it is not one order that CRM cannot answer, but CRM itself."""
@@ -208,8 +209,8 @@ class _Attempt:
 
     session: Session
     staged: Staged
-    plan: OrderPlan
-    first_plan: OrderPlan | None = None
+    plan: RecordPlan
+    first_plan: RecordPlan | None = None
     was_lost: bool = False
     times_lost: int = 0
     is_settled: bool = False
@@ -219,7 +220,9 @@ class _Attempt:
     retry_after: float = 0.0
     last_error: str | None = None
     share_refusal: str = ""
-    """CRM's words, when it would not share the order."""
+    """CRM's words, when it would not share the record."""
+    is_halfway: bool = False
+    """The record is there, and its lines are the next change set's."""
 
     def lost(self, error: LostReply) -> None:
         self.was_lost = self.is_passing = True
@@ -231,6 +234,9 @@ class _Attempt:
         error = None if isinstance(reply, list) else reply.error
         if error is None:
             if isinstance(reply, list) and len(reply) == len(self.plan.operations):
+                if self.plan.is_part:
+                    self.first_plan, self.is_halfway = self._intended, True
+                    return []
                 return [self._settle("created" if self._intended.action == "create" else "updated")]
             self.was_lost, self.last_error = True, "CRM did not answer every operation of the change set"
             return []
@@ -255,7 +261,7 @@ class _Attempt:
             message = located(error, self.plan.operations, self.staged, self.session.bindings.base)
         return Settled(self.plan, "failed", reason, message, error.request_id or "")
 
-    def planned_again(self, plan: OrderPlan) -> list[Settled]:
+    def planned_again(self, plan: RecordPlan) -> list[Settled]:
         if self.was_lost:
             self.first_plan = self._intended
         if self.share_refusal:
@@ -263,13 +269,19 @@ class _Attempt:
         if plan.writes:
             self.plan = plan
             return []
-        if plan.action == "unchanged" and self.was_lost:
+        arrived = plan.action == "unchanged" or bool(plan.closes_as and plan.closes_as == self._intended.closes_as)
+        if arrived and (self.was_lost or self.is_halfway):
             return [self._settle("created" if self._intended.action == "create" else "updated")]
         self.is_settled = True
         return [settled_unsent(plan)]
 
+    def completes(self, plan: RecordPlan) -> bool:
+        """Whether a plan made anew is the rest of what was begun: the lines of a record that needs two change sets."""
+        first = self._intended
+        return first.is_part and plan.action == "update" and plan.crm_id == first.crm_id
+
     @property
-    def _intended(self) -> OrderPlan:
+    def _intended(self) -> RecordPlan:
         return self.first_plan or self.plan
 
     def _settle(self, outcome: Outcome) -> Settled:
@@ -291,7 +303,7 @@ def _last_reason(attempt: _Attempt, reason: str) -> str:
     return "crm_unavailable" if reason == "crm_rejected" and is_crms_trouble else reason
 
 
-def settled_unsent(plan: OrderPlan) -> Settled:
+def settled_unsent(plan: RecordPlan) -> Settled:
     return Settled(plan, _UNSENT[plan.action], plan.reason, plan.message)
 
 
@@ -300,19 +312,19 @@ class _Waiting:
 
     def __init__(self) -> None:
         self.operations = 0
-        self._orders: deque[tuple[Staged, OrderPlan]] = deque()
+        self._orders: deque[tuple[Staged, RecordPlan]] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._orders)
 
-    def add(self, orders: Iterable[tuple[Staged, OrderPlan]]) -> None:
+    def add(self, orders: Iterable[tuple[Staged, RecordPlan]]) -> None:
         for staged, plan in orders:
             self._orders.append((staged, plan))
             self.operations += len(plan.operations)
 
-    def take(self, size: int) -> list[tuple[Staged, OrderPlan]]:
+    def take(self, size: int) -> list[tuple[Staged, RecordPlan]]:
         """As many orders as fit into `size` operations, at least one."""
-        taken: list[tuple[Staged, OrderPlan]] = []
+        taken: list[tuple[Staged, RecordPlan]] = []
         while self._orders and (not taken or len(self._orders[0][1].operations) <= size):
             staged, plan = self._orders.popleft()
             taken.append((staged, plan))

@@ -6,17 +6,27 @@ import threading
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from loader.contract import Model
 from loader.dataverse.client import Client
-from loader.keys import match_key, near_key
-from loader.push.gather import Records, read_looked_up, read_lookups, read_orders
-from loader.run import Run, StagedOrders
+from loader.keys import KEY_SEPARATOR, match_key, near_key
+from loader.push.gather import (
+    Records,
+    read_adoptable,
+    read_looked_up,
+    read_lookups,
+    read_records,
+    renew_lookups,
+)
+from loader.run import Run, StagedRecords
 from loader.sync.binding import Bindings
-from loader.sync.lookups import Index
-from loader.sync.plan import Known, OrderPlan, plan_order
-from loader.sync.records import Row, Staged, Wanted, desired_orders
+from loader.sync.landed import Landings, made_lines, sibling_columns, sibling_keys
+from loader.sync.lookups import Index, LookupKey, lookup_keys, owner_of
+from loader.sync.plan import Known, RecordPlan, block, plan_record, record_id
+from loader.sync.records import Row, Staged, Wanted, currency_of, current, desired_records
+from loader.sync.waves import Waves, waves
 
 CHUNK = 500
 """Orders planned together: one read request."""
@@ -41,19 +51,36 @@ class Session:
     """Match keys that are staged more than once."""
     staged: Collection[str] = ()
     """Match keys of all that is staged."""
+    landings: Landings = field(default_factory=Landings)
+    """What the run did, or will do, to the records that others look up."""
+    waves: Waves = field(default_factory=Waves)
+    """Which records have to wait for others of the model, by match key."""
+    named: Mapping[LookupKey, Mapping[str, Collection[str]]] = field(default_factory=dict)
+    """Look-up of the model's own table → match key → the values by which the record names others."""
+    contested: frozenset[str] = frozenset()
+    """Match keys of records that CRM does not have, and that would adopt the same one."""
+    is_expecting: bool = False
+    """Nothing is written: what the run would make counts as if it were there."""
 
-    def plan(self, orders: Sequence[Staged], attempts: Mapping[str, int] | None = None) -> list[OrderPlan]:
+    def plan(self, orders: Sequence[Staged], attempts: Mapping[str, int] | None = None) -> list[RecordPlan]:
         """Plans orders against CRM as it is now."""
+        self._renew_siblings(orders)
         return self.plan_against(self.read(orders), orders, attempts or {})
 
     def read(self, orders: Sequence[Staged]) -> Records:
         """What CRM has of these orders, by match key."""
         asked = [order.key for order in orders if match_key(order.key) not in self.withheld]
-        return read_orders(self.client, self.bindings.base, asked) if asked else Records({})
+        if not asked:
+            return Records({})
+        records = read_records(self.client, self.bindings.base, asked)
+        if self.bindings.model.meta.adopt_by:
+            lacking = [order for order in orders if records.rows.get(match_key(order.key)) == []]
+            records.adoptable.update(read_adoptable(self.client, self.bindings.base, lacking))
+        return records
 
-    def plan_against(self, found: Records, orders: Sequence[Staged], attempts: Mapping[str, int]) -> list[OrderPlan]:
+    def plan_against(self, found: Records, orders: Sequence[Staged], attempts: Mapping[str, int]) -> list[RecordPlan]:
         """Plans orders against what was read."""
-        planned: dict[int, OrderPlan] = {}
+        planned: dict[int, RecordPlan] = {}
         numbers = []
         for number, order in enumerate(orders):
             apart = self._set_apart(order, found)
@@ -62,19 +89,118 @@ class Session:
             else:
                 numbers.append(number)
         binding = self.bindings.base
-        wanted = desired_orders([orders[number] for number in numbers], binding, self.index)
+        for number in numbers:
+            self._expect_siblings(orders[number], found)
+        wanted = desired_records([orders[number] for number in numbers], binding, self.index)
         pairs = [
             (want, found.rows[match_key(orders[number].key)]) for number, want in zip(numbers, wanted, strict=True)
         ]
+        if found.adoptable:
+            adopted = [
+                self._adopted(orders[number], want, rows, found)
+                for number, (want, rows) in zip(numbers, pairs, strict=True)
+            ]
+        else:
+            adopted = [[] for _ in pairs]
         strangers = self._strangers(pairs)
-        for number, (want, rows) in zip(numbers, pairs, strict=True):
+        for number, (want, rows), candidates in zip(numbers, pairs, adopted, strict=True):
+            key = match_key(orders[number].key)
+            if len(candidates) > 1 or (candidates and key in self.contested):
+                planned[number] = _contested(orders[number], len(candidates), self.bindings.model)
+                continue
+            rows = rows or candidates
             id_ = rows[0][binding.table.id_column].lower() if rows else ""
             taken_for = "" if rows else self._taken_for(orders[number].key, found)
-            known = Known(self.shared.get(id_), self.not_shared.get(id_), strangers.get(id_, ""), taken_for)
-            planned[number] = plan_order(
-                orders[number], want, rows, binding, known, attempts.get(orders[number].key, 0)
+            known = Known(
+                self.shared.get(id_),
+                self.not_shared.get(id_),
+                strangers.get(id_, ""),
+                taken_for,
+                is_adopted=bool(candidates),
+                in_loop=self.waves.loops.get(key, ()),
             )
+            plan = plan_record(orders[number], want, rows, binding, known, attempts.get(orders[number].key, 0))
+            planned[number] = replace(plan, made=self.index.made) if self.index.made else plan
+            self._note(orders[number], want, rows, planned[number])
+        for number, plan in planned.items():
+            if plan.action in ("block", "skip"):
+                self._note_absence(orders[number], plan)
         return [planned[number] for number in range(len(orders))]
+
+    def waves_of(self, staged: StagedRecords) -> Iterator[Iterator[Staged]]:
+        """The staged records, those that others of them name before these."""
+        for wave in range(self.waves.count):
+            if wave:
+                self._know_wave(wave)
+            if self.waves.count == 1:
+                yield staged.records()
+            else:
+                yield (each for each in staged.records() if self.waves.of(match_key(each.key)) == wave)
+
+    def _know_wave(self, wave: int) -> None:
+        """Has the look-ups of a wave find what the waves before it left in CRM, or would leave there."""
+        if not self.is_expecting:
+            wanted = {
+                key: {value for record, values in named.items() if self.waves.of(record) == wave for value in values}
+                for key, named in self.named.items()
+            }
+            renew_lookups(self.client, self.bindings.tables, self.index, wanted)
+        self.landings.enter(self.index, self.named, expected=self.is_expecting)
+
+    def _adopted(self, order: Staged, want: Wanted, rows: Sequence[Row], found: Records) -> list[Row]:
+        """CRM's records without a key that have the same values as the record in all columns of `adopt_by`."""
+        columns = self.bindings.model.meta.adopt_by
+        candidates = found.adoptable.get(match_key(order.row[columns[0]] or ""), [])
+        if rows or want.obstacles or not candidates:
+            return []
+        values = want.record.values
+        return [
+            row
+            for row in candidates
+            for have in [current(row, self.bindings.base).values]
+            if all(match_key(have[name] or "") == match_key(values.get(name) or "") for name in columns)
+        ]
+
+    def _expect_siblings(self, order: Staged, found: Records) -> None:
+        """Has the lines of a new record find the one that CRM will make together with it."""
+        keys = sibling_keys(self.bindings.model)
+        if not keys or found.rows[match_key(order.key)]:
+            return
+        for row in made_lines(order, self.bindings.base, record_id(self.bindings.model.table, order.key)):
+            for key in keys:
+                self.index.land(key, row, expected=True)
+
+    def _renew_siblings(self, orders: Sequence[Staged]) -> None:
+        """Has the lines of records that were created by now find the ones that CRM made with them."""
+        wanted = {
+            key: {str(line[column]) for order in orders for line in order.lines if line[column] is not None}
+            for key, column in sibling_columns(self.bindings.model)
+        }
+        if wanted:
+            renew_lookups(self.client, self.bindings.tables, self.index, wanted)
+
+    def _note(self, order: Staged, want: Wanted, rows: Sequence[Row], plan: RecordPlan) -> None:
+        """Remembers what others look up of a record that is written."""
+        model, binding = self.bindings.model, self.bindings.base
+        if plan.crm_id is None or not plan.writes or not self.landings.concerns(model):
+            return
+        have = current(rows[0], self.bindings.in_currency(currency_of(rows[0]))) if rows else None
+        owner = None
+        if "ownerid" in binding.table.attributes:
+            owned = next((each for each in binding.fields if each.name == "ownerid" and each.lookup), None)
+            its = want.record.values.get("ownerid")
+            if owned and owned.lookup and its and (have is None or owned.on_update):
+                owner = (owned.lookup.table, str(its))
+            elif have is None:
+                owner = ("systemuser", self.bindings.organization.caller_id)
+            else:
+                owner = owner_of(rows[0])
+        self.landings.lands(order, want.record, binding, plan.crm_id, have, owner)
+
+    def _note_absence(self, order: Staged, plan: RecordPlan) -> None:
+        model = self.bindings.model
+        if self.landings.concerns(model):
+            self.landings.stays_out(order, model, why_absent(plan.reason, plan.message))
 
     def _taken_for(self, key: str, found: Records) -> str:
         """The key of a record that CRM takes for this one's, and of which nothing says that it is another one's."""
@@ -104,31 +230,58 @@ class Session:
             id_: ", ".join(index.values(field_.lookup, holder).values()) or holder for id_, holder in holders.items()
         }
 
-    def _set_apart(self, order: Staged, found: Records) -> OrderPlan | None:
+    def _set_apart(self, order: Staged, found: Records) -> RecordPlan | None:
         """The plan of an order that is not even compared."""
         table, key = self.bindings.model.table, match_key(order.key)
         if key in self.withheld:
             return set_aside(order.key, table, self.withheld[key])
         if key in self.repeated:
             message = f"{self.bindings.model.name} has more than one row of this key"
-            return OrderPlan(order.key, table, "block", reason="order_ambiguous", message=message)
+            return block(order.key, self.bindings.model, "ambiguous", message)
         if key in found.unread:
             reason, message = found.unread[key]
-            return OrderPlan(order.key, table, "block", reason=reason, message=message)
+            return RecordPlan(order.key, table, "block", reason=reason, message=message)
         return None
 
 
-def set_aside(key: str, table: str, state: str) -> OrderPlan:
+def _contested(order: Staged, count: int, model: Model) -> RecordPlan:
+    """The plan of a record of which nobody can say which one of CRM's it is."""
+    same = ", ".join(f"{name} {str(order.row[name]).rstrip()!r}" for name in model.meta.adopt_by if order.row[name])
+    if count > 1:
+        message = f"CRM has {count} {model.nouns} without {model.key_column} that have the same {same}"
+    else:
+        message = (
+            f"CRM has a {model.noun} without {model.key_column} of the same {same}, and several are staged with it"
+        )
+    return block(order.key, model, "ambiguous", message)
+
+
+def why_absent(reason: str, message: str) -> str:
+    """Why a record is not there, for those that look it up."""
+    if reason in ("held", "ignored"):
+        return f"is {message}"
+    return f"stays out as {reason} ({message})"
+
+
+def set_aside(key: str, table: str, state: str) -> RecordPlan:
     """The plan of an order that someone holds back or ignores."""
-    return OrderPlan(key, table, "skip", reason=state, message=f"{state} in the retry queue")
+    return RecordPlan(key, table, "skip", reason=state, message=f"{state} in the retry queue")
+
+
+def planned_in_waves(
+    session: Session, staged: StagedRecords, workers: int, stop: threading.Event | None = None
+) -> Iterator[list[tuple[Staged, RecordPlan]]]:
+    """Chunks of planned records, those that others name before these. Nothing is written in between."""
+    for wave in session.waves_of(staged):
+        yield from plans(session, wave, workers, stop)
 
 
 def plans(
     session: Session, staged: Iterable[Staged], workers: int, stop: threading.Event | None = None
-) -> Iterator[list[tuple[Staged, OrderPlan]]]:
+) -> Iterator[list[tuple[Staged, RecordPlan]]]:
     """Chunks of planned orders, in order; CRM is read ahead by `workers` threads, and compared on the caller's."""
 
-    def joined(chunk: list[Staged], found: Future[Records]) -> list[tuple[Staged, OrderPlan]]:
+    def joined(chunk: list[Staged], found: Future[Records]) -> list[tuple[Staged, RecordPlan]]:
         return list(zip(chunk, session.plan_against(found.result(), chunk, {}), strict=True))
 
     source = iter(staged)
@@ -148,21 +301,84 @@ def plans(
                 future.cancel()
 
 
-def open_session(run: Run, staged: StagedOrders) -> Session:
-    """Reads metadata, look-ups and the journal's memory: what planning needs. Raises ContractMismatch."""
+def open_session(
+    run: Run, staged: StagedRecords, landings: Landings | None = None, *, is_expecting: bool = False
+) -> Session:
+    """Reads metadata, look-ups and the journal's memory: what planning needs. Raises ContractMismatch.
+
+    `landings`: what the run did to the tables before this one; `is_expecting` where it did not, but would.
+    """
     model = staged.model
+    landings = landings or Landings()
     bindings = run.bindings(model)
     bindings.refuse_problems()
     counted = Counter(map(match_key, staged.keys))
     xref = run.journal.xref(model.table).values()
+    index = read_lookups(run.client, run.tables, staged.lookup_values())
+    landings.enter(index, lookup_keys(model), expected=is_expecting)
+    named, order = _names(staged)
     return Session(
         client=run.client,
         bindings=bindings,
-        index=read_lookups(run.client, run.tables, staged.lookup_values()),
+        index=index,
         known=frozenset(entry.crm_id.lower() for entry in xref),
         shared={entry.crm_id.lower(): entry.shared_with for entry in xref if entry.shared_with},
         not_shared={entry.crm_id.lower(): entry.not_shared_with for entry in xref if entry.not_shared_with},
         withheld={match_key(key): state for key, state in run.journal.held_or_ignored(model.table).items()},
         repeated=frozenset(key for key, count in counted.items() if count > 1),
         staged=counted.keys(),
+        landings=landings,
+        waves=order,
+        named=named,
+        contested=_contested_keys(run, bindings, staged),
+        is_expecting=is_expecting,
     )
+
+
+def _names(staged: StagedRecords) -> tuple[dict[LookupKey, dict[str, set[str]]], Waves]:
+    """What the records' look-ups of their own table name, and in which order the records go for that."""
+    model = staged.model
+    own = [column.meta.lookup for column in model.own_lookups if column.meta.lookup]
+    lookups = [each for each in own if all("." not in path for path in each.match)]
+    columns = {column.name for column in model.columns}
+    named: dict[LookupKey, dict[str, set[str]]] = {LookupKey.of(each): {} for each in own}
+    parents: dict[str, set[str]] = {}
+    for lookup in lookups:
+        if not columns.issuperset(lookup.match):
+            continue
+        paths, its = list(lookup.match), list(lookup.match.values())
+        key = LookupKey.of(lookup)
+        place = paths.index(key.own_column)
+        rows = staged.rows.distinct(model, [*model.meta.match_on, *paths, *its], model.key_column)
+        size = len(model.meta.match_on)
+        records: dict[tuple[str, ...], str] = {}
+        told = []
+        for row in rows:
+            record = match_key(KEY_SEPARATOR.join(str(value).rstrip(" ") for value in row[:size]))
+            records[tuple(match_key(value or "") for value in row[size : size + len(paths)])] = record
+            if row[size + len(paths) + place] is not None:
+                told.append((record, row[size + len(paths) :]))
+        for record, values in told:
+            named[key].setdefault(record, set()).add(str(values[place]))
+            other = records.get(tuple(match_key(value or "") for value in values))
+            if other is not None:
+                parents.setdefault(record, set()).add(other)
+                parents.setdefault(other, set())
+    return named, waves(parents)
+
+
+def _contested_keys(run: Run, bindings: Bindings, staged: StagedRecords) -> frozenset[str]:
+    """Records that CRM does not have, and that are alike in what another one of CRM's would be adopted by."""
+    model = bindings.model
+    if not model.meta.adopt_by:
+        return frozenset()
+    alike: dict[tuple[str, ...], set[str]] = {}
+    for key, *values in staged.rows.distinct(model, [model.key_column, *model.meta.adopt_by], model.key_column):
+        alike.setdefault(tuple(match_key(value or "") for value in values), set()).add(str(key))
+    several = [keys for keys in alike.values() if len(keys) > 1]
+    asked = sorted(key for keys in several for key in keys)
+    if not asked:
+        return frozenset()
+    found = read_records(run.client, bindings.base, asked)
+    lacking = [{match_key(key) for key in keys if found.rows.get(match_key(key)) == []} for keys in several]
+    return frozenset(key for keys in lacking if len(keys) > 1 for key in keys)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from loader.contract import Model
+from loader.contract import Contract, Model
 from loader.errors import GuardTripped, LoaderError
 from loader.keys import match_key
 from loader.push.sender import Settled, reason_of, settled_unsent
 from loader.push.session import set_aside
 from loader.run import Progress, Run
-from loader.sync.plan import OrderPlan
+from loader.sync.plan import RecordPlan
 from loader.warehouse.journal import OrderResult, RunCounts, RunOutcome
 
 log = logging.getLogger(__name__)
@@ -29,9 +29,10 @@ class PushReport:
 
     run_id: str
     tell: Callable[[Settled], None] = lambda settled: None
-    """Gets the orders that there is something to say of."""
+    """Gets the records that there is something to say of."""
+    contract: Contract | None = None
     staged: int = 0
-    orders: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+    tables: dict[str, dict[str, int]] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LINES, 0))
     requests: dict[str, int] = field(default_factory=lambda: {"read": 0, "write": 0})
     stale: int = 0
@@ -39,14 +40,30 @@ class PushReport:
     failure: LoaderError | None = None
     interrupted: bool = False
 
+    def begin(self, table: str) -> None:
+        """Counts a table, even if it has no records."""
+        self.tables.setdefault(table, dict.fromkeys(OUTCOMES, 0))
+
+    @property
+    def records(self) -> dict[str, int]:
+        """The sums over all tables."""
+        return {name: sum(counts[name] for counts in self.tables.values()) for name in OUTCOMES}
+
     @property
     def in_trouble(self) -> int:
-        return self.orders["blocked"] + self.orders["failed"]
+        return self.records["blocked"] + self.records["failed"]
+
+    def counted(self, *outcomes: str) -> str:
+        """The records with these outcomes in words, or all of them: `3 accounts, 1 order`."""
+        assert self.contract is not None
+        wanted = outcomes or OUTCOMES
+        return self.contract.counted({table: sum(its[each] for each in wanted) for table, its in self.tables.items()})
 
     def as_json(self) -> dict[str, Any]:
         return {
             "run_id": self.run_id,
-            "orders": self.orders,
+            "tables": self.tables,
+            "records": self.records,
             "lines": self.lines,
             "requests": self.requests,
         }
@@ -57,6 +74,8 @@ class Tally:
 
     def __init__(self, run: Run, model: Model, keys: Sequence[str], report: PushReport, progress: Progress) -> None:
         self._run, self._model, self._report, self._progress = run, model, report, progress
+        report.contract = run.contract
+        report.begin(model.table)
         self._total = len(keys)
         self._done = 0
         self._open = Counter(keys)
@@ -69,7 +88,7 @@ class Tally:
         self._report.staged += len(orders)
         for each in orders:
             self._open[each.plan.key] -= 1
-            self._report.orders[each.outcome] += 1
+            self._report.tables[each.plan.table][each.outcome] += 1
             self._report.stale += each.reason == "plan_stale"
             if each.pushed:
                 for action in _LINES:
@@ -82,7 +101,7 @@ class Tally:
         for each in orders:
             if each.outcome in ("blocked", "failed"):
                 level = logging.WARNING if each.outcome == "blocked" else logging.ERROR
-                about = {"order": each.plan.key, "outcome": each.outcome, "reason": each.reason}
+                about = {"table": each.plan.table, "key": each.plan.key, "outcome": each.outcome, "reason": each.reason}
                 log.log(level, "%s: %s, %s", each.outcome, each.reason, each.message, extra=about)
         self._progress(self._done, self._total)
 
@@ -92,14 +111,14 @@ class Tally:
         if not left:
             return
         reason = reason_of(failure) if failure else "interrupted"
-        message = str(failure) if failure else "the run was stopped before it came to this order"
+        message = str(failure) if failure else f"the run was stopped before it came to this {self._model.noun}"
         aside = self._run.journal.held_or_ignored(self._model.table)
         settled: list[Settled] = []
         for key in left:
             if key in aside:
                 settled.append(settled_unsent(set_aside(key, self._model.table, aside[key])))
             else:
-                plan = OrderPlan(key, self._model.table, "block", reason=reason, message=message)
+                plan = RecordPlan(key, self._model.table, "block", reason=reason, message=message)
                 settled.append(Settled(plan, "failed", reason, message, reached=False))
         self.settle(settled)
 
@@ -115,7 +134,7 @@ class Tally:
 
 
 def result_json(settled: Settled) -> dict[str, Any]:
-    """An order's entry in `push --json`."""
+    """A record's entry in `push --json`."""
     reason, message = settled.reason or None, settled.message
     return {**settled.plan.entry(), "outcome": settled.outcome, "reason": reason, "message": message}
 
@@ -141,7 +160,7 @@ def _result(settled: Settled) -> OrderResult:
     )
 
 
-def _missing(plan: OrderPlan) -> list[dict[str, Any]]:
+def _missing(plan: RecordPlan) -> list[dict[str, Any]]:
     """The rows that CRM lacks for the order, each once however many of its lines name it."""
     distinct = {(each.code, each.table, tuple(each.match.items())) for each in plan.obstacles if each.table}
     return [{"code": code, "table": table, "match": dict(match)} for code, table, match in sorted(distinct)]
@@ -151,7 +170,7 @@ def counts_of(report: PushReport, run: Run) -> RunCounts:
     report.requests = run.requests
     return RunCounts(
         staged=report.staged,
-        **report.orders,
+        **report.records,
         lines_created=report.lines["create"],
         lines_updated=report.lines["update"],
         lines_deleted=report.lines["delete"],

@@ -1,4 +1,4 @@
-"""Puts the orders that a run changed back to what CRM held before, from the journal's before-images."""
+"""Puts the records that a run changed back to what CRM held before, from the journal's before-images."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from loader import __version__
 from loader.contract import Model
-from loader.dataverse.batch import ChangeSet, Operation
+from loader.dataverse.batch import ChangeSet
 from loader.dataverse.client import LostReply, RequestFailed
 from loader.dataverse.pace import Interrupted, backoff
 from loader.errors import LoaderError, NotFound
 from loader.keys import match_key
-from loader.push.gather import Records, read_orders
+from loader.push.gather import Records, read_records
 from loader.run import Run
 from loader.sync import changeset
 from loader.sync.binding import Binding
@@ -24,18 +24,14 @@ from loader.warehouse.journal import Event, OrderResult, RunCounts, RunOutcome, 
 
 _ROUNDS = 5
 """How often an order is looked at and sent again where CRM's answer does not arrive."""
-_CANCEL = {"salesorder": ("CancelSalesOrder", "OrderClose", "orderclose")}
-"""CRM table → the action that cancels a record, and the parameter and table of the activity that goes with it.
-
-See docs/dataverse.md, "Closing orders".
-"""
 
 
 @dataclass(frozen=True)
 class Undone:
-    """What became of one order: undone, cancelled, already so, or refused and why."""
+    """What became of one record: undone, cancelled, already so, or refused and why."""
 
-    order: str
+    table: str
+    key: str
     outcome: str
     message: str = ""
     changes: tuple[Mapping[str, Any], ...] = ()
@@ -44,6 +40,10 @@ class Undone:
 
     def as_json(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "event"}
+
+
+def _refused(event: Event, why: str) -> Undone:
+    return Undone(event.table, event.key, "refused", why, event=event)
 
 
 @dataclass(frozen=True)
@@ -55,23 +55,25 @@ class _Step:
     outcome: str
 
     def shown(self) -> Undone:
-        return Undone(self.event.key, f"would be {self.outcome}", "", self.changes)
+        return Undone(self.event.table, self.event.key, f"would be {self.outcome}", "", self.changes)
 
 
 @dataclass
 class Undoing:
     """What an undo did. `failure` is what ended it early."""
 
-    orders: list[Undone]
+    records: list[Undone]
     failure: LoaderError | None = None
     interrupted: bool = False
 
     def count(self, *outcomes: str) -> int:
-        return sum(each.outcome in outcomes for each in self.orders)
+        return sum(each.outcome in outcomes for each in self.records)
 
 
 def undo(run: Run, run_id: str, *, plan_only: bool, cancel_created: bool) -> Undoing:
-    """Reverts a run's updates; its creations are cancelled where asked for. Orders changed since are refused.
+    """Reverts a run's updates; its creations are cancelled where asked for. Records changed since are refused.
+
+    What looks others up is put back before them: the last table that a push fills comes first.
 
     What was put back is held in the retry queue: the next push would send GP's values again. Raises NotFound, and
     GuardTripped where the journal belongs to another CRM or another run holds the lock.
@@ -80,7 +82,7 @@ def undo(run: Run, run_id: str, *, plan_only: bool, cancel_created: bool) -> Und
     record = journal.run(run_id)
     events = [event for event in journal.events(run_id=record.run_id) if event.outcome in ("created", "updated")]
     if not events:
-        raise NotFound(f"Run {record.run_id} changed no order.", "`loader status` lists the runs.")
+        raise NotFound(f"Run {record.run_id} changed no record.", "`loader status` lists the runs.")
     run.refuse_other_crm()
     if plan_only:
         shown = _all_steps(run, events, cancel_created)
@@ -96,7 +98,7 @@ def undo(run: Run, run_id: str, *, plan_only: bool, cancel_created: bool) -> Und
             for each in _all_steps(run, events, cancel_created):
                 if run.stop.is_set():
                     raise Interrupted
-                done.orders.append(_Application(run, start.run_id, cancel_created, done).settle(each))
+                done.records.append(_Application(run, start.run_id, cancel_created, done).settle(each))
         except Interrupted:
             done.interrupted = True
         except LoaderError as error:
@@ -105,7 +107,7 @@ def undo(run: Run, run_id: str, *, plan_only: bool, cancel_created: bool) -> Und
             journal.finish(start.run_id, _counts(done, run), "error", "Stopped by an unexpected error.")
             raise
         journal.finish(start.run_id, _counts(done, run), _outcome(done), _told(done, record.run_id, len(events)))
-    if done.failure and not done.orders:
+    if done.failure and not done.records:
         raise done.failure
     return done
 
@@ -113,7 +115,7 @@ def undo(run: Run, run_id: str, *, plan_only: bool, cancel_created: bool) -> Und
 def _counts(done: Undoing, run: Run, more: int = 0) -> RunCounts:
     """An undo pushes nothing: what it refuses is not an order that did not arrive."""
     return RunCounts(
-        staged=len(done.orders) + more,
+        staged=len(done.records) + more,
         updated=done.count("undone", "cancelled") + more,
         unchanged=done.count("already so"),
         skipped=done.count("refused"),
@@ -127,7 +129,7 @@ def _outcome(done: Undoing) -> RunOutcome:
 
 
 def _told(done: Undoing, run_id: str, orders: int) -> str:
-    refused, left = done.count("refused"), orders - len(done.orders)
+    refused, left = done.count("refused"), orders - len(done.records)
     parts = [f"Undo of run {run_id}"]
     parts += [f"{refused} refused"] if refused else []
     parts += [f"{left} not reached"] if left else []
@@ -138,23 +140,28 @@ def _all_steps(run: Run, events: Sequence[Event], cancel_created: bool) -> list[
     """What is to be done about each event, by what CRM holds now; those that need nothing first."""
     found = [
         each
-        for model in run.contract.models
+        for model in _by_table(run)
         for each in _steps(run, model, [event for event in events if event.table == model.table], cancel_created)
     ]
     return sorted(found, key=lambda each: isinstance(each, _Step))
 
 
+def _by_table(run: Run) -> list[Model]:
+    """A model of each table, in the reverse order of a push."""
+    return list({model.table: model for model in reversed(run.contract.models)}.values())
+
+
 def _steps(run: Run, model: Model, events: Sequence[Event], cancel_created: bool) -> Iterator[_Step | Undone]:
     bindings = run.bindings(model)
-    found = read_orders(run.client, bindings.base, [event.key for event in events]) if events else Records({})
+    found = read_records(run.client, bindings.base, [event.key for event in events]) if events else Records({})
     for event in events:
         key = match_key(event.key)
         if key in found.unread:
-            yield Undone(event.key, "refused", found.unread[key][1])
+            yield _refused(event, found.unread[key][1])
             continue
         rows = [row for row in found.rows[key] if row[bindings.base.table.id_column] == event.crm_id]
         if not rows:
-            yield Undone(event.key, "refused", "CRM no longer has this order", event=event)
+            yield _refused(event, f"CRM no longer has this {model.noun}")
             continue
         binding = bindings.in_currency(currency_of(rows[0]))
         have = current(rows[0], binding)
@@ -162,7 +169,9 @@ def _steps(run: Run, model: Model, events: Sequence[Event], cancel_created: bool
             yield (
                 _cancelled(event, have, binding)
                 if cancel_created
-                else Undone(event.key, "refused", "the run created it; --cancel-created cancels it", event=event)
+                else Undone(
+                    event.table, event.key, "refused", "the run created it; --cancel-created cancels it", event=event
+                )
             )
         else:
             yield _reverted(event, have, binding)
@@ -171,9 +180,9 @@ def _steps(run: Run, model: Model, events: Sequence[Event], cancel_created: bool
 def _reverted(event: Event, have: Current, binding: Binding) -> _Step | Undone:
     want = _before(have, event, binding)
     if want is None and _is_before(have, event, binding):
-        return Undone(event.key, "already so", "CRM holds the values from before the run", event=event)
+        return Undone(event.table, event.key, "already so", "CRM holds the values from before the run", event=event)
     if want is None:
-        return Undone(event.key, "refused", "changed in CRM since the run", event=event)
+        return _refused(event, "changed in CRM since the run")
     delta = difference(want, have, binding)
     operations = changeset.for_update(want, have, delta, None, binding)
     reverse = tuple({**change, "before": change["after"], "after": change["before"]} for change in event.changes)
@@ -181,26 +190,15 @@ def _reverted(event: Event, have: Current, binding: Binding) -> _Step | Undone:
 
 
 def _cancelled(event: Event, have: Current, binding: Binding) -> _Step | Undone:
-    action = _CANCEL.get(binding.table.name)
-    if action is None:
-        return Undone(event.key, "refused", f"CRM has no action that cancels a {binding.table.name}", event=event)
-    name, parameter, close = action
-    states = binding.model.meta.state
-    if states and have.state.get("statecode") in states.closed:
-        return Undone(event.key, "already so", "closed in CRM", event=event)
-    body = {
-        parameter: {
-            "@odata.type": f"Microsoft.Dynamics.CRM.{close}",
-            f"{binding.table.id_column}@odata.bind": f"/{binding.table.entity_set}({have.id})",
-            "subject": f"Undo of run {event.run_id}",
-        },
-        "Status": -1,
-    }
-    reopen = have.state.get(binding.state_column) in binding.locked_states
-    path = f"{binding.table.entity_set}({have.id})"
-    only_this_version = {"If-Match": have.etag}
-    first = [Operation("PATCH", path, dict(binding.editable_state), only_this_version)] if reopen else []
-    return _Step(event, have.id, ChangeSet((*first, Operation("POST", name, body))), (), "cancelled")
+    states, noun = binding.model.meta.state, binding.model.noun
+    if states is None or not states.cancelled:
+        text = f"CRM has no state that cancels a {noun}, and nothing is ever deleted; delete it in CRM by hand"
+        return _refused(event, text)
+    state = have.state.get("statecode")
+    if state in states.closed or all(have.state.get(column) == value for column, value in states.cancelled.items()):
+        return Undone(event.table, event.key, "already so", "closed in CRM", event=event)
+    operations = changeset.cancellation(have, binding, f"Undo of run {event.run_id}")
+    return _Step(event, have.id, operations, (), "cancelled")
 
 
 def _before(have: Current, event: Event, binding: Binding) -> Desired | None:
@@ -303,7 +301,7 @@ class _Application:
         )
         counts = _counts(self.done, self.run, more=1)
         self.run.journal.record_and_hold(result, self.run_id, counts, self._why(step.event))
-        return Undone(step.event.key, step.outcome, "held in the retry queue", step.changes)
+        return Undone(step.event.table, step.event.key, step.outcome, "held in the retry queue", step.changes)
 
     def _why(self, event: Event) -> str:
         return f"by the undo of run {event.run_id}"
@@ -324,7 +322,7 @@ class _Application:
                 was_lost, trouble = True, str(error)
                 continue
             except RequestFailed as error:
-                return Undone(step.event.key, "refused", str(error.error))
+                return _refused(step.event, str(error.error))
             reply = replies[0] if replies else None
             if isinstance(reply, list) and len(reply) == len(step.operations):
                 return None
@@ -335,5 +333,10 @@ class _Application:
             elif reply.error.is_passing:
                 trouble = str(reply.error)
             else:
-                return Undone(step.event.key, "refused", str(reply.error))
-        return Undone(step.event.key, "refused", f"not settled in {_ROUNDS} attempts ({trouble}); run the undo again")
+                return _refused(step.event, str(reply.error))
+        return Undone(
+            step.event.table,
+            step.event.key,
+            "refused",
+            f"not settled in {_ROUNDS} attempts ({trouble}); run the undo again",
+        )

@@ -7,7 +7,7 @@ from typing import Any
 
 from loader.push.explaining import LINES
 from loader.report.text import order_lines, table
-from loader.sync.plan import OrderPlan
+from loader.sync.plan import RecordPlan
 from loader.visible import plain, styled, visible
 
 _TITLES = ("CRM COLUMN", "GP", "GP VALUE", "RULE", "STAGED", "CRM NOW", "")
@@ -65,12 +65,12 @@ def _short(value: object, width: int = 36) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def plan_text(plan: OrderPlan) -> list[str]:
+def plan_text(plan: RecordPlan) -> list[str]:
     """The plan as plain lines."""
     return [plain(line) for line in _plan_lines(plan)]
 
 
-def _plan_lines(plan: OrderPlan) -> Iterator[str]:
+def _plan_lines(plan: RecordPlan) -> Iterator[str]:
     yield from order_lines(plan)
     warned = list(dict.fromkeys((warning.code, warning.message) for warning in plan.warnings))
     for code, message in warned[:LINES]:

@@ -23,7 +23,7 @@ from loader.errors import LoaderError, Unexpected
 from loader.secrets import redact
 from loader.visible import json_text, shown, styled
 
-ENVELOPE_VERSION = 1
+ENVELOPE_VERSION = 2
 
 Entries: TypeAlias = "tuple[str, Iterable[str]]"
 """A list of the envelope's data that may be too long for memory: its name, and its entries in JSON."""
@@ -53,7 +53,8 @@ class JsonLines(logging.Formatter):
             "time": dt.datetime.fromtimestamp(record.created, dt.timezone.utc).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "run_id": self._run_id,
-            "order": getattr(record, "order", None),
+            "table": getattr(record, "table", None),
+            "key": getattr(record, "key", None),
             "message": redact(record.getMessage()),
         }
         for name in ("outcome", "reason", "code", "remedy"):

@@ -1,4 +1,4 @@
-"""What a push did, shown: order by order as it goes on, and its verdict at the end."""
+"""What a push did, shown: record by record as it goes on, and its verdict at the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loader.report.told import ToldAsJson
 
 
 class PushTold:
-    """The orders of a push, in the form that was asked for."""
+    """The records of a push, in the form that was asked for."""
 
     def __init__(self, as_json: bool) -> None:
         self.text = PushText()
@@ -34,10 +34,11 @@ class PushTold:
             return
         verdict: LoaderError | None = None
         if signal is not None:
-            verdict = Interrupted(signal, "Interrupted after the orders in hand.")
+            verdict = Interrupted(signal, "Interrupted after the records in hand.")
         elif report.in_trouble:
-            verdict = RecordsWaiting(f"{report.in_trouble} of {report.staged} orders are blocked or failed.")
+            told = report.counted("blocked", "failed")
+            verdict = RecordsWaiting(f"Of {report.counted()}, blocked or failed: {told}.")
             if report.stale == report.in_trouble:
-                text = f"{report.stale} of {report.staged} orders of the plan have moved since and were refused."
+                text = f"Of {report.counted()} of the plan, moved since and refused: {told}."
                 verdict = RecordsWaiting(text, "Make the plan again and push that one.")
         output.data(report.as_json(), lambda: self.text.lines(report), verdict, results)

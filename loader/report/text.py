@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from loader.contract import Contract
 from loader.push.checking import Finding
 from loader.push.planning import PlanReport
 from loader.push.sender import Settled
 from loader.push.tally import PushReport
 from loader.report.told import Told
 from loader.sync.diff import Change
-from loader.sync.plan import OrderPlan
+from loader.sync.plan import RecordPlan
 from loader.visible import styled, visible
 from loader.warehouse.journal import QueueEntry, RunRecord
 
@@ -27,7 +28,7 @@ _COUNTS = ("staged", "created", "updated", "unchanged", "skipped", "blocked", "f
 
 
 class PlanText:
-    """A plan for people: order by order, field by field; the closing lines count."""
+    """A plan for people: record by record, field by field; the closing lines count."""
 
     def __init__(self, verbose: bool) -> None:
         self._verbose = verbose
@@ -35,7 +36,7 @@ class PlanText:
         self._warnings = Warnings()
         self._new = 0
 
-    def add(self, plan: OrderPlan) -> None:
+    def add(self, plan: RecordPlan) -> None:
         self._warnings.add(plan)
         self._new += plan.new is not None
         if plan.new and self._new > NEW_IN_FULL and not self._verbose:
@@ -47,12 +48,14 @@ class PlanText:
     def lines(self, report: PlanReport) -> Iterator[str]:
         yield from self._told
         yield from self._warnings.lines()
-        orders, lines = report.orders, report.lines
+        lines = report.lines
         if self._new > NEW_IN_FULL and not self._verbose:
-            yield f"Fields are shown of the first {NEW_IN_FULL:,} new orders; -v or --order shows the others'."
+            yield f"Fields are shown of the first {NEW_IN_FULL:,} new records; -v or --order shows the others'."
+        several = len(report.tables) > 1
+        for table_, counts in report.tables.items() if several else ():
+            yield f"{_nouns(report.contract, table_)}: {_planned(counts)}."
         yield (
-            f"Plan: {orders['create']} to create, {orders['update']} to update, {orders['unchanged']} unchanged, "
-            f"{orders['skipped']} skipped, {orders['blocked']} blocked; "
+            f"Plan: {_planned(report.records)}; "
             f"lines {lines['create']} to create, {lines['update']} to update, {lines['delete']} to delete."
         )
         for title, counts in (("Set apart", report.reasons), ("Warnings", report.warnings)):
@@ -60,7 +63,7 @@ class PlanText:
                 yield f"{title}: {', '.join(f'{count} {code}' for code, count in sorted(counts.items()))}."
 
 
-def order_lines(plan: OrderPlan) -> Iterator[str]:
+def order_lines(plan: RecordPlan) -> Iterator[str]:
     yield _head(plan)
     if not plan.writes:
         return
@@ -80,7 +83,7 @@ def order_lines(plan: OrderPlan) -> Iterator[str]:
         yield f"    shared with {plan.share[0]} {plan.share[1]}"
 
 
-def _head(plan: OrderPlan) -> str:
+def _head(plan: RecordPlan) -> str:
     sign, colour = _SIGNS.get(plan.action, (" ", ""))
     about = f": {plan.reason}, {plan.message}" if plan.reason else ""
     return styled(f"{sign} {plan.key}", colour, bold=True) + f" {plan.action}{about}"
@@ -102,7 +105,7 @@ def _change(change: Change) -> str:
 
 
 class PushText:
-    """A push for people: the orders in trouble, warnings, counts."""
+    """A push for people: the records in trouble, warnings, counts by table."""
 
     def __init__(self) -> None:
         self._told = Told()
@@ -117,7 +120,8 @@ class PushText:
     def lines(self, report: PushReport) -> Iterator[str]:
         yield from self._told
         yield from self._warnings.lines()
-        yield _counted(report.orders) + "."
+        for table_, counts in report.tables.items():
+            yield f"{_nouns(report.contract, table_)}: {_counted(counts)}."
         lines, requests = report.lines, report.requests
         yield (
             f"Lines: {lines['create']} created, {lines['update']} updated, {lines['delete']} deleted. "
@@ -167,8 +171,20 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield styled(line, bold=True) if number == 0 else line
 
 
-def _counted(orders: Mapping[str, int]) -> str:
-    return "Orders: " + ", ".join(f"{count} {outcome}" for outcome, count in orders.items())
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+
+
+def _planned(counts: Mapping[str, int]) -> str:
+    return (
+        f"{counts['create']} to create, {counts['update']} to update, {counts['unchanged']} unchanged, "
+        f"{counts['skipped']} skipped, {counts['blocked']} blocked"
+    )
+
+
+def _nouns(contract: Contract | None, table: str) -> str:
+    assert contract is not None
+    return contract.model_of(table).nouns.capitalize()
 
 
 class Warnings:
@@ -179,7 +195,7 @@ class Warnings:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._others: Counter[str] = Counter()
 
-    def add(self, plan: OrderPlan) -> None:
+    def add(self, plan: RecordPlan) -> None:
         for warning in dict.fromkeys((warning.code, warning.message) for warning in plan.warnings):
             if warning not in self._orders and len(self._orders) >= WARNINGS:
                 self._others[warning[0]] += 1

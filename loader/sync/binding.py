@@ -108,7 +108,12 @@ class Field:
 
     @cached_property
     def on_update(self) -> bool:
-        return self.attribute.updatable
+        return self.attribute.updatable and not self.only_at_create
+
+    @cached_property
+    def only_at_create(self) -> bool:
+        """Whether the contract leaves the column alone after the create, though CRM would take it."""
+        return self.column.meta.only_at == "create"
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,8 @@ class Binding:
     """Single-valued navigation property from a line to its parent."""
     is_created_locked: bool = False
     """SOP mode creates records of this table as Submitted (docs/dataverse.md, "Prices and SOP mode")."""
+    born: Mapping[str, int] = field(default_factory=dict)
+    """The state in which CRM makes a record."""
     currency: Currency = Currency("", "")
     """The one that the values are in."""
     currency_codes: Mapping[str, str] = field(default_factory=dict)
@@ -137,6 +144,8 @@ class Binding:
         names = [self.table.id_column, *(field.wire_name for field in (*self.fields, *self.state_fields))]
         if CURRENCY in self.table.attributes:
             names.append(f"_{CURRENCY}_value")
+        if self.model.meta.adopt_by and "ownerid" in self.table.attributes:
+            names.append("_ownerid_value")
         return tuple(dict.fromkeys(names))
 
     @property
@@ -152,8 +161,21 @@ class Binding:
         return next((field.name for field in self.state_fields if field.attribute.kind == "State"), "")
 
     @cached_property
+    def keys(self) -> tuple[Field, ...]:
+        """The columns that make a record's key."""
+        return tuple(self._by_name[name] for name in self.model.meta.match_on)
+
+    @property
     def key(self) -> Field:
-        return next(field for field in self.fields if field.name == self.model.key_column)
+        """The first of them."""
+        return self.keys[0]
+
+    @cached_property
+    def touched(self) -> Field:
+        """The column by which a record is written without being changed."""
+        return next(
+            (field for field in (*self.keys, *self.fields) if field.on_update and not field.navigation), self.key
+        )
 
     @cached_property
     def owner(self) -> Field | None:
@@ -292,9 +314,24 @@ def _bind(
         lines_navigation,
         parent_navigation,
         is_created_locked=organization.sop_integration and model.meta.sop_mode,
+        born=_born(model, organization, problems),
         currency=Currency(currency, organization.currency_codes.get(currency, currency)),
         currency_codes=organization.currency_codes,
     )
+
+
+def _born(model: Model, organization: Organization, problems: list[Problem]) -> Mapping[str, int]:
+    states = model.meta.state
+    if states is None or states.born is None:
+        return states.editable if states else {}
+    born = states.born
+    if born.setting is None:
+        return born.state
+    is_on = organization.settings.get(born.setting)
+    if is_on is None:
+        text = f"CRM's organisation has no setting {born.setting}"
+        problems.append(Problem(model.name, "state.born", text, "Correct state.born in the model's meta.crm."))
+    return born.true if is_on else born.false
 
 
 def _field(

@@ -1,8 +1,9 @@
-"""The writes that turn one order in CRM into the desired one, in the order in which CRM accepts them. Pure.
+"""The writes that turn one record in CRM into the desired one, in the order in which CRM accepts them. Pure.
 
-A new order and its first lines are one deep insert, its other lines rows of their own. Totals can only be updated. A
-locked order is reopened by a PATCH of its state alone. The state is set last, and sharing comes after it. The
-reasons are in docs/dataverse.md, "Writing records", "Prices and SOP mode" and "States".
+A new record and its first lines are one deep insert, its other lines rows of their own. Totals can only be updated. A
+locked record is reopened by a PATCH of its state alone. The state is set last, by an update or by an action that
+closes the record, and sharing comes after it. The reasons are in docs/dataverse.md, "Writing records", "Prices and
+SOP mode" and "States".
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ _NAMESPACE = uuid.UUID("2f6c1a3e-9a55-5d6e-8a36-6b2f6f0f7d11")
 
 
 def for_create(id_: str, want: Desired, share: Share | None, binding: Binding) -> ChangeSet:
-    """A new order: deep insert, the lines that it has no room for, what can only be updated, state and share.
+    """A new record: deep insert, the lines that it has no room for, what can only be updated, state and share.
 
-    Where that is more than a change set holds, the deep insert takes as many lines more as it must.
+    Where that is more than a change set holds, the deep insert takes as many lines more as it must. A record of which
+    CRM makes a line by itself goes without its others: they need that line, so they are the next change set's.
     """
     made = _for_create(id_, want, share, binding, LINES_INSIDE)
     excess = len(made) - MAX_OPERATIONS
@@ -46,7 +48,7 @@ def _for_create(id_: str, want: Desired, share: Share | None, binding: Binding, 
     body = {binding.table.id_column: id_, **binding.new_currency, **_creation(want.values, binding)}
     outside: list[Operation] = []
     late: list[Operation] = []
-    if binding.lines and want.lines:
+    if binding.lines and want.lines and not makes_lines(want):
         deep = []
         for number, line in enumerate(want.lines):
             line_id = derived_id(_NAMESPACE, f"{id_}/{number}")
@@ -58,20 +60,32 @@ def _for_create(id_: str, want: Desired, share: Share | None, binding: Binding, 
         if deep:
             body[binding.lines_navigation] = deep
     late += _completion(path, want.values, binding)
+    reopens = binding.is_created_locked or binding.born.get(binding.state_column) in binding.locked_states
+    before = binding.editable_state if reopens else binding.born
     return ChangeSet(
         (
             Operation("POST", binding.table.entity_set, body),
-            *([_set_state(path, binding.editable_state)] if binding.is_created_locked else []),
+            *([_set_state(path, binding.editable_state)] if reopens else []),
             *outside,
             *late,
-            *([_set_state(path, want.state)] if want.state and want.state != binding.editable_state else []),
+            *(_reach(id_, want.state, binding) if _differs(want.state, before) else ()),
             *_grant(id_, share, binding),
         )
     )
 
 
+def makes_lines(want: Desired) -> bool:
+    """Whether CRM makes one of the lines by itself, together with the record."""
+    return any(line.is_made for line in want.lines)
+
+
+def is_part(want: Desired) -> bool:
+    """Whether a new record needs a second change set, for the lines that wait for the one that CRM makes."""
+    return makes_lines(want) and not all(line.is_made for line in want.lines)
+
+
 def for_update(want: Desired, have: Current, delta: Difference, share: Share | None, binding: Binding) -> ChangeSet:
-    """Changes to an order as it was read: CRM refuses all of them (412) where it has moved since."""
+    """Changes to a record as it was read: CRM refuses all of them (412) where it has moved since."""
     path = _path(binding, have.id)
     header = {change.column: change.after for change in delta.header}
     content = [
@@ -81,17 +95,18 @@ def for_update(want: Desired, have: Current, delta: Difference, share: Share | N
     ]
     final = want.state or have.state
     is_locked = have.state.get(binding.state_column) in binding.locked_states
-    reopens = is_locked and (content or final != have.state)
+    reopens = is_locked and (content or _differs(final, have.state))
     before = binding.editable_state if reopens else have.state
     writes = [
         *([_set_state(path, binding.editable_state)] if reopens else []),
         *content,
-        *([_set_state(path, final)] if final != before else []),
+        *(_reach(have.id, final, binding) if _differs(final, before) else ()),
     ]
     if writes:
         assert have.etag, "a record without a version is not planned"
         if writes[0].method != "PATCH" or writes[0].path != path:
-            writes.insert(0, Operation("PATCH", path, {binding.key.name: have.values[binding.key.name]}))
+            same = {binding.touched.name: have.values[binding.touched.name]}
+            writes.insert(0, Operation("PATCH", path, same))
         writes[0] = replace(writes[0], headers={"If-Match": have.etag})
     return ChangeSet((*writes, *_grant(have.id, share, binding)))
 
@@ -169,6 +184,42 @@ def _sent(field: Field, value: Value) -> Value:
 
 def _set_state(path: str, state: Mapping[str, int]) -> Operation:
     return Operation("PATCH", path, dict(state), _EXISTING)
+
+
+def _differs(state: Mapping[str, int], before: Mapping[str, int]) -> bool:
+    return any(before.get(column) != value for column, value in state.items())
+
+
+def _reach(id_: str, state: Mapping[str, int], binding: Binding, subject: str = "") -> list[Operation]:
+    """The write that brings a record into a state: an update, or the action that meta.crm has for it."""
+    path = _path(binding, id_)
+    states = binding.model.meta.state
+    action = states.actions.get(state.get(binding.state_column, -1)) if states else None
+    if action is None:
+        return [_set_state(path, state)]
+    closing = {
+        "@odata.type": f"Microsoft.Dynamics.CRM.{action.type}",
+        f"{action.bind}@odata.bind": f"/{path}",
+        "subject": subject or f"Closed by {action.name}",
+    }
+    status = next((value for column, value in state.items() if column != binding.state_column), -1)
+    return [Operation("POST", action.name, {action.parameter: closing, "Status": status})]
+
+
+def cancellation(have: Current, binding: Binding, subject: str) -> ChangeSet:
+    """Brings a record into the state that meta.crm calls cancelled, if CRM has not touched it since it was read."""
+    states = binding.model.meta.state
+    assert states is not None
+    path = _path(binding, have.id)
+    first = {binding.touched.name: have.values[binding.touched.name]}
+    if have.state.get(binding.state_column) in binding.locked_states:
+        first = dict(binding.editable_state)
+    return ChangeSet(
+        (
+            Operation("PATCH", path, first, {"If-Match": have.etag}),
+            *_reach(have.id, states.cancelled, binding, subject),
+        )
+    )
 
 
 def _grant(id_: str, share: Share | None, binding: Binding) -> list[Operation]:

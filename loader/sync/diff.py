@@ -33,7 +33,7 @@ class LineChange:
 
 @dataclass(frozen=True)
 class Difference:
-    """All that an order in CRM lacks to be as desired."""
+    """All that a record in CRM lacks to be as desired."""
 
     header: tuple[Change, ...]
     state: tuple[Change, ...]
@@ -79,12 +79,14 @@ def _line_changes(want: Desired, have: Current, binding: Binding) -> Iterable[Li
     """The fewest writes that leave exactly the desired lines (`refresh: merge`, docs/contract.md).
 
     A line whose create-only columns differ (a product line that turns write-in, or back) is deleted and inserted.
-    Of doubled lines the one that needs the least change stays.
+    Of doubled lines the one that needs the least change stays. Where lines are never deleted, others than the desired
+    ones stay, too. A line that CRM makes by itself is not written.
     """
-    if binding.lines is None:
+    children = binding.model.meta.children
+    if binding.lines is None or children is None:
         return
     model, fields = binding.model, binding.lines.fields
-    fixed = [field for field in fields if field.on_create and not field.on_update]
+    fixed = [f for f in fields if f.on_create and not f.on_update and not f.only_at_create] if children.delete else []
     existing: dict[tuple[Value, ...], list[Current]] = {}
     for held in have.lines:
         existing.setdefault(line_key(held.values, model), []).append(held)
@@ -92,6 +94,9 @@ def _line_changes(want: Desired, have: Current, binding: Binding) -> Iterable[Li
     inserts = []
     for line in want.lines:
         key = line_key(line.values, model)
+        if line.is_made:
+            existing.pop(key, None)
+            continue
         fitting = [
             each
             for each in existing.get(key, ())
@@ -107,7 +112,7 @@ def _line_changes(want: Desired, have: Current, binding: Binding) -> Iterable[Li
         if edits:
             yield LineChange("update", key, kept.id, edits)
 
-    for key, lines in existing.items():
+    for key, lines in existing.items() if children.delete else ():
         for stale in lines:
             gone = tuple(Change(column, value, None) for column, value in stale.values.items() if value is not None)
             yield LineChange("delete", key, stale.id, gone)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any, NamedTuple
 
 from loader.contract import Lookup, Model
@@ -40,7 +41,9 @@ class Found:
 
 @dataclass(frozen=True)
 class Missing:
-    """No row matches."""
+    """No row matches. `why` says what became of the staged record that would be the row, where there is one."""
+
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,12 @@ class LookupKey(NamedTuple):
         return next(path for path in self.paths if "." not in path)
 
 
+def lookup_keys(model: Model) -> list[LookupKey]:
+    """Each look-up of a model and of its lines once."""
+    columns = [*model.sent, *(model.children.sent if model.children else ())]
+    return list(dict.fromkeys(LookupKey.of(column.meta.lookup) for column in columns if column.meta.lookup))
+
+
 def lookup_columns(model: Model) -> dict[LookupKey, list[tuple[Model, str]]]:
     """For each look-up, where the values of its own column are staged: (model, column)."""
     columns: dict[LookupKey, list[tuple[Model, str]]] = {}
@@ -93,10 +102,31 @@ def lookup_columns(model: Model) -> dict[LookupKey, list[tuple[Model, str]]]:
     return columns
 
 
+@dataclass(frozen=True)
+class Landed:
+    """A row as this run leaves it: what it holds of the columns by which it is looked up, or that are read of it."""
+
+    table: str
+    id: str = ""
+    values: Mapping[str, object] = field(default_factory=dict)
+    """Column, or one-step path such as `uomscheduleid.name` → value. What is not there is as CRM has it."""
+    steps: Mapping[str, str] = field(default_factory=dict)
+    """Look-up column → the id that it holds."""
+    owner: tuple[str, str] | None = None
+    is_new: bool = False
+    why: str = ""
+    """Why the row is not there after all."""
+
+
 class Index:
     """CRM rows by their match values, for every look-up of the contract."""
 
     def __init__(self) -> None:
+        self.made: dict[str, str] = {}
+        """Ids of rows that this run makes → what they are known by before CRM has them."""
+        self._expected: set[str] = set()
+        self._out: dict[tuple[LookupKey, tuple[str, ...]], str] = {}
+        self._lock = Lock()
         self._rows: dict[LookupKey, dict[tuple[str, ...], list[Found]]] = {}
         self._values: dict[LookupKey, dict[str, tuple[str, ...]]] = {}
         self._refused: dict[tuple[LookupKey, str], Refused] = {}
@@ -111,6 +141,53 @@ class Index:
                 found[tuple(match_key(value) for value in values)].append(_found(key, row, table))
                 by_id[row[table.id_column].lower()] = tuple(str(value).rstrip(" ") for value in values)
 
+    def renew(self, key: LookupKey, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Adds rows that were read again: they take the place of what was known, or expected, of them."""
+        for row in rows:
+            values = [_at(row, path, table) for path in key.paths]
+            if all(value is not None for value in values):
+                self._put(key, _found(key, row, table), values)
+
+    def land(self, key: LookupKey, row: Landed, *, expected: bool) -> None:
+        """Notes a row of this run; where it is `expected`, CRM does not have it yet, and it counts as CRM's."""
+        known = self._values.get(key, {}).get(row.id.lower())
+        before = dict(zip(key.paths, known or (), strict=False))
+        values = [row.values.get(path, before.get(path)) for path in key.paths]
+        if any(value is None for value in values):
+            if known and expected:
+                self._put(key, Found(key.table, row.id), [])
+            return
+        sought = tuple(match_key(value) for value in values)
+        if row.why:
+            self._out[(key, sought)] = row.why
+            return
+        if expected:
+            old = next((each for each in self._rows.get(key, {}).get(_folded(known), ()) if each.id == row.id), None)
+            columns = {path: _read_of(row, path, old) for path in key.reads}
+            owner = row.owner or (old.owner if old else None)
+            self._put(key, Found(key.table, row.id, owner, columns), values, is_expected=row.is_new)
+        if row.is_new:
+            shown = f"{key.table} {' / '.join(str(value).rstrip(' ') for value in values)}"
+            for found in self._rows.get(key, {}).get(sought, ()):
+                self.made.setdefault(found.id.lower(), shown)
+
+    def _put(self, key: LookupKey, found: Found, values: Sequence[object], *, is_expected: bool = False) -> None:
+        """Has a row take the place of what was known of it; without `values` it is not found any more."""
+        with self._lock:
+            rows = self._rows.setdefault(key, defaultdict(list))
+            by_id = self._values.setdefault(key, {})
+            id_ = found.id.lower()
+            if (before := _folded(by_id.pop(id_, None))) in rows:
+                rows[before] = [each for each in rows[before] if each.id.lower() != id_]
+            if not values:
+                return
+            sought = tuple(match_key(value) for value in values)
+            others = [each for each in rows[sought] if is_expected or each.id.lower() not in self._expected]
+            rows[sought] = [*others, found]
+            by_id[id_] = tuple(str(value).rstrip(" ") for value in values)
+            if is_expected:
+                self._expected.add(id_)
+
     def refuse(self, key: LookupKey, value: str, message: str) -> None:
         """Notes that CRM refuses to look for a value of the look-up's own column."""
         self._refused[(key, match_key(value))] = Refused(message)
@@ -123,7 +200,7 @@ class Index:
             return refused
         rows = self._rows.get(key, {}).get(sought, ())
         if not rows:
-            return Missing()
+            return Missing(self._out.get((key, sought), ""))
         used = [row for row in rows if row.meets(lookup.active)] if lookup.active else rows
         if len(used or rows) > 1:
             return Ambiguous(len(used or rows), is_active=bool(used))
@@ -136,6 +213,19 @@ class Index:
         """
         values = self._values.get(LookupKey.of(lookup), {}).get(id_.lower(), ())
         return dict(zip(lookup.match.values(), values, strict=False))
+
+
+def _folded(values: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(map(match_key, values or ()))
+
+
+def _read_of(row: Landed, path: str, old: Found | None) -> object:
+    """What is read of a row: as this run leaves it, or else as it was."""
+    before = old.columns.get(path) if old else None
+    head, dot, _ = path.partition(".")
+    if not dot:
+        return row.values.get(path, before)
+    return Step(row.steps[head], row.values.get(path)) if head in row.steps else before
 
 
 def parent_table(path: str, table: Table) -> tuple[str, str]:
@@ -153,10 +243,15 @@ def _at(row: Mapping[str, Any], path: str, table: Table) -> object:
 
 
 def _found(key: LookupKey, row: Mapping[str, Any], table: Table) -> Found:
-    owner = row.get("_ownerid_value")
-    kind = optional_text(row, "_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname")
     columns = {
         path: Step(row.get(f"_{path.partition('.')[0]}_value"), _at(row, path, table)) if "." in path else row.get(path)
         for path in key.reads
     }
-    return Found(key.table, row[table.id_column], (kind, owner) if owner and kind else None, columns)
+    return Found(key.table, row[table.id_column], owner_of(row), columns)
+
+
+def owner_of(row: Mapping[str, Any]) -> tuple[str, str] | None:
+    """A row's owner as (table, id), where it was read."""
+    owner = row.get("_ownerid_value")
+    kind = optional_text(row, "_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname")
+    return (kind, owner) if owner and kind else None

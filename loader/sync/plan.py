@@ -1,8 +1,9 @@
-"""One staged order against one CRM: what is to be done with it, and why. Pure."""
+"""One staged record against one CRM: what is to be done with it, and why. Pure."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from loader.sync.records import (
     Warning,
     currency_of,
     current,
+    line_key,
     line_value,
 )
 
@@ -39,25 +41,26 @@ Action = Literal["create", "update", "unchanged", "skip", "block"]
 NOTHING = ChangeSet(())
 MESSAGES = 20
 """What is told of one order: the lines of its message."""
+_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LineKey: TypeAlias = "tuple[Value, ...] | None"
 _NAMESPACE = uuid.UUID("7a1c0a52-0f8d-5c8e-9d1b-2c64f7f1f0e5")
 
 
 @dataclass(frozen=True)
-class OrderPlan:
-    """What a push does with one order."""
+class RecordPlan:
+    """What a push does with one record."""
 
     key: str
     table: str
     action: Action
     crm_id: str | None = None
     new: Wanted | None = None
-    """The order to create; the changes below are of one that CRM has."""
+    """The record to create; the changes below are of one that CRM has."""
     header: tuple[Change, ...] = ()
     state: tuple[Change, ...] = ()
     lines: tuple[LineChange, ...] = ()
     share: tuple[str, str] | None = None
-    """(table, id) of the owner that the order is to be shared with."""
+    """(table, id) of the owner that the record is to be shared with."""
     refused_share: tuple[str, str] | None = None
     """The owner with whom CRM would not share it."""
     reason: str = ""
@@ -66,7 +69,13 @@ class OrderPlan:
     warnings: tuple[Warning, ...] = ()
     etag: str = ""
     line_table: str = ""
-    """CRM's table of the order's lines."""
+    """CRM's table of the record's lines."""
+    closes_as: tuple[tuple[str, int], ...] = ()
+    """The state in which CRM leaves a record alone: the one that this ends in, or that it was skipped for."""
+    is_part: bool = False
+    """Its lines have to wait for a line that CRM makes together with the record."""
+    made: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Ids of rows that this run makes → what they are known by before CRM has them."""
     build: Callable[[], ChangeSet] = field(default=lambda: NOTHING, repr=False, compare=False)
 
     @property
@@ -78,8 +87,8 @@ class OrderPlan:
         """The writes; a plan that is only shown never makes them."""
         return self.build()
 
-    def without_share(self, refusal: str) -> OrderPlan:
-        """The same order, without the share that CRM refused."""
+    def without_share(self, refusal: str) -> RecordPlan:
+        """The same record, without the share that CRM refused."""
         if self.share is None:
             return self
         action: Action = self.action
@@ -106,7 +115,8 @@ class OrderPlan:
     def entry(self) -> dict[str, Any]:
         """`as_json` for `simplejson`, with changes that are JSON already."""
         return {
-            "order": self.key,
+            "table": self.table,
+            "key": self.key,
             "action": self.action,
             "crm_id": self.crm_id,
             "reason": self.reason or None,
@@ -117,7 +127,7 @@ class OrderPlan:
         }
 
     def changes_json(self) -> list[dict[str, Any]]:
-        """One entry per changed column: table, key, line (None of the order), action, column, before, after."""
+        """One entry per changed column: table, key, line (None of the record), action, column, before, after."""
         return [
             {
                 "table": table,
@@ -133,7 +143,7 @@ class OrderPlan:
         ]
 
     def warnings_json(self) -> list[dict[str, Any]]:
-        """One entry per warning: code, table, key, line, column, message. `line` is None of the order."""
+        """One entry per warning: code, table, key, line, column, message. `line` is None of the record."""
         return [
             {
                 "code": each.code,
@@ -148,16 +158,17 @@ class OrderPlan:
 
     @cached_property
     def changes_text(self) -> str:
-        """`changes_json` as JSON text. Entries of one record differ in little, and a new order has a hundred."""
+        """`changes_json` as JSON text. Entries of one record differ in little, and a new record has a hundred."""
         return f"[{', '.join(entry for each in self._changed() for entry in _entries(self.key, *each))}]"
 
     def _changed(self) -> Iterator[tuple[str, _LineKey, str, Iterable[tuple[str, Value, Value]]]]:
-        """Table, line's key, action and changes of the order and of each of its lines."""
+        """Table, line's key, action and changes of the record and of each of its lines."""
         if self.new:
             new = self.new.record
             yield self.table, None, "create", _from_nothing({**new.values, **new.state})
             for line in new.lines:
-                yield self.line_table, line.key, "create", _from_nothing(line.values)
+                if not line.is_made:
+                    yield self.line_table, line.key, "create", _from_nothing(line.values)
         else:
             yield self.table, None, "update", (*self.header, *self.state)
         for each in self.lines:
@@ -165,15 +176,20 @@ class OrderPlan:
 
     @property
     def digest(self) -> str:
-        """The same for two plans that do the same to the same CRM content."""
+        """The same for two plans that do the same to the same CRM content.
+
+        Rows that this run makes have no id of CRM's yet, or have it only by now: they go by what they are known by.
+        """
         text = simplejson.dumps(self.entry(), sort_keys=True)
+        if self.made:
+            text = _ID.sub(lambda found: self.made.get(found[0].lower(), found[0]), text)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def share_refused(owner: tuple[str, str], refusal: str = "") -> Warning:
-    """The warning about an order that goes unshared."""
+    """The warning about a record that goes unshared."""
     words = f": {refusal}" if refusal else ""
-    text = f"CRM refused to share the order with {owner[0]} {owner[1]}, the owner of its account{words}"
+    text = f"CRM refused to share it with {owner[0]} {owner[1]}, the owner of its account{words}"
     return Warning("share_refused", "ownerid", text)
 
 
@@ -217,44 +233,66 @@ class Known:
     """Whose CRM's record is, where that is somebody else and the journal does not know the record."""
     taken_for: str = ""
     """The key of a record that CRM takes for the one of this key, and that may be it."""
+    is_adopted: bool = False
+    """CRM's record has no key, and becomes the record."""
+    in_loop: tuple[str, ...] = ()
+    """The keys of the records that name each other in a circle with this one."""
 
 
-def plan_order(
+def plan_record(
     staged: Staged,
     wanted: Wanted,
     found: Sequence[Row],
     binding: Binding,
     known: Known,
     id_attempt: int = 0,
-) -> OrderPlan:
-    """Decides for one order. `found` are CRM's orders of that name, `known` is what the journal remembers of it.
+) -> RecordPlan:
+    """Decides for one record. `found` are CRM's records of that key, `known` is what the journal remembers of it.
 
     `id_attempt` counts up when the id of a new order turned out to be taken.
     """
     model = binding.model
     line_table = binding.lines.table.name if binding.lines else ""
     if len(found) > 1:
-        message = f"CRM has {len(found)} {binding.table.entity_set} named {staged.key!r}"
-        return OrderPlan(staged.key, model.table, "block", reason="order_ambiguous", message=message)
+        return block(
+            staged.key, model, "ambiguous", f"CRM has {len(found)} {binding.table.entity_set} named {staged.key!r}"
+        )
     if known.taken_for:
         message = (
             f"CRM takes its {binding.table.name} {known.taken_for!r} for {staged.key!r}, and nothing says whose it is:"
             " rename it in CRM"
         )
-        return OrderPlan(staged.key, model.table, "block", reason="order_ambiguous", message=message)
+        return block(staged.key, model, "ambiguous", message)
     have = current(found[0], binding) if found else None
     if have and is_closed(have, model):
-        message = "closed in CRM; left alone"
-        return OrderPlan(staged.key, model.table, "skip", have.id, reason="closed_in_crm", message=message)
+        return RecordPlan(
+            staged.key,
+            model.table,
+            "skip",
+            have.id,
+            reason="closed_in_crm",
+            message="closed in CRM; left alone",
+            closes_as=_sorted(have.state),
+        )
+    if have is None and (reason := stays_out(staged, model)):
+        message = "CRM does not have it, and it is not created"
+        return RecordPlan(staged.key, model.table, "skip", reason=reason, message=message)
 
+    warnings = wanted.warnings
     obstacles = (
+        *_loop(known, model),
         *_other_currency(found, binding),
         *wanted.obstacles,
         *_nameless(staged, binding),
         *_repeated_lines(staged, model),
     )
+    if have:
+        left = {field_.name for field_ in binding.fields if field_.only_at_create}
+        obstacles = tuple(each for each in obstacles if each.column not in left)
+        warnings = tuple(each for each in warnings if each.line is not None or each.column not in left)
+        obstacles = (*_other_made(wanted, have, binding), *obstacles)
     if obstacles:
-        return OrderPlan(
+        return RecordPlan(
             staged.key,
             model.table,
             "block",
@@ -262,10 +300,10 @@ def plan_order(
             reason=obstacles[0].code,
             message=_told([obstacle.message for obstacle in obstacles]),
             obstacles=obstacles,
-            warnings=wanted.warnings,
+            warnings=warnings,
             line_table=line_table,
         )
-    share, warnings = wanted.owner, wanted.warnings
+    share = wanted.owner
     if share and known.not_shared_with == ":".join(share):
         warnings, share = (*warnings, share_refused(share)), None
     elif share and known.shared_with == ":".join(share):
@@ -276,20 +314,62 @@ def plan_order(
         plan = _update(staged.key, wanted.record, have, share, binding)
         if known.belonged_to:
             warnings = (*warnings, _taken_over(staged, known, binding))
-    plan = replace(plan, warnings=warnings, line_table=line_table)
+        if known.is_adopted:
+            warnings = (*warnings, _adopted(staged, have, binding))
+    plan = replace(plan, warnings=warnings, line_table=line_table, closes_as=_closes_as(staged, wanted, model))
     if _most_operations(wanted, have, binding) > MAX_OPERATIONS and len(plan.operations) > MAX_OPERATIONS:
         message = f"needs {len(plan.operations)} operations; one change set holds {MAX_OPERATIONS}"
-        return OrderPlan(
-            staged.key,
-            model.table,
-            "block",
-            have.id if have else None,
-            reason="order_too_large",
-            message=message,
-            warnings=plan.warnings,
-            line_table=line_table,
-        )
+        too_large = block(staged.key, model, "too_large", message)
+        return replace(too_large, crm_id=have.id if have else None, warnings=plan.warnings, line_table=line_table)
     return plan
+
+
+def block(key: str, model: Model, why: str, message: str) -> RecordPlan:
+    """The plan of a record that is kept back for a reason of the model's own, such as `order_ambiguous`."""
+    return RecordPlan(key, model.table, "block", reason=model.reason(why), message=message)
+
+
+def stays_out(staged: Staged, model: Model) -> str:
+    """Why CRM does not get a record that it does not have; blank where it does."""
+    unless = model.meta.create_unless
+    if model.meta.create == "never":
+        return "not_in_crm"
+    return unless.reason if unless and staged.row[unless.column] else ""
+
+
+def _closes_as(staged: Staged, wanted: Wanted, model: Model) -> tuple[tuple[str, int], ...]:
+    states = model.meta.state
+    is_closing = states is not None and staged.row.get("statecode") in states.closed
+    return _sorted(wanted.record.state) if is_closing else ()
+
+
+def _sorted(state: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(state.items()))
+
+
+def _loop(known: Known, model: Model) -> Iterator[Obstacle]:
+    if known.in_loop:
+        shown = ", ".join(known.in_loop[:MESSAGES])
+        yield Obstacle(
+            model.reason("loop"), f"{model.nouns} that name each other, so none of them can go first: {shown}"
+        )
+
+
+def _other_made(wanted: Wanted, have: Current, binding: Binding) -> Iterator[Obstacle]:
+    """CRM has the record without the line that it makes together with it, or that line is built on another one."""
+    children = binding.model.meta.children
+    if binding.lines is None or children is None or children.made_by_parent is None or wanted.obstacles:
+        return
+    look_ups = [field_.name for field_ in binding.lines.fields if field_.lookup]
+    for line in wanted.record.lines:
+        if line.is_made and not any(
+            line_key(each.values, binding.model) == line.key
+            and all(each.values[name] == line.values[name] for name in look_ups if name in line.values)
+            for each in have.lines
+        ):
+            word = children.made_by_parent.called
+            text = f"CRM's record was made without the {word.replace('_', ' ')} {', '.join(map(str, line.key))}"
+            yield Obstacle(f"{word}_differs", text)
 
 
 def _told(messages: Iterable[str]) -> str:
@@ -299,7 +379,7 @@ def _told(messages: Iterable[str]) -> str:
     return "; ".join(distinct[:MESSAGES]) + (f"; and {more:,} more" if more > 0 else "")
 
 
-def order_id(table: str, key: str, attempt: int = 0) -> str:
+def record_id(table: str, key: str, attempt: int = 0) -> str:
     """The id that a new record gets: always the same, so that a create sent twice cannot make two records."""
     return derived_id(_NAMESPACE, f"{table}/{match_key(key)}" + (f"/{attempt}" if attempt else ""))
 
@@ -310,10 +390,11 @@ def is_closed(have: Current, model: Model) -> bool:
 
 
 def _nameless(staged: Staged, binding: Binding) -> list[Obstacle]:
-    """CRM would hold no name to find the order by."""
+    """CRM would hold no key to find the record by."""
     if match_key(staged.key):
         return []
-    message = f"{binding.key.name}: {staged.key!r} has no character that CRM would keep, and is the order's name"
+    noun = binding.model.noun
+    message = f"{binding.key.name}: {staged.key!r} has no character that CRM would keep, and is the {noun}'s key"
     return [Obstacle("value_out_of_range", message)]
 
 
@@ -341,32 +422,45 @@ def _taken_over(staged: Staged, known: Known, binding: Binding) -> Warning:
     assert field_.lookup is not None
     table = field_.lookup.table
     text = f"CRM had it for {table} {known.belonged_to}, now it is for {table} {str(staged.row[field_.name]).rstrip()}"
-    return Warning("order_taken_over", field_.name, text)
+    return Warning(binding.model.reason("taken_over"), field_.name, text)
 
 
-def _create(key: str, wanted: Wanted, share: tuple[str, str] | None, binding: Binding, id_attempt: int) -> OrderPlan:
-    id_ = order_id(binding.table.name, key, id_attempt)
-    return OrderPlan(
+def _adopted(staged: Staged, have: Current, binding: Binding) -> Warning:
+    """A record that someone entered in CRM by hand, without the key."""
+    model = binding.model
+    same = ", ".join(f"{name} {have.values[name]!r}" for name in model.meta.adopt_by if have.values[name] is not None)
+    text = f"CRM had a {model.noun} without {binding.key.name} that has the same {same}: it becomes {staged.key}"
+    return Warning(model.reason("adopted"), binding.key.name, text)
+
+
+def _makes_lines(model: Model) -> bool:
+    return model.meta.children is not None and model.meta.children.made_by_parent is not None
+
+
+def _create(key: str, wanted: Wanted, share: tuple[str, str] | None, binding: Binding, id_attempt: int) -> RecordPlan:
+    id_ = record_id(binding.table.name, key, id_attempt)
+    return RecordPlan(
         key,
         binding.table.name,
         "create",
         id_,
         new=wanted,
         share=share,
+        is_part=changeset.is_part(wanted.record) if _makes_lines(binding.model) else False,
         build=lambda: changeset.for_create(id_, wanted.record, share, binding),
     )
 
 
-def _update(key: str, want: Desired, have: Current, share: tuple[str, str] | None, binding: Binding) -> OrderPlan:
+def _update(key: str, want: Desired, have: Current, share: tuple[str, str] | None, binding: Binding) -> RecordPlan:
     delta = difference(want, have, binding)
     if not delta and not share:
-        return OrderPlan(key, binding.table.name, "unchanged", have.id)
+        return RecordPlan(key, binding.table.name, "unchanged", have.id)
     children = binding.model.meta.children
     if delta.lines and children and children.refresh == "replace":
         whole = Difference(delta.header, delta.state, replaced(want, have, binding))
         if len(changeset.for_update(want, have, whole, share, binding)) <= MAX_OPERATIONS:
             delta = whole
-    return OrderPlan(
+    return RecordPlan(
         key,
         binding.table.name,
         "update",

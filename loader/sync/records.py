@@ -31,12 +31,14 @@ class Warning:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Why an order cannot go. `table` and `match` name the missing or ambiguous CRM row."""
+    """Why a record cannot go. `table` and `match` name the missing or ambiguous CRM row."""
 
     code: str
     message: str
     table: str = ""
     match: Mapping[str, str] = field(default_factory=dict)
+    column: str = ""
+    """The record's own column that it is about; blank where it is about another thing, or about a line."""
 
 
 Note: TypeAlias = "Obstacle | Warning"
@@ -60,6 +62,8 @@ class Desired:
     lines: tuple[Desired, ...] = ()
     key: tuple[Value, ...] = ()
     """Of a line: what makes it the same line in GP and in CRM."""
+    is_made: bool = False
+    """Of a line: CRM makes it by itself, together with the record."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,11 @@ class Wanted:
     ) -> None:
         self.obstacles = tuple([note for note in notes if isinstance(note, Obstacle)])
         self.warnings = tuple([note for note in notes if isinstance(note, Warning)])
+        self._record = record
         self.owner = owner
         """(table, id) of the owner to share with."""
         self.line_count = line_count
-        self._record = record
+        """Lines that the loader writes."""
 
     @property
     def record(self) -> Desired:
@@ -96,11 +101,11 @@ def desired(
     staged: Staged, binding: Binding, index: Index
 ) -> tuple[Desired | None, tuple[Obstacle, ...], tuple[Warning, ...]]:
     """What CRM should hold for one staged order, or the obstacles that keep it back; warnings either way."""
-    (wanted,) = desired_orders([staged], binding, index)
+    (wanted,) = desired_records([staged], binding, index)
     return None if wanted.obstacles else wanted.record, wanted.obstacles, wanted.warnings
 
 
-def desired_orders(orders: Sequence[Staged], binding: Binding, index: Index) -> list[Wanted]:
+def desired_records(orders: Sequence[Staged], binding: Binding, index: Index) -> list[Wanted]:
     """What CRM should hold for each of these orders."""
     headers = [order.row for order in orders]
     lines = [line for order in orders for line in order.lines]
@@ -114,9 +119,15 @@ def desired_orders(orders: Sequence[Staged], binding: Binding, index: Index) -> 
     for number, note in line_values.notes:
         notes[orders_of_lines[number]].append(_about_line(note, lines[number], binding.model))
 
+    children = binding.model.meta.children
+    made = children.made_by_parent if children else None
+
     @cache
     def records() -> list[Desired]:
-        own_lines = (Desired(row, {}, key=line_key(row, binding.model)) for row in line_values.rows())
+        own_lines = (
+            Desired(row, {}, key=line_key(row, binding.model), is_made=bool(made and line[made.column]))
+            for row, line in zip(line_values.rows(), lines, strict=True)
+        )
         return [
             Desired(
                 row,
@@ -130,9 +141,22 @@ def desired_orders(orders: Sequence[Staged], binding: Binding, index: Index) -> 
         return records()[number]
 
     return [
-        Wanted(notes[number], _owner(order.row, binding.owner, index), len(order.lines), partial(record, number))
+        Wanted(
+            notes[number],
+            _owner(order.row, binding.owner, index),
+            len(order.lines) - _made(order, binding.model),
+            partial(record, number),
+        )
         for number, order in enumerate(orders)
     ]
+
+
+def _made(staged: Staged, model: Model) -> int:
+    """How many of the lines CRM makes by itself."""
+    children = model.meta.children
+    if children is None or children.made_by_parent is None:
+        return 0
+    return sum(bool(line[children.made_by_parent.column]) for line in staged.lines)
 
 
 def current(row: Row, binding: Binding) -> Current:
@@ -189,7 +213,7 @@ def _shown_key(key: Sequence[object]) -> str:
 def _about_line(note: Note, line: Row, model: Model) -> Note:
     key = line_key(line, model)
     if isinstance(note, Obstacle):
-        return replace(note, message=f"line {_shown_key(key)}: {note.message}")
+        return replace(note, message=f"line {_shown_key(key)}: {note.message}", column="")
     return replace(note, line=key)
 
 
@@ -251,7 +275,7 @@ def _stored(field_: Field, staged: object) -> Value | _Trouble:
     except DateOutOfRange as error:
         return _Trouble((Warning("date_out_of_range", field_.name, f"{error}; left empty"),), None, is_left=False)
     except ValueOutOfRange as error:
-        return _Trouble((Obstacle("value_out_of_range", f"{field_.name}: {error}"),))
+        return _Trouble((Obstacle("value_out_of_range", f"{field_.name}: {error}", column=field_.name),))
     if stored != staged:
         notes: list[Note] = []
         if replaced := field_.type.replaced(staged):
@@ -270,7 +294,7 @@ def _translated(field_: Field, xref: Xref, staged: object, code: object) -> Valu
         return None
     message = f"{field_.name}: GP's code {str(code).rstrip()!r} has no translation in the seed"
     if xref.unmapped == "block":
-        return _Trouble((Obstacle(f"{xref.called}_unmapped", message),))
+        return _Trouble((Obstacle(f"{xref.called}_unmapped", message, column=field_.name),))
     return _Trouble((Warning(f"{xref.called}_unmapped", field_.name, message),))
 
 
@@ -294,9 +318,10 @@ def _looked_up(field_: Field, lookup: Lookup, staged: Sequence[object], index: I
     outcome, named = index.find(lookup, sought), _named(lookup, row)
     if isinstance(outcome, Refused):
         text = f"CRM refuses to look for {named}: {outcome.message}"
-        return _Trouble((Obstacle("value_refused", text),))
+        return _Trouble((Obstacle("value_refused", text, column=field_.name),))
     if isinstance(outcome, Missing):
-        return _refused(field_, "not_found", lookup.missing, f"CRM has no {named}", match)
+        why = f": {outcome.why}" if outcome.why else ""
+        return _refused(field_, "not_found", lookup.missing, f"CRM has no {named}{why}", match)
     if not outcome.is_active and lookup.inactive == "missing":
         return _refused(field_, "not_found", lookup.missing, f"CRM has {named}, but it is not active", match)
     if not isinstance(outcome, Found):
@@ -323,7 +348,8 @@ def _refused(
         return None
     code = f"{field_.lookup.called}_{why}"
     if policy == "block":
-        return _Trouble((Obstacle(code, text, field_.lookup.table if match else "", match or {}),))
+        table = field_.lookup.table if match else ""
+        return _Trouble((Obstacle(code, text, table, match or {}, field_.name),))
     return _Trouble((Warning(code, field_.name, f"{text}; left as it is"),))
 
 

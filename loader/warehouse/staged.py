@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Protocol
 
-from loader.keys import fold, folded
+from loader.keys import KEY_SEPARATOR, fold, folded
 from loader.warehouse.connection import Row, Warehouse, WarehouseBusy, quoted
 
 StagedRow = dict[str, object]
@@ -48,18 +48,23 @@ class StagedRows:
         self,
         warehouse: Warehouse,
         model: StagedModel,
-        key: str,
+        key: Sequence[str],
         lines: StagedModel | None = None,
         via: str = "",
         lines_by: Sequence[str] = (),
         only: Iterable[str] | None = None,
+        sought_by: str | None = None,
     ) -> None:
-        """`key` is the record's column, `via` the line's column with that key; lines are sorted by `lines_by`.
+        """`key` are the record's columns, `via` the line's column with that key; lines are sorted by `lines_by`.
 
-        With `only`, only the records with these keys are read. Keys that are not staged are ignored.
+        With `only`, only the records with these keys are read. Keys that are not staged are ignored. Where there is
+        a column `sought_by`, it is compared with these keys as it is, so that an index finds them: in the records, and
+        in the lines if they have it.
         """
-        self._model, self._key, self._lines, self._via, self._lines_by = model, key, lines, via, lines_by
+        self._model, self._lines, self._via, self._lines_by = model, lines, via, lines_by
+        self._sought_by = sought_by
         self._side = warehouse.side()
+        self._key = key_expression(key, self._side.dialect)
         try:
             self._copy(None if only is None else dict.fromkeys(map(fold, only)))
         except BaseException:
@@ -71,7 +76,7 @@ class StagedRows:
 
     def keys(self) -> list[str | None]:
         """The key of each record, in order, without trailing blanks; None for a record without a key."""
-        rows = self._side.query(f"select {quoted(self._key)} from {self._records} order by {_PLACE}")
+        rows = self._side.query(f"select {self._key} from {self._records} order by {_PLACE}")
         return [None if row[0] is None else str(row[0]).rstrip(" ") for row in rows]
 
     def distinct(self, model: StagedModel, columns: Sequence[str], where_not_null: str) -> list[Row]:
@@ -94,16 +99,22 @@ class StagedRows:
     # -------------------------------------------------------------------------------------------- copying
 
     def _copy(self, only: Iterable[str] | None) -> None:
-        side, key = self._side, quoted(self._key)
-        condition = ""
+        side, key = self._side, self._key
+        condition = where = ""
         if only is not None:
             wanted = self._wanted("wanted", only)
             condition = f" where {self._folded('{}')} in (select {quoted('wanted')} from {wanted})"
+            where = condition.format(key)
+            if self._sought_by:
+                where = self._sought(self._model, where, wanted)
         lines = ""
         if self._lines:
-            lines = self._read("lines_as_read", self._lines, _select(self._lines) + condition.format(quoted(self._via)))
+            of_these = condition.format(quoted(self._via))
+            if only is not None and self._sought_by in {column.name for column in self._lines.columns}:
+                of_these = self._sought(self._lines, of_these, wanted)
+            lines = self._read("lines_as_read", self._lines, _select(self._lines) + of_these)
         place = f"dense_rank() over (order by {self._folded(key)}) as {_PLACE}"
-        self._records = self._read("records", self._model, _select(self._model, place) + condition.format(key), _PLACE)
+        self._records = self._read("records", self._model, _select(self._model, place) + where, _PLACE)
         if self._lines:
             self._leave_out_what_moved(lines)
             columns = ", ".join(f"line.{quoted(column.name)}" for column in self._lines.columns)
@@ -116,6 +127,16 @@ class StagedRows:
             )
             side.execute(f"drop table {lines}")
 
+    def _sought(self, model: StagedModel, condition: str, wanted: str) -> str:
+        """The same condition after one that an index answers."""
+        assert self._sought_by is not None
+        named = quoted("wanted")
+        if self._side.dialect != "duckdb":
+            named = f"cast({named} as varchar(400)) collate database_default"
+        return (
+            f" where {quoted(self._sought_by)} in (select {named} from {wanted}) and{condition.removeprefix(' where')}"
+        )
+
     def _read(self, name: str, model: StagedModel, select: str, sorted_by: str | None = None) -> str:
         try:
             return self._side.keep(name, select, sorted_by)
@@ -125,7 +146,7 @@ class StagedRows:
     def _leave_out_what_moved(self, lines: str) -> None:
         """Removes records that appeared or disappeared between the reading of their lines and of their own row."""
         assert self._lines is not None
-        key, via = quoted(self._key), quoted(self._via)
+        key, via = self._key, quoted(self._via)
         bare = self._side.query(
             f"select distinct {self._folded(key)} from {self._records} where {key} is not null"
             f" and {self._folded(key)} not in (select {self._folded(via)} from {lines} where {via} is not null)"
@@ -181,6 +202,14 @@ class StagedRows:
         """DuckDB returns decimals as text four times faster than as Decimal."""
         is_decimal = re.match(r"\s*(decimal|numeric)\b", column.data_type, re.IGNORECASE) is not None
         return is_decimal and self._side.dialect == "duckdb"
+
+
+def key_expression(columns: Sequence[str], dialect: str) -> str:
+    """A record's key in SQL: its column, or the texts of several with a separator between them."""
+    if len(columns) == 1:
+        return quoted(columns[0])
+    kind, plus = ("varchar", "||") if dialect == "duckdb" else ("nvarchar(400)", "+")
+    return f" {plus} '{KEY_SEPARATOR}' {plus} ".join(f"rtrim(cast({quoted(each)} as {kind}))" for each in columns)
 
 
 def _select(model: StagedModel, *more: str) -> str:

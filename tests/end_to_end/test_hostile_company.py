@@ -86,12 +86,12 @@ def test_a_hostile_company_is_pushed_like_any_other(
     assert "Traceback" not in ended.stderr
     assert reasons(ended) == harmless["reasons"], ended.stdout
     assert ended.orders["failed"] == 0
-    assert ended.orders["created"] == harmless["orders"]["create"]
+    assert ended.orders["created"] == harmless["records"]["create"]
     assert ended.orders["updated"] + ended.orders["unchanged"] == (
-        harmless["orders"]["update"] + harmless["orders"]["unchanged"]
+        harmless["records"]["update"] + harmless["records"]["unchanged"]
     )
 
-    apart = {row["order"] for row in ended.data["results"] if row["outcome"] in ("blocked", "skipped")}
+    apart = {row["key"] for row in ended.data["results"] if row["outcome"] in ("blocked", "skipped")}
     with bench.run() as run:
         model = run.contract.models[0]
         assert model.children is not None
@@ -117,7 +117,7 @@ def test_a_hostile_company_is_pushed_like_any_other(
 def test_every_command_can_be_given_a_hostile_order(bench: Workbench) -> None:
     spoil_gp(bench)
     spoil_crm(bench)
-    created = [row["order"] for row in bench.loader("push").data["results"] if row["outcome"] == "created"]
+    created = [row["key"] for row in bench.loader("push").data["results"] if row["outcome"] == "created"]
     order = next(name for name in created if re.search(r"[\[\]'\\]", name))
     assert bench.loader("push", f"--order={order}").orders["unchanged"] == 1
     explained = bench.loader("explain", order)

@@ -50,7 +50,7 @@ def test_after_a_push_every_difference_has_its_reason(bench: Workbench) -> None:
 
 
 def test_before_the_first_push_what_a_push_would_do_differs(bench: Workbench) -> None:
-    planned = {row["order"]: row for row in bench.loader("plan").data["plans"]}
+    planned = {row["key"]: row for row in bench.loader("plan").data["plans"]}
     bench.loader("reconcile")
     assert {row[0] for row in bench.query("select distinct order_number from audit_crm_differences")} >= {
         order for order, plan in planned.items() if plan["changes"]
@@ -252,4 +252,4 @@ def test_an_order_that_crm_refuses_to_look_for_is_named(bench: Workbench) -> Non
     ended = bench.loader("reconcile")
     assert ended.exit_code == 0
     assert ["Not this one." in message for message in ended.data["unread"].values()] == [True]
-    assert (ended.data["orders"], ended.data["not_in_crm"]) == (whole["orders"] - 1, whole["not_in_crm"])
+    assert (ended.data["records"], ended.data["not_in_crm"]) == (whole["orders"] - 1, whole["not_in_crm"])

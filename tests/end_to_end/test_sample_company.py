@@ -20,7 +20,7 @@ CASES = list(csv.DictReader((Path(company.__file__).parent / "cases.csv").open(e
 def test_every_case_ends_as_it_should_and_a_second_push_writes_nothing(bench: Workbench) -> None:
     first = bench.loader("push")
     assert first.exit_code == 3, first.stderr
-    results = {row["order"]: row for row in first.data["results"]}
+    results = {row["key"]: row for row in first.data["results"]}
     wrong = []
     for case in CASES:
         outcome, result = case["outcome"], results.get(case["order"])
@@ -37,7 +37,7 @@ def test_every_case_ends_as_it_should_and_a_second_push_writes_nothing(bench: Wo
             wrong.append((case["case"], case["order"], (outcome, case["reason"], case["warnings"]), ended))
     assert not wrong
 
-    apart = {row["order"] for row in first.data["results"] if row["outcome"] in ("blocked", "failed", "skipped")}
+    apart = {row["key"] for row in first.data["results"] if row["outcome"] in ("blocked", "failed", "skipped")}
     verified = bench.verify(apart)
     assert verified.differences == []
     assert verified.orders == first.orders["created"] + first.orders["updated"] + first.orders["unchanged"]
@@ -51,7 +51,7 @@ def test_every_case_ends_as_it_should_and_a_second_push_writes_nothing(bench: Wo
 def test_without_sop_mode_crm_computes_the_amounts_and_a_second_push_writes_nothing(bench: Workbench) -> None:
     bench.crm.organization(issopintegrationenabled=False)
     first = bench.loader("push")
-    apart = {row["order"] for row in first.data["results"] if row["outcome"] in ("blocked", "failed", "skipped")}
+    apart = {row["key"] for row in first.data["results"] if row["outcome"] in ("blocked", "failed", "skipped")}
     assert bench.verify(apart).differences == []
     assert bench.loader("push").data["requests"]["write"] == 0
 
@@ -60,7 +60,7 @@ def test_sop_mode_with_a_caller_who_is_no_integration_user(bench: Workbench) -> 
     for user in bench.crm.rows("systemuser"):
         bench.crm.update("systemuser", user["systemuserid"], {"isintegrationuser": False})
     first = bench.loader("push")
-    apart = {row["order"] for row in first.data["results"] if row["outcome"] in ("blocked", "failed", "skipped")}
+    apart = {row["key"] for row in first.data["results"] if row["outcome"] in ("blocked", "failed", "skipped")}
     assert first.orders["failed"] == 0
     assert bench.verify(apart).differences == []
     assert bench.loader("push").data["requests"]["write"] == 0
@@ -89,9 +89,7 @@ def test_one_change_in_gp_is_one_order_update(bench: Workbench) -> None:
     changed = {change["column"] for change in ended.result("ORDST2225")["changes"]}
     assert "quantity" in changed
     assert edit.after == edit.before + 1
-    assert (
-        bench.verify({row["order"] for row in ended.data["results"] if row["outcome"] != "updated"}).differences == []
-    )
+    assert bench.verify({row["key"] for row in ended.data["results"] if row["outcome"] != "updated"}).differences == []
 
 
 def test_the_journal_adds_up(bench: Workbench) -> None:
@@ -102,7 +100,7 @@ def test_the_journal_adds_up(bench: Workbench) -> None:
     assert row[0] == sum(int(str(count)) for count in row[1:7]) == 119
     assert list(row[1:7]) == list(ended.orders.values())
     queued = {key for (key,) in bench.query("select record_key from main_journal.retry_queue where state = 'open'")}
-    assert queued == {row["order"] for row in ended.data["results"] if row["outcome"] in ("blocked", "failed")}
+    assert queued == {row["key"] for row in ended.data["results"] if row["outcome"] in ("blocked", "failed")}
     shared = bench.query("select count(*) from main_journal.crm_xref where shared_with is not null")[0][0]
     assert shared == ended.orders["created"] + ended.orders["updated"]
 

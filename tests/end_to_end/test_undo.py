@@ -50,10 +50,10 @@ def test_undo_puts_back_what_crm_held_before_the_run(bench: Workbench) -> None:
     run_id = push_updates(bench)
     assert compared(content(bench), MAPPED) != before
     shown = bench.loader("undo", "--run", run_id, "--plan")
-    assert {row["outcome"] for row in shown.data["orders"]} == {"would be undone"}
+    assert {row["outcome"] for row in shown.data["records"]} == {"would be undone"}
     ended = bench.loader("undo", "--run", run_id)
     assert ended.exit_code == 0, ended.stdout
-    assert {row["outcome"] for row in ended.data["orders"]} == {"undone"}
+    assert {row["outcome"] for row in ended.data["records"]} == {"undone"}
     after = compared(content(bench), MAPPED)
     assert {name: sorted(map(str, rows)) for name, rows in after.items()} == {
         name: sorted(map(str, rows)) for name, rows in before.items()
@@ -65,7 +65,7 @@ def test_what_was_undone_is_held_and_undoing_again_changes_nothing(bench: Workbe
     bench.loader("undo", "--run", run_id)
     assert {entry["state"] for entry in bench.loader("retry", "list").data["queue"]} == {"held"}
     again = bench.loader("undo", "--run", run_id)
-    assert {row["outcome"] for row in again.data["orders"]} == {"already so"}
+    assert {row["outcome"] for row in again.data["records"]} == {"already so"}
 
 
 def test_an_order_changed_since_is_refused_and_the_others_are_undone(bench: Workbench) -> None:
@@ -73,7 +73,7 @@ def test_an_order_changed_since_is_refused_and_the_others_are_undone(bench: Work
     order = next(row for row in bench.crm.rows("salesorder") if row["name"] == "ORDST2228")
     bench.crm.update("salesorder", order["salesorderid"], {"description": "edited by a salesperson"})
     ended = bench.loader("undo", "--run", run_id)
-    outcomes = {row["order"]: row["outcome"] for row in ended.data["orders"]}
+    outcomes = {row["key"]: row["outcome"] for row in ended.data["records"]}
     assert ended.exit_code == 3
     assert outcomes.pop("ORDST2228") == "refused"
     assert set(outcomes.values()) == {"undone"}
@@ -82,9 +82,9 @@ def test_an_order_changed_since_is_refused_and_the_others_are_undone(bench: Work
 def test_a_created_order_is_cancelled_only_when_asked(bench: Workbench) -> None:
     run_id = bench.loader("push", "--order", "ORDST2240").data["run_id"]
     refused = bench.loader("undo", "--run", run_id)
-    assert (refused.exit_code, refused.data["orders"][0]["outcome"]) == (3, "refused")
+    assert (refused.exit_code, refused.data["records"][0]["outcome"]) == (3, "refused")
     ended = bench.loader("undo", "--run", run_id, "--cancel-created")
-    assert ended.data["orders"][0]["outcome"] == "cancelled", ended.stdout
+    assert ended.data["records"][0]["outcome"] == "cancelled", ended.stdout
     order = next(row for row in bench.crm.rows("salesorder") if row["name"] == "ORDST2240")
     assert order["statecode"] == 2
 

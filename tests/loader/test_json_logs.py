@@ -22,16 +22,16 @@ def test_a_push_logs_its_beginning_its_end_and_every_order_that_did_not_go(bench
     logged = lines(ended)
     (run_id,) = {line["run_id"] for line in logged}
     assert run_id == ended.data["run_id"]
-    assert all({"time", "level", "run_id", "order", "message"} <= line.keys() for line in logged)
+    assert all({"time", "level", "run_id", "table", "key", "message"} <= line.keys() for line in logged)
     assert logged[0]["message"] == "push began"
     assert logged[-1]["message"].startswith("push ended as blocked: 119 staged, 87 created, 12 updated")
-    told = {line["order"]: (line["level"], line["outcome"], line["reason"]) for line in logged if line["order"]}
+    told = {line["key"]: (line["level"], line["outcome"], line["reason"]) for line in logged if line["key"]}
     assert told == {
-        row["order"]: ("warning", row["outcome"], row["reason"])
+        row["key"]: ("warning", row["outcome"], row["reason"])
         for row in ended.data["results"]
         if row["outcome"] in ("blocked", "failed")
     }
-    assert len([line for line in logged if line["order"]]) == len(told) == 17
+    assert len([line for line in logged if line["key"]]) == len(told) == 17
 
 
 def test_orders_that_crm_refuses_are_errors(bench: Workbench) -> None:

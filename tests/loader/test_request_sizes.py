@@ -13,7 +13,7 @@ import pytest
 from loader.dataverse.batch import ChangeSet, Operation, Reply
 from loader.dataverse.pace import Pace
 from loader.push.sender import SHARE, Pusher, Settled
-from loader.sync.plan import OrderPlan
+from loader.sync.plan import RecordPlan
 from loader.sync.records import Staged
 
 PER_ORDER = 10
@@ -36,15 +36,15 @@ class Crm:
         return [[Reply(204, {}, b"")] * len(each) for each in change_sets]
 
 
-def order(number: int, operations: int = PER_ORDER) -> tuple[Staged, OrderPlan]:
+def order(number: int, operations: int = PER_ORDER) -> tuple[Staged, RecordPlan]:
     writes = ChangeSet((Operation("PATCH", f"salesorders({number})", {}),) * operations)
-    return Staged(str(number), {}), OrderPlan(str(number), "salesorder", "update", build=lambda: writes)
+    return Staged(str(number), {}), RecordPlan(str(number), "salesorder", "update", build=lambda: writes)
 
 
-def push(crm: Crm, orders: Sequence[tuple[Staged, OrderPlan]], workers: int = 4, **settings: Any) -> list[Settled]:
+def push(crm: Crm, orders: Sequence[tuple[Staged, RecordPlan]], workers: int = 4, **settings: Any) -> list[Settled]:
     settled: list[Settled] = []
 
-    def chunks() -> Iterator[Sequence[tuple[Staged, OrderPlan]]]:
+    def chunks() -> Iterator[Sequence[tuple[Staged, RecordPlan]]]:
         for start in range(0, len(orders), 500):
             yield orders[start : start + 500]
 

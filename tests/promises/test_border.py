@@ -322,7 +322,7 @@ def test_an_order_without_its_version_is_read_again(handful: Handful) -> None:
 def test_an_order_whose_version_nobody_tells_is_not_written(handful: Handful) -> None:
     handful.crm.faults.spoil_part(without_versions, None, method="GET", path="^salesorders")
     ended = handful.push()
-    told = {row["order"]: row["reason"] for row in ended.data["results"] if row["outcome"] == "blocked"}
+    told = {row["key"]: row["reason"] for row in ended.data["results"] if row["outcome"] == "blocked"}
     assert {told.get(order) for order in IN_CRM} == {"version_missing"}
     assert ended.orders["created"] == len(NEW)
     handful.assert_adds_up(ended)

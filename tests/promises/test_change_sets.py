@@ -18,7 +18,7 @@ from loader.dataverse.batch import MAX_OPERATIONS
 from loader.sync import changeset
 from loader.sync.binding import Binding, Field
 from loader.sync.diff import Difference, difference, replaced
-from loader.sync.plan import OrderPlan, order_id
+from loader.sync.plan import RecordPlan, record_id
 from loader.sync.records import Current, Desired
 from tests.conftest import Built
 from tests.promises.conftest import open_handful
@@ -134,7 +134,7 @@ def test_replacing_all_lines_ends_the_same(binding: Binding, data: st.DataObject
 @given(data=st.data(), share=st.sampled_from([None, SHARE]))
 def test_a_creation_makes_the_desired_order(binding: Binding, data: st.DataObject, share: Any) -> None:
     want, _ = data.draw(orders(binding))
-    id_ = order_id("salesorder", "ORDER 1")
+    id_ = record_id("salesorder", "ORDER 1")
     inside = data.draw(st.integers(0, 4))
     with mock.patch.object(changeset, "LINES_INSIDE", inside):
         change_set = changeset.for_create(id_, want, share, binding)
@@ -199,9 +199,9 @@ def test_the_plan_of_an_order_is_the_same_for_the_same_change_alone(binding: Bin
     want, have = data.draw(orders(binding))
     other, _ = data.draw(orders(binding))
 
-    def plan(record: Desired) -> OrderPlan:
+    def plan(record: Desired) -> RecordPlan:
         delta = difference(record, have, binding)
-        return OrderPlan(
+        return RecordPlan(
             "ORDER 1", "salesorder", "update", have.id,
             header=delta.header, state=delta.state, lines=delta.lines, etag=have.etag,
         )  # fmt: skip
@@ -242,10 +242,10 @@ def test_a_line_alone_still_names_the_version_of_the_order(binding: Binding) -> 
 
 def test_ids_are_the_same_every_time_and_differ_between_orders() -> None:
     names = ["ORD-1", "ORD-2", "ORD-11", "1", "A/1"]
-    ids = {order_id("salesorder", name, attempt) for name in names for attempt in range(3)}
+    ids = {record_id("salesorder", name, attempt) for name in names for attempt in range(3)}
     assert len(ids) == 3 * len(names)
-    assert order_id("salesorder", "Ord-1 ") == order_id("salesorder", "ORD-1")
-    assert order_id("invoice", "ORD-1") != order_id("salesorder", "ORD-1")
+    assert record_id("salesorder", "Ord-1 ") == record_id("salesorder", "ORD-1")
+    assert record_id("invoice", "ORD-1") != record_id("salesorder", "ORD-1")
 
 
 @pytest.mark.parametrize("lines", [0, 1, 249, 333, 498, 499, 500, 999, 1200])
@@ -258,7 +258,7 @@ def test_no_change_set_is_larger_than_crm_takes(binding: Binding, lines: int) ->
         SUBMITTED,
         tuple(Desired({**line, "lineitemnumber": number}, {}, key=(number,)) for number in range(1, lines + 1)),
     )
-    change_set = changeset.for_create(order_id("salesorder", "ORDER 1"), want, SHARE, binding)
+    change_set = changeset.for_create(record_id("salesorder", "ORDER 1"), want, SHARE, binding)
     late = lines if binding.lines.update_only else 0
     fewest = 1 + late + bool(binding.is_created_locked) + 2
     assert len(change_set) == min(fewest + max(0, lines - 50), max(fewest, MAX_OPERATIONS))

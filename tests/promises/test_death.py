@@ -49,10 +49,10 @@ def test_a_signal_ends_the_run_after_the_orders_in_hand(
     result = ended(process)
     assert result.exit_code == exit_code, result.stdout + result.stderr
     assert "Stopping after the orders in hand" in result.stderr
-    went = [row["order"] for row in result.data["results"] if row["outcome"] in ("created", "updated")]
-    left = {row["order"] for row in result.data["results"] if row["outcome"] == "failed"}
+    went = [row["key"] for row in result.data["results"] if row["outcome"] in ("created", "updated")]
+    left = {row["key"] for row in result.data["results"] if row["outcome"] == "failed"}
     assert 2 <= len(went) == result.orders["created"] + result.orders["updated"] < len(GOING)
-    assert {row["reason"] for row in result.data["results"] if row["order"] in left} == {"interrupted"}
+    assert {row["reason"] for row in result.data["results"] if row["key"] in left} == {"interrupted"}
     assert left | set(went) == GOING
     handful.assert_adds_up(result)
     handful.assert_crm_holds_what_is_staged(*left)
@@ -137,8 +137,8 @@ def test_an_undo_that_is_stopped_finishes_the_order_in_hand(handful: Handful) ->
     process.send_signal(signal.SIGTERM)
     result = ended(process)
     assert result.exit_code == 143, result.stdout + result.stderr
-    assert 1 <= len(result.data["orders"]) < len(GOING)
-    assert {each["outcome"] for each in result.data["orders"]} <= {"undone", "cancelled"}
+    assert 1 <= len(result.data["records"]) < len(GOING)
+    assert {each["outcome"] for each in result.data["records"]} <= {"undone", "cancelled"}
     handful.crm.faults.clear()
     again = handful.loader("undo", "--run", done, "--cancel-created")
     assert again.exit_code == 0, again.stdout

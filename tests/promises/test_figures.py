@@ -59,7 +59,7 @@ def test_entries_that_moved_are_refused_and_named_and_wait_for_nothing(handful: 
     again = handful.push(str(path))
     assert again.exit_code == 3
     assert "2 of 2 orders of the plan have moved" in again.error["message"]
-    assert {row["order"]: row["reason"] for row in again.data["results"]} == dict.fromkeys(NEW[:2], "plan_stale")
+    assert {row["key"]: row["reason"] for row in again.data["results"]} == dict.fromkeys(NEW[:2], "plan_stale")
     assert handful.loader("retry", "list").data["queue"] == []
     handful.unstage(WITHOUT_PRODUCT)
     handful.push()
@@ -100,7 +100,7 @@ def test_an_undo_whose_answer_got_lost_is_entered_as_it_is_in_crm(handful: Handf
     before = [handful.in_crm(order)[0]["description"] for order in IN_CRM]
     handful.crm.faults.reset_after_commit(1, kind="write", skip=1)
     ended = undone(handful)
-    outcomes = {row["order"]: row["outcome"] for row in ended.data["orders"]}
+    outcomes = {row["key"]: row["outcome"] for row in ended.data["records"]}
     assert outcomes == {**dict.fromkeys(IN_CRM, "undone"), NEW[0]: "refused"}
     assert [handful.in_crm(order)[0]["description"] for order in IN_CRM] == before
     assert {entry["state"] for entry in handful.loader("retry", "list").data["queue"]} == {"held"}
@@ -124,7 +124,7 @@ def test_an_undo_that_lost_its_lock_writes_no_more_and_has_an_end(
     monkeypatch.setattr("loader.warehouse.journal.Journal.ensure_held", ensure_held)
     ended = handful.loader("undo", "--run", run_id)
     assert (ended.exit_code, ended.error["code"]) == (7, "guard_tripped")
-    assert sum(row["outcome"] == "undone" for row in ended.data["orders"]) == 1
+    assert sum(row["outcome"] == "undone" for row in ended.data["records"]) == 1
     assert len(calls) == 2
     assert writes(handful) > before
     (told, *_) = handful.loader("status").data["runs"]

@@ -21,7 +21,7 @@ from loader.push.sender import Pusher, Settled
 from loader.push.session import Session
 from loader.sync.binding import Bindings
 from loader.sync.lookups import lookup_columns
-from loader.sync.plan import OrderPlan
+from loader.sync.plan import RecordPlan
 from loader.sync.records import Staged
 from tests.conftest import Built
 from tests.promises.conftest import open_handful, staged_rows
@@ -48,7 +48,7 @@ class Direct:
     """Product, unit, schedule that go together."""
     shared: dict[str, str] = field(default_factory=dict)
 
-    def plan(self, orders: list[Staged]) -> list[OrderPlan]:
+    def plan(self, orders: list[Staged]) -> list[RecordPlan]:
         return replace(self.session, shared=self.shared).plan(orders)
 
     def push(self, orders: list[Staged]) -> list[Settled]:

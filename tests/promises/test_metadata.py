@@ -209,7 +209,7 @@ def test_a_privilege_that_is_missing_is_named_and_refused(handful: Handful) -> N
     assert any("prvCreateSalesOrder" in f["text"] for f in checked.data["findings"] if f["state"] == "error")
     ended = handful.push()
     assert ended.exit_code == 3, ended.stdout
-    failed = {row["order"]: row["reason"] for row in ended.data["results"] if row["outcome"] == "failed"}
+    failed = {row["key"]: row["reason"] for row in ended.data["results"] if row["outcome"] == "failed"}
     assert failed.keys() >= set(NEW)
     assert set(failed.values()) == {"crm_rejected"}
     handful.assert_crm_holds_what_is_staged(*failed)

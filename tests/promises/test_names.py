@@ -225,7 +225,7 @@ def test_numbers_that_differ_in_case_or_blanks_alone_are_one_order(handful: Hand
     handful.stage_copies(NEW[0], "odd-1")
     handful.stage_copies(NEW[1], "ODD-1 ")
     ended = handful.push()
-    twice = [row for row in ended.data["results"] if row["order"].strip().casefold() == "odd-1"]
+    twice = [row for row in ended.data["results"] if row["key"].strip().casefold() == "odd-1"]
     assert [row["reason"] for row in twice] == ["order_ambiguous"] * 2
     assert handful.in_crm("odd-1") == []
     assert sum(ended.orders.values()) == 12
@@ -246,7 +246,7 @@ def test_a_record_that_only_crm_takes_for_the_same_is_neither_written_nor_double
     id_ = handful.crm.insert("salesorder", {"name": theirs, "ownerid": account["ownerid"], **columns})
     before = handful.crm.row("salesorder", id_)
     ended = handful.push()
-    (row,) = [row for row in ended.data["results"] if row["order"] == ours]
+    (row,) = [row for row in ended.data["results"] if row["key"] == ours]
     assert (row["outcome"], row["reason"]) == ("blocked", "order_ambiguous")
     assert theirs in row["message"]
     assert handful.crm.row("salesorder", id_) == before

@@ -235,7 +235,7 @@ def test_gps_currency_may_be_another_than_the_organisations_base(handful: Handfu
     assert "crm_salesorder: amounts are in CAD, as meta.crm says." in texts(handful, "ok")
     ended = handful.push()
     assert {handful.in_crm(order)[0]["transactioncurrencyid"]["id"] for order in NEW} == {dollar["id"]}
-    reasons = {row["order"]: row["reason"] for row in ended.data["results"] if row["outcome"] == "blocked"}
+    reasons = {row["key"]: row["reason"] for row in ended.data["results"] if row["outcome"] == "blocked"}
     assert {order: reasons[order] for order in IN_CRM} == dict.fromkeys(IN_CRM, "currency_differs")
     assert handful.push().data["requests"]["write"] == 0
 

@@ -23,7 +23,7 @@ def plan(handful: Handful, tmp_path: Path) -> Path:
 
 
 def outcomes(ended: Ended) -> dict[str, tuple[str, str | None]]:
-    return {row["order"]: (row["outcome"], row["reason"]) for row in ended.data["results"]}
+    return {row["key"]: (row["outcome"], row["reason"]) for row in ended.data["results"]}
 
 
 def wrote(handful: Handful) -> int:
@@ -31,12 +31,12 @@ def wrote(handful: Handful) -> int:
 
 
 def test_a_plan_is_applied_as_it_was_shown(handful: Handful, plan: Path) -> None:
-    shown = {entry["order"]: entry["changes"] for entry in json.loads(plan.read_text())["orders"]}
+    shown = {entry["key"]: entry["changes"] for entry in json.loads(plan.read_text())["records"]}
     assert shown.keys() == GOING
     ended = handful.push(str(plan))
     assert ended.exit_code == 0, ended.stdout
     assert ended.orders == {"created": 5, "updated": 3, "unchanged": 0, "skipped": 0, "blocked": 0, "failed": 0}
-    did = {row["order"]: row["changes"] for row in json.loads(ended.stdout, parse_float=float)["data"]["results"]}
+    did = {row["key"]: row["changes"] for row in json.loads(ended.stdout, parse_float=float)["data"]["results"]}
     assert did == shown
     handful.assert_crm_holds_what_is_staged()
     handful.assert_adds_up(ended)
@@ -194,12 +194,12 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "cut off": lambda content: content[: len(content) // 2],
     "binary": lambda content: b"\x00\xff" + content,
     "a list": lambda content: b"[]",
-    "no orders": lambda content: content.replace(b'"orders"', b'"ordres"'),
-    "orders no list": lambda content: content.replace(b'"orders": [', b'"orders": 7, "x": ['),
-    "orders no objects": lambda content: b'{"version": 1, "crm_url": "x", "created_at": "y", "orders": ["a"]}',
+    "no records": lambda content: content.replace(b'"records"', b'"recodrs"'),
+    "records no list": lambda content: content.replace(b'"records": [', b'"records": 7, "x": ['),
+    "records no objects": lambda content: b'{"version": 1, "crm_url": "x", "created_at": "y", "records": ["a"]}',
     "no digest": lambda content: content.replace(b'"digest"', b'"digset"'),
     "no version": lambda content: content.replace(b'"version"', b'"noisrev"', 1),
-    "another version": lambda content: content.replace(b'"version": 2', b'"version": 99', 1),
+    "another version": lambda content: content.replace(b'"version": 3', b'"version": 99', 1),
 }
 
 
@@ -216,7 +216,7 @@ def test_a_damaged_plan_is_refused(handful: Handful, plan: Path) -> None:
 
 def test_a_plan_whose_fingerprint_was_changed_by_hand_does_nothing(handful: Handful, plan: Path) -> None:
     content = json.loads(plan.read_text())
-    for entry in content["orders"]:
+    for entry in content["records"]:
         entry["digest"] = "0" * 64
     plan.write_text(json.dumps(content))
     ended = handful.push(str(plan))

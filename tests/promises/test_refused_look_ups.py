@@ -91,5 +91,5 @@ def test_undo_says_what_crm_refuses_to_look_for(handful: Handful) -> None:
     run_id = handful.push().data["run_id"]
     refuse(handful, NEW[1])
     undone = handful.loader("undo", "--run", run_id, "--plan", "--cancel-created")
-    outcome = next(each for each in undone.data["orders"] if each["order"] == NEW[1])
+    outcome = next(each for each in undone.data["records"] if each["key"] == NEW[1])
     assert (outcome["outcome"], WORDS in outcome["message"]) == ("refused", True)

@@ -369,8 +369,8 @@ def live_through(world: World) -> None:
         world.story.append(f"push {options} end {end} stop {stop_at}")
         report = world.run(Fate(end, stop_at, stop), stop, **options)
         if report is not None:
-            world.story.append(f"  {report.orders} {report.failure or ''}")
-            assert sum(report.orders.values()) == report.staged
+            world.story.append(f"  {report.records} {report.failure or ''}")
+            assert sum(report.records.values()) == report.staged
             assert_journal_adds_up(world.gp)
             if world.crm.in_flight:
                 assert_written_for_good(world, report)
@@ -416,11 +416,11 @@ def assert_all_is_well(world: World) -> None:
     world.settled()
     last = world.run(Fate(), Hasty())
     assert last is not None
-    world.story.append(f"last push {last.orders}")
+    world.story.append(f"last push {last.records}")
     headers, lines = world.staged()
     assert last.staged == len(headers)
     assert last.failure is None
-    assert last.orders["failed"] == 0
+    assert last.records["failed"] == 0
     apart = world.apart()
     held_back = world.gp.query(
         "select record_key, reason from main_journal.sync_event where run_id = ? and outcome in ('blocked', 'skipped')",
@@ -434,7 +434,7 @@ def assert_all_is_well(world: World) -> None:
         again = world.run(Fate(), Hasty())
         assert again is not None
         assert again.requests["write"] == 0
-        assert again.orders["unchanged"] == len(headers) - len(apart)
+        assert again.records["unchanged"] == len(headers) - len(apart)
     waiting = {
         str(key) for (key,) in world.gp.query("select record_key from main_journal.retry_queue where state = 'open'")
     }

@@ -59,7 +59,7 @@ def test_a_push_from_sql_server_does_what_one_from_duckdb_does(bench: Workbench,
     here, there = bench.loader("push"), sqlserver_bench.loader("push")
     assert (there.exit_code, there.orders, there.data["lines"]) == (here.exit_code, here.orders, here.data["lines"])
     assert [row["reason"] for row in there.data["results"]] == [row["reason"] for row in here.data["results"]]
-    apart = {row["order"] for row in there.data["results"] if row["outcome"] in ("blocked", "failed", "skipped")}
+    apart = {row["key"] for row in there.data["results"] if row["outcome"] in ("blocked", "failed", "skipped")}
     assert sqlserver_bench.verify(apart).differences == []
     second = sqlserver_bench.loader("push")
     assert second.data["requests"]["write"] == 0
@@ -85,7 +85,7 @@ def test_every_command_answers_as_on_duckdb(
     here, there = bench.loader(*arguments), sqlserver_bench.loader(*arguments)
     assert there.exit_code == here.exit_code, there.stdout
     if arguments[0] == "plan":
-        by_order = [sorted(ended.data["plans"], key=lambda plan: plan["order"]) for ended in (here, there)]
+        by_order = [sorted(ended.data["plans"], key=lambda plan: plan["key"]) for ended in (here, there)]
         assert by_order[0] == by_order[1]
 
 
@@ -101,4 +101,4 @@ def test_the_queue_is_worked_on_sql_server(sqlserver_bench: Workbench) -> None:
 def test_a_run_is_undone_on_sql_server(sqlserver_bench: Workbench) -> None:
     run_id = sqlserver_bench.loader("push", "--order", "ORDST2228").data["run_id"]
     ended = sqlserver_bench.loader("undo", "--run", run_id)
-    assert [row["outcome"] for row in ended.data["orders"]] == ["undone"]
+    assert [row["outcome"] for row in ended.data["records"]] == ["undone"]

@@ -200,6 +200,10 @@ class Journal:
         """The open entries with these folded keys, without their messages."""
         return self._queue.open_among(table, keys)
 
+    def open_keys(self, table: str) -> list[str]:
+        """The keys of the entries that are open."""
+        return self._queue.open_keys(table)
+
     def keys_in_queue(self, table: str, states: Iterable[QueueState], among: Collection[str]) -> dict[str, QueueState]:
         """Folded key → state, for the entries whose key is `among` these."""
         return self._queue.states_of(table, states, among)

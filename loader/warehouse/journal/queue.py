@@ -105,6 +105,13 @@ class Queue:
                 if fold(str(key)) in keys:
                     yield _queue_entry((own_table, key, reason, None, missing, *rest, None, run_id))
 
+    def open_keys(self, table: str) -> list[str]:
+        """The keys of a table's open entries."""
+        rows = self._tables.query(
+            "retry_queue", "select record_key from {retry_queue} where crm_table = ? and state = 'open'", [table]
+        )
+        return sorted(str(key) for (key,) in rows)
+
     def states_of(self, table: str, states: Iterable[QueueState], among: Collection[str]) -> dict[str, QueueState]:
         """Folded key → state, for the entries whose key is `among` these."""
         where = f"{_in_states(states)} and {of_table(table)}"
