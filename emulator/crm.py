@@ -110,7 +110,7 @@ class Crm:
         return self.organisation.denied.get(user, frozenset())
 
     def deny(self, user: str | None = None, *privileges: str) -> None:
-        """Take privileges (`prvWriteSalesOrder`) away from a user. Without any, give all of them back."""
+        """Take privileges (`prvWriteOrder`) away from a user. Without any, give all of them back."""
         self.organisation.denied[(user or self.organisation.caller).lower()] = frozenset(privileges)
 
     def caller(self, user: str, headers: Mapping[str, str]) -> Caller:

@@ -79,7 +79,12 @@ class Rules:
 KEY_PART = re.compile(r"\s*(\w+)\s*=\s*('(?:[^']|'')*'|[^,]*?)\s*(?:,|$)")
 FORBIDDEN_IN_KEYS = re.compile(r"[/<>*%&:\\?+]")
 PRIVILEGES = ("Create", "Read", "Write", "Delete", "Append", "AppendTo", "Assign", "Share")
-PRIVILEGES_OF = {"salesorderdetail": "SalesOrder", "invoicedetail": "Invoice", "orderclose": "Activity"}
+PRIVILEGES_OF = {
+    "invoicedetail": "Invoice",
+    "orderclose": "Activity",
+    "salesorder": "Order",
+    "salesorderdetail": "Order",
+}
 ACCESS_TEAM = 1  # team.teamtype
 _BIND = "@odata.bind"
 _SHOWN_AS_A_DAY = ("DateTime", "DateOnly", "UserLocal")
@@ -608,7 +613,7 @@ class Records:
 
 
 def privilege_name(right: str, table: Table) -> str:
-    """`prvWriteSalesOrder`; lines share their document's privileges."""
+    """`prvWriteOrder`; lines share their document's privileges."""
     return f"prv{right}{PRIVILEGES_OF.get(table.name, table.schema_name)}"
 
 

@@ -111,7 +111,7 @@ def test_nothing_is_shared_with_who_is_disabled_or_may_not_read_orders(
     client: Client, crm: Emulator, action: str
 ) -> None:
     order_id = client.order()
-    crm.deny(REP, "prvReadSalesOrder")
+    crm.deny(REP, "prvReadOrder")
     refused(client.post(action, access(order_id)), 403, "0x80040231")
     assert client.post(action, access(order_id, "WriteAccess")).status_code == 204
     crm.deny(REP)
@@ -187,7 +187,7 @@ def test_preflight_functions(client: Client, crm: Emulator) -> None:
     assert client.read("WhoAmI")["UserId"] == client.read("WhoAmI()")["UserId"] == CALLER
     assert client.read("RetrieveVersion()")["Version"].startswith("9.2.")
     held = client.read(f"systemusers({CALLER})/{CRM}RetrieveUserPrivileges()")["RolePrivileges"]
-    assert {"prvCreateSalesOrder", "prvWriteSalesOrder", "prvShareSalesOrder"} <= {one["PrivilegeName"] for one in held}
+    assert {"prvCreateOrder", "prvWriteOrder", "prvShareOrder"} <= {one["PrivilegeName"] for one in held}
     target = quote(json.dumps({"@odata.id": f"salesorders({client.order()})"}))
     rights = client.read(f"systemusers({CALLER})/{CRM}RetrievePrincipalAccess(Target=@t)?@t={target}")["AccessRights"]
     assert "WriteAccess" in rights
@@ -196,13 +196,13 @@ def test_preflight_functions(client: Client, crm: Emulator) -> None:
 @pytest.mark.parametrize(
     ("privilege", "method", "path", "body"),
     [
-        ("prvCreateSalesOrder", "POST", "salesorders", order()),
-        ("prvWriteSalesOrder", "PATCH", "salesorders({id})", {"name": "x"}),
-        ("prvDeleteSalesOrder", "DELETE", "salesorders({id})", None),
-        ("prvReadSalesOrder", "GET", "salesorders", None),
-        ("prvReadSalesOrder", "GET", "salesorders({id})", None),
-        ("prvCreateSalesOrder", "POST", "salesorders({id})/order_details", product_line()),
-        ("prvShareSalesOrder", "POST", "GrantAccess", None),
+        ("prvCreateOrder", "POST", "salesorders", order()),
+        ("prvWriteOrder", "PATCH", "salesorders({id})", {"name": "x"}),
+        ("prvDeleteOrder", "DELETE", "salesorders({id})", None),
+        ("prvReadOrder", "GET", "salesorders", None),
+        ("prvReadOrder", "GET", "salesorders({id})", None),
+        ("prvCreateOrder", "POST", "salesorders({id})/order_details", product_line()),
+        ("prvShareOrder", "POST", "GrantAccess", None),
     ],
 )
 def test_a_missing_privilege_is_refused(

@@ -160,7 +160,7 @@ def test_an_order_that_is_not_there_is_not_closed(client: Client) -> None:
     refused(client.post("FulfillSalesOrder", closing(of(str(uuid4())))), 404, "0x80040217")
 
 
-@pytest.mark.parametrize("privilege", ["prvWriteSalesOrder", "prvAppendToSalesOrder", "prvCreateActivity"])
+@pytest.mark.parametrize("privilege", ["prvWriteOrder", "prvAppendToOrder", "prvCreateActivity"])
 def test_closing_needs_its_privileges(client: Client, crm: Emulator, privilege: str) -> None:
     order_id = client.order()
     crm.deny(None, privilege)

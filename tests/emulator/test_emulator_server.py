@@ -35,7 +35,7 @@ def test_a_snapshot_comes_back_as_it_was(tmp_path: Path) -> None:
         client = Client(crm)
         order_id = client.order(freightamount=Decimal("12.34"), order_details=[product_line()])
         client.patch(f"salesorders({order_id})", {"statecode": 1, "statuscode": 3})
-        crm.deny(CALLER, "prvDeleteSalesOrder")
+        crm.deny(CALLER, "prvDeleteOrder")
         before = {table: crm.rows(table) for table in ("salesorder", "salesorderdetail", "account", "organization")}
         crm.save(path)
     with Emulator(path) as crm:

@@ -35,10 +35,10 @@ def test_check_names_what_keeps_orders_back_and_what_goes_with_a_warning(bench: 
 
 
 def test_check_names_the_privileges_that_are_missing(bench: Workbench) -> None:
-    bench.crm.deny(None, "prvShareSalesOrder")
+    bench.crm.deny(None, "prvShareOrder")
     ended = bench.loader("check")
     assert ended.exit_code == 1
-    assert "lacks prvShareSalesOrder" in texts(ended.data["findings"], "error")
+    assert "lacks prvShareOrder" in texts(ended.data["findings"], "error")
 
 
 def test_check_names_options_that_crm_does_not_have(bench: Workbench) -> None:

@@ -35,7 +35,7 @@ def test_a_push_logs_its_beginning_its_end_and_every_order_that_did_not_go(bench
 
 
 def test_orders_that_crm_refuses_are_errors(bench: Workbench) -> None:
-    bench.crm.deny(None, "prvShareSalesOrder")
+    bench.crm.deny(None, "prvShareOrder")
     logged = lines(bench.loader("push", "--order", "ORDST2226", "--log-format=json"))
     refused = [line for line in logged if line["level"] == "error"]
     assert refused

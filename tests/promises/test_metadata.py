@@ -203,10 +203,10 @@ def test_crms_own_precision_decides_what_is_equal(handful: Handful, decimals: in
 
 
 def test_a_privilege_that_is_missing_is_named_and_refused(handful: Handful) -> None:
-    handful.crm.deny(None, "prvCreateSalesOrder")
+    handful.crm.deny(None, "prvCreateOrder")
     checked = handful.loader("check")
     assert checked.exit_code == 1
-    assert any("prvCreateSalesOrder" in f["text"] for f in checked.data["findings"] if f["state"] == "error")
+    assert any("prvCreateOrder" in f["text"] for f in checked.data["findings"] if f["state"] == "error")
     ended = handful.push()
     assert ended.exit_code == 3, ended.stdout
     failed = {row["key"]: row["reason"] for row in ended.data["results"] if row["outcome"] == "failed"}

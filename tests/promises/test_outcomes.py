@@ -294,7 +294,7 @@ def disable(handful: Handful, user: str) -> None:
 
 
 def lack_read(handful: Handful, user: str) -> None:
-    handful.crm.deny(user, "prvReadSalesOrder")
+    handful.crm.deny(user, "prvReadOrder")
 
 
 def another_user(handful: Handful, *but: str) -> str:
