@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,10 +25,10 @@ from loader.sync.records import Current, currency_of, current
 from loader.warehouse.connection import columns_of, quoted
 from loader.warehouse.journal import utc_now
 
-Snapshot = dict[str, list[dict[str, object]]]
-"""Rows by snapshot model."""
+Rows = list[dict[str, object]]
 
 COLUMNS = "crm_snapshot_column"
+RECORDS = "crm_snapshot_record"
 DIFFERENCES = "audit_crm_differences"
 COLUMN_TYPES = {
     "snapshot_at": "timestamp",
@@ -39,13 +40,21 @@ COLUMN_TYPES = {
     "is_compared": "int",
     "why_not": "varchar(60)",
 }
+RECORD_TYPES = {
+    "snapshot_at": "timestamp",
+    "crm_table": "varchar(128)",
+    "record_key": "varchar(300)",
+    "crm_id": "varchar(36)",
+    "parent_crm_id": "varchar(36)",
+    "content": "varchar",
+}
 
 
 class SnapshotMissing(LoaderError):
     """The tables that hold the snapshot are not there."""
 
     code = "snapshot_missing"
-    remedy = "Run `dbt build`: models/journal/ has a crm_snapshot_ table for each table of CRM."
+    remedy = "Run `dbt build`, which creates the tables that models/journal/ describes."
 
 
 @dataclass
@@ -75,81 +84,71 @@ def reconcile(run: Run, progress: Progress = lambda done, total: None) -> Reconc
     """
     run.refuse_other_crm()
     report = Reconciled(utc_now())
+    read: set[str] = set()
     for model in run.contract.models:
-        _reconcile_model(run, model, report, progress)
+        if model.table not in read:
+            _reconcile_table(run, model, report, progress)
+            read.add(model.table)
     report.requests = run.requests
     _count_differences(run, report)
     return report
 
 
-def _reconcile_model(run: Run, model: Model, report: Reconciled, progress: Progress) -> None:
+def _reconcile_table(run: Run, model: Model, report: Reconciled, progress: Progress) -> None:
+    """Reads the table that `model` fills. What the others of its models stage is among the records once pushed."""
     bindings = run.bindings(model)
     bindings.refuse_problems()
     tables = _SnapshotTables(run, model)
-    keys = {match_key(key): key for key in [*run.journal.xref(model.table), *run.keys(model)]}
+    staged = run.keys(model) if model.meta.create == "always" else []
+    keys = {match_key(key): key for key in [*run.journal.xref(model.table), *staged]}
     report.asked += len(keys)
     reader = _Reader(run, bindings, keys, report.snapshot_at)
     with run.warehouse.exclusive("crm_snapshot"):
         tables.clear()
-        tables.insert({COLUMNS: list(_held_columns(bindings.base, report.snapshot_at))})
-        done = 0
+        tables.insert(COLUMNS, list(_held_columns(bindings.base, report.snapshot_at)))
+        done = unread = 0
         for count, rows in reader.chunks(list(keys.values())):
-            tables.insert(rows)
-            orders, *children = rows.values()
-            report.orders += len(orders)
-            report.lines += sum(len(each) for each in children)
-            names = {match_key(row[model.key_column]) for row in orders}
-            report.not_in_crm += count - len(names) - (len(reader.unread) - len(report.unread))
-            report.unread = dict(reader.unread)
+            tables.insert(RECORDS, rows)
+            records = [row for row in rows if row["crm_table"] == model.table]
+            report.orders += len(records)
+            report.lines += len(rows) - len(records)
+            names = {match_key(str(row["record_key"])) for row in records}
+            report.not_in_crm += count - len(names) - (len(reader.unread) - unread)
+            unread = len(reader.unread)
             done += count
             progress(done, len(keys))
+    report.unread |= reader.unread
 
 
 class _SnapshotTables:
-    """The tables that take the rows, with the columns that they and the contract have in common."""
+    """The two tables that take what is read of a model and of its lines."""
 
     def __init__(self, run: Run, model: Model) -> None:
         self._run = run
-        self._columns = {COLUMNS: COLUMN_TYPES}
-        for each in filter(None, (model, model.children)):
-            self._columns[snapshot_name(each)] = {
-                **{"snapshot_at": "timestamp", "crm_id": "varchar(36)", "parent_crm_id": "varchar(36)"},
-                **{column.name: column.data_type for column in each.columns},
-            }
-        self._present: dict[str, list[tuple[str, str]]] = {}
-        for name, types in self._columns.items():
+        self._of = [each.table for each in (model, model.children) if each]
+        self._columns: dict[str, list[tuple[str, str]]] = {}
+        for name, types in ((COLUMNS, COLUMN_TYPES), (RECORDS, RECORD_TYPES)):
             relation = run.contract.relations.get(name)
             present = columns_of(run.warehouse, relation) if relation else []
             if not present:
                 raise SnapshotMissing(f"The warehouse has no table {relation or name}.")
-            self._present[name] = [(column, types[column]) for column in present if column in types]
+            self._columns[name] = [(column, types[column]) for column in present if column in types]
 
     def clear(self) -> None:
-        """Empties them; of crm_snapshot_column only what belongs to this model."""
+        """Drops what the last snapshot says of this model's tables."""
+        places = ", ".join("?" for _ in self._of)
         for name in self._columns:
             relation = self._run.contract.relations[name]
-            if name == COLUMNS:
-                tables = [table for table in self._columns if table != COLUMNS]
-                places = ", ".join("?" for _ in tables)
-                names = [table.removeprefix("crm_snapshot_") for table in tables]
-                self._run.warehouse.execute(f"delete from {relation} where {quoted('crm_table')} in ({places})", names)
-            else:
-                self._run.warehouse.execute(f"delete from {relation}")
+            self._run.warehouse.execute(f"delete from {relation} where {quoted('crm_table')} in ({places})", self._of)
 
-    def insert(self, rows: Snapshot) -> None:
-        for name, each in rows.items():
-            columns = self._present[name]
-            if each:
-                self._run.warehouse.insert(
-                    self._run.contract.relations[name],
-                    columns,
-                    [tuple(row.get(column) for column, _ in columns) for row in each],
-                )
-
-
-def snapshot_name(model: Model) -> str:
-    """The dbt model that holds CRM's side of `model`."""
-    return f"crm_snapshot_{model.table}"
+    def insert(self, name: str, rows: Rows) -> None:
+        columns = self._columns[name]
+        if rows:
+            self._run.warehouse.insert(
+                self._run.contract.relations[name],
+                columns,
+                [tuple(row.get(column) for column, _ in columns) for row in rows],
+            )
 
 
 class _Reader:
@@ -161,7 +160,7 @@ class _Reader:
         self._known: dict[LookupKey, set[str]] = {}
         self.unread: dict[str, str] = {}
 
-    def chunks(self, keys: Sequence[str]) -> Iterator[tuple[int, Snapshot]]:
+    def chunks(self, keys: Sequence[str]) -> Iterator[tuple[int, Rows]]:
         """(how many were asked for, their rows), read ahead by a few threads."""
         workers = self._run.settings.concurrency
         ahead: deque[tuple[int, Future[Records]]] = deque()
@@ -174,7 +173,7 @@ class _Reader:
             while ahead:
                 yield self._rows(*ahead.popleft())
 
-    def _rows(self, count: int, future: Future[Records]) -> tuple[int, Snapshot]:
+    def _rows(self, count: int, future: Future[Records]) -> tuple[int, Rows]:
         held = []
         records = future.result()
         self.unread |= {key: message for key, (_, message) in records.unread.items() if not records.rows[key]}
@@ -184,15 +183,14 @@ class _Reader:
                 held.append((binding, current(row, binding)))
         self._look_up(held)
         model = self._bindings.model
-        snapshot: Snapshot = {snapshot_name(each): [] for each in (model, model.children) if each}
+        snapshot: Rows = []
         for binding, order in held:
             key = self._key(str(order.values[model.key_column]))
-            snapshot[snapshot_name(model)].append({**self._row(order, binding), model.key_column: key})
+            snapshot.append(self._row(order, binding, key, {model.key_column: key}))
             for line in order.lines:
                 assert binding.lines is not None
                 assert model.meta.children is not None
-                parent = {"parent_crm_id": order.id, model.meta.children.via: key}
-                snapshot[snapshot_name(binding.lines.model)].append({**self._row(line, binding.lines), **parent})
+                snapshot.append(self._row(line, binding.lines, key, {model.meta.children.via: key}, order.id))
         return count, snapshot
 
     def _key(self, name: str) -> str:
@@ -215,18 +213,32 @@ class _Reader:
             self._known[key] |= ids
         read_looked_up(self._run.client, self._run.tables, self._index, wanted)
 
-    def _row(self, record: Current, binding: Binding) -> dict[str, object]:
-        row: dict[str, object] = {"snapshot_at": self._at, "crm_id": record.id}
-        row.update(record.state)
+    def _row(
+        self, record: Current, binding: Binding, key: str, own: Mapping[str, object], parent: str | None = None
+    ) -> dict[str, object]:
+        """One row of crm_snapshot_record; `own` are values that are the staged ones and not CRM's."""
+        content: dict[str, object] = dict(record.state)
         for field_ in binding.fields:
             value = record.values.get(field_.name)
             if field_.lookup is None:
                 is_day = field_.column.data_type.lower() == "date"
-                row[field_.name] = as_staged(value if is_day else field_.type.staged(value), field_.column)
+                content[field_.name] = as_staged(value if is_day else field_.type.staged(value), field_.column)
             elif value is not None:
                 for name, staged in self._index.values(field_.lookup, str(value)).items():
-                    row[name] = as_staged(staged, binding.model.column(name))
-        return row
+                    content[name] = as_staged(staged, binding.model.column(name))
+        content |= own
+        return {
+            "snapshot_at": self._at,
+            "crm_table": binding.model.table,
+            "record_key": key,
+            "crm_id": record.id,
+            "parent_crm_id": parent,
+            "content": json.dumps(content, default=_text, ensure_ascii=False),
+        }
+
+
+def _text(value: object) -> str:
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def as_staged(value: object, column: Column) -> object:
@@ -284,5 +296,7 @@ def _count_differences(run: Run, report: Reconciled) -> None:
         return
     rows = run.warehouse.query(f"select difference, count(*) from {relation} group by difference")
     report.differences = {str(kind): int(str(count)) for kind, count in sorted(rows, key=str)}
-    (found,) = run.warehouse.query(f"select count(distinct order_number) from {relation}")
+    (found,) = run.warehouse.query(
+        f"select count(*) from (select distinct crm_table, record_key from {relation}) as differing"
+    )
     report.orders_that_differ = int(str(found[0]))

@@ -1,10 +1,6 @@
-{#- The columns of both sides, and how to compare them, are crm_salesorder's and crm_salesorderdetail's own. -#}
-{%- set mapping = crm_mapping() -%}
-{%- set orders = mapping.get('crm_salesorder', {}) -%}
-{%- set order_columns = orders.get('columns', []) | selectattr('is_sent') | list -%}
-{%- set closed_states = orders.get('meta', {}).get('state', {}).get('closed', []) or [-1] -%}
-{%- set line_columns = mapping.get('crm_salesorderdetail', {}).get('columns', []) | selectattr('is_sent')
-    | rejectattr('name', 'in', ['salesorderid', 'lineitemnumber']) | list -%}
+{{ crm_dependencies() }}
+-- depends_on: {{ ref('crm_snapshot_record') }}
+{%- set tables = audited_tables() %}
 
 with
 
@@ -14,7 +10,13 @@ latest as (
 
 ),
 
-{#- What is looked at of each order and line: each column that is compared, and whether both sides have it once. -#}
+journal as (
+
+    select * from {{ ref('int_journal_records') }}
+
+),
+
+{#- What is looked at of each record and line: each column that is compared, and whether both sides have it once. -#}
 checks as (
 
     select
@@ -27,7 +29,8 @@ checks as (
 
     from {{ ref('crm_snapshot_column') }}
     where is_compared = 1
-    {%- for crm_table in ['salesorder', 'salesorderdetail'] %}
+    {%- for table in tables %}
+    {%- for crm_table in [table.table, table.lines.table] if crm_table %}
     {%- for looked_at in ['presence', 'copies'] %}
 
     union all
@@ -44,210 +47,172 @@ checks as (
     where snapshot_at is not null
     {%- endfor %}
     {%- endfor %}
+    {%- endfor %}
+
+),
+{%- for table in tables %}
+
+staged_{{ table.table }} as (
+
+    {{ staged_records(table) }}
 
 ),
 
-staged_orders as (
+crm_{{ table.table }} as (
 
     select
-        orders.*,
-        {{ folded('orders.name') }} as order_key
-
-    from {{ ref('crm_salesorder') }} as orders
-
-),
-
-crm_orders as (
-
-    select
-        orders.*,
-        {{ folded('orders.name') }} as order_key,
-        row_number() over (partition by {{ folded('orders.name') }} order by orders.crm_id) as copy_no
-
-    from {{ ref('crm_snapshot_salesorder') }} as orders
+        snapshot.*,
+        row_number() over (partition by snapshot.match_key order by snapshot.crm_id) as copy_no
+    from (
+        {{ crm_rows(table.table, table.columns) | indent(4) }}
+    ) as snapshot
 
 ),
+{%- if table.lines %}
 
-{#- A staged line is expected in each copy of its order. -#}
-staged_lines as (
-
-    select
-        lines.*,
-        crm_orders.order_key,
-        crm_orders.crm_id as parent_crm_id
-
-    from {{ ref('crm_salesorderdetail') }} as lines
-    inner join crm_orders on {{ folded('lines.salesorderid') }} = crm_orders.order_key
-
-),
-
-crm_lines as (
+{#- A staged line is expected in each copy of its record. -#}
+staged_{{ table.lines.table }} as (
 
     select
         lines.*,
-        {{ folded('lines.salesorderid') }} as order_key,
-        row_number() over (partition by lines.parent_crm_id, lines.lineitemnumber order by lines.crm_id) as copy_no
-
-    from {{ ref('crm_snapshot_salesorderdetail') }} as lines
+        crm.crm_id as parent_crm_id
+    from (
+        {{ staged_lines(table) | indent(4) }}
+    ) as lines
+    inner join crm_{{ table.table }} as crm on lines.match_key = crm.match_key
 
 ),
 
-{#- Both sides are read once: each pair meets each check. -#}
-order_differences as (
+crm_{{ table.lines.table }} as (
 
     select
-        coalesce(staged.order_key, crm.order_key) as order_key,
-        coalesce({{ as_text('staged.name', 'varchar') }}, {{ as_text('crm.name', 'varchar') }}) as order_number,
-        'header' as part,
-        cast(null as int) as line_number,
-        case held.looked_at
-            when 'presence'
-                then case
-                    when crm.order_key is null then 'order_not_in_crm'
-                    when staged.order_key is null and crm.statecode not in ({{ closed_states | join(', ') }})
-                        then 'order_left_scope'
-                end
-            when 'copies'
-                then case when crm.copy_no > 1 then 'order_twice_in_crm' end
-            when 'value'
-                then case
-                    when staged.order_key is null or crm.order_key is null then null
-                    when
-                        case held.column_name
-                            when '' then 0
-                            {%- for column in order_columns %}
-                            when '{{ column.name }}' then {{ staged_differs(column) | indent(28) }}
-                            {%- endfor %}
-                        end = 1 then 'value'
-                end
-        end as difference,
-        held.column_name as crm_column,
-        {{ value_of_column('staged', order_columns) }} as staged_value,
-        {{ value_of_column('crm', order_columns) }} as crm_value,
-        {{ as_text('crm.statecode', 'int') }} as crm_state,
-        crm.crm_id
-
-    from staged_orders as staged
-    full outer join crm_orders as crm on staged.order_key = crm.order_key
-    cross join checks as held
-    where held.crm_table = 'salesorder'
+        snapshot.*,
+        row_number() over (
+            partition by snapshot.parent_crm_id, {{ line_key_columns(table.lines, 'snapshot') | join(', ') }}
+            order by snapshot.crm_id
+        ) as copy_no
+    from (
+        {{ crm_rows(table.lines.table, table.lines.columns) | indent(4) }}
+    ) as snapshot
 
 ),
+{%- endif %}
+{%- endfor %}
 
-line_differences as (
+looked_at as (
+    {%- for table in tables %}
 
-    select
-        coalesce(staged.order_key, crm.order_key) as order_key,
-        coalesce(
-            {{ as_text('staged.salesorderid', 'varchar') }}, {{ as_text('crm.salesorderid', 'varchar') }}
-        ) as order_number,
-        'line' as part,
-        coalesce(staged.lineitemnumber, crm.lineitemnumber) as line_number,
-        case held.looked_at
-            when 'presence'
-                then case
-                    when crm.crm_id is null then 'line_not_in_crm'
-                    when staged.order_key is null then 'line_only_in_crm'
-                end
-            when 'copies'
-                then case when crm.copy_no > 1 and crm.lineitemnumber is not null then 'line_twice_in_crm' end
-            when 'value'
-                then case
-                    when staged.order_key is null or crm.crm_id is null then null
-                    when
-                        case held.column_name
-                            when '' then 0
-                            {%- for column in line_columns %}
-                            when '{{ column.name }}' then {{ staged_differs(column) | indent(28) }}
-                            {%- endfor %}
-                        end = 1 then 'value'
-                end
-        end as difference,
-        held.column_name as crm_column,
-        {{ value_of_column('staged', line_columns) }} as staged_value,
-        {{ value_of_column('crm', line_columns) }} as crm_value,
-        cast(null as varchar(60)) as crm_state,
-        coalesce(crm.crm_id, staged.parent_crm_id) as crm_id
-
-    from staged_lines as staged
-    full outer join crm_lines as crm
-        on staged.parent_crm_id = crm.parent_crm_id and staged.lineitemnumber = crm.lineitemnumber
-    cross join checks as held
-    where held.crm_table = 'salesorderdetail'
-
-),
-
-differences as (
-
-    select * from order_differences
-    where difference is not null
+    {{ record_differences(table) }}
+    {%- if table.lines %}
 
     union all
 
-    select * from line_differences
-    where difference is not null
+    {{ line_differences(table) }}
+    {%- endif %}
+    {{ "\n    union all" if not loop.last }}
+    {%- else %}
+
+    select
+        '' as crm_table,
+        '' as match_key,
+        '' as record_key,
+        '' as row_table,
+        '' as line_key,
+        '' as looked_at,
+        0 as is_staged,
+        '' as difference,
+        '' as crm_column,
+        '' as staged_value,
+        '' as crm_value,
+        '' as crm_state,
+        '' as crm_id
+    {%- endfor %}
 
 ),
 
-status as (
+{#- Every record has a row, differs it or not, that says whether GP still has it. -#}
+differences as (
 
     select
-        {{ folded('order_number') }} as order_key,
-        scope_reason,
-        reason
+        looked_at.*,
+        case when looked_at.difference like '%left_scope' then 1 else 0 end as is_left,
+        max(looked_at.is_staged) over (partition by looked_at.crm_table, looked_at.match_key) as is_record_staged
+
+    from looked_at
+    where
+        looked_at.difference is not null
+        or (looked_at.row_table = looked_at.crm_table and looked_at.looked_at = 'presence')
+
+),
+
+orders as (
+
+    select
+        'salesorder' as crm_table,
+        {{ folded('order_number') }} as match_key,
+        max(scope_reason) as scope_reason
 
     from {{ ref('audit_order_status') }}
+    group by {{ folded('order_number') }}
 
 ),
 
 warnings as (
 
     select
-        {{ folded('order_number') }} as order_key,
-        part,
-        coalesce(line_number, 0) as line_number,
+        crm_table,
+        {{ folded('record_key') }} as match_key,
+        row_table,
+        coalesce(line_key, '') as line_key,
         crm_column,
         min(warning) as warning
 
-    from {{ ref('audit_order_warnings') }}
-    group by {{ folded('order_number') }}, part, coalesce(line_number, 0), crm_column
+    from {{ ref('audit_record_warnings') }}
+    group by crm_table, {{ folded('record_key') }}, row_table, coalesce(line_key, ''), crm_column
 
 ),
 
 final as (
 
     select
-        differences.order_number,
-        differences.part,
-        differences.line_number,
+        differences.crm_table,
+        differences.record_key,
+        differences.row_table,
+        differences.line_key,
         differences.difference,
-        case differences.difference
-            when 'value' then differences.crm_column
-            when 'order_left_scope' then 'statecode'
+        case
+            when differences.difference = 'value' then differences.crm_column
+            when differences.is_left = 1 then 'statecode'
         end as crm_column,
-        case differences.difference when 'value' then differences.staged_value end as staged_value,
-        case differences.difference
-            when 'value' then differences.crm_value
-            when 'order_left_scope' then differences.crm_state
+        case when differences.difference = 'value' then differences.staged_value end as staged_value,
+        case
+            when differences.difference = 'value' then differences.crm_value
+            when differences.is_left = 1 then differences.crm_state
         end as crm_value,
         coalesce(
-            status.reason, warnings.warning,
-            case when differences.difference = 'order_left_scope' then status.scope_reason end
+            journal.reason, warnings.warning,
+            case when differences.is_left = 1 then orders.scope_reason end
         ) as reason,
         differences.crm_id,
         latest.snapshot_at
 
     from differences
     cross join latest
-    left join status on differences.order_key = status.order_key
+    left join journal
+        on differences.crm_table = journal.crm_table and differences.match_key = journal.match_key
+    left join orders
+        on differences.crm_table = orders.crm_table and differences.match_key = orders.match_key
     left join warnings
         on
-            differences.order_key = warnings.order_key
-            and differences.part = warnings.part
-            and coalesce(differences.line_number, 0) = warnings.line_number
+            differences.crm_table = warnings.crm_table
+            and differences.match_key = warnings.match_key
+            and differences.row_table = warnings.row_table
+            and coalesce(differences.line_key, '') = warnings.line_key
             and differences.crm_column = warnings.crm_column
-    {#- Lines of an order that GP no longer has open differ with the order. #}
-    where differences.difference <> 'line_only_in_crm' or status.scope_reason = 'open'
+    where
+        differences.difference is not null
+        {#- Lines of a record that GP no longer has differ with the record. #}
+        and (differences.difference <> 'line_only_in_crm' or differences.is_record_staged = 1)
 
 )
 

@@ -11,7 +11,7 @@ final as (
         change_no,
         outcome,
         crm_id,
-        case when changed_table = crm_table then 'header' else 'line' end as part,
+        case when row_table = crm_table then 'header' else 'line' end as part,
         try_cast(line_key as int) as line_number,
         action,
         crm_column,

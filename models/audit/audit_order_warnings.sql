@@ -4,7 +4,7 @@ final as (
 
     select
         record_key as order_number,
-        case when warned_table = crm_table then 'header' else 'line' end as part,
+        case when row_table = crm_table then 'header' else 'line' end as part,
         try_cast(line_key as int) as line_number,
         crm_column,
         warning,

@@ -30,7 +30,7 @@ final as (
         item_no as change_no,
         outcome,
         crm_id,
-        cast(item_table as varchar(128)) as changed_table,
+        cast(item_table as varchar(128)) as row_table,
         cast(item_line as {{ text_type(300) }}) as line_key,
         cast(item_action as varchar(20)) as action,
         cast(item_column as varchar(128)) as crm_column,

@@ -36,7 +36,7 @@ final as (
     select
         crm_table,
         record_key,
-        cast(item_table as varchar(128)) as warned_table,
+        cast(item_table as varchar(128)) as row_table,
         cast(item_line as {{ text_type(300) }}) as line_key,
         cast(item_column as varchar(128)) as crm_column,
         cast(item_code as varchar(60)) as warning,

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from dbt_runs import PROJECT, Dbt, Node, gp_columns_of
 
-from loader.push.reconciling import COLUMN_TYPES, COLUMNS
+from loader.push.reconciling import COLUMN_TYPES, COLUMNS, RECORD_TYPES, RECORDS
 
 TABLES = {"salesorder": "crm_salesorder", "salesorderdetail": "crm_salesorderdetail"}
 
@@ -49,23 +49,20 @@ def test_descriptions_are_kept_in_sql_servers_catalogue(on_sqlserver: Dbt, built
     assert {model["config"]["persist_docs"]["columns"] for model in built.nodes("model").values()} == {False}
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_a_snapshot_has_every_column_that_is_sent_in_its_type(on_sqlserver: Dbt, built: Dbt, table: str) -> None:
+def test_crms_texts_are_read_in_a_type_that_holds_any_character(on_sqlserver: Dbt) -> None:
     """CRM's texts hold characters that GP's do not: on SQL Server they are nvarchar."""
-    for dbt in (on_sqlserver, built):
-        models = dbt.nodes("model")
-        staged, snapshot = models[TABLES[table]]["columns"], models[f"crm_snapshot_{table}"]["columns"]
-        keys = {column for each in staged.values() for column in crm(each).get("lookup", {}).get("match", {}).values()}
-        wanted = {name: column["data_type"] for name, column in staged.items() if "__" not in name or name in keys}
-        if dbt is on_sqlserver:
-            wanted = {name: kind.replace("varchar", "nvarchar") for name, kind in wanted.items()}
-        assert {"snapshot_at", "crm_id"} <= snapshot.keys()
-        assert {name: snapshot[name]["data_type"] for name in wanted if name in snapshot} == wanted
+    sql = on_sqlserver.compiled["models/audit/audit_crm_differences.sql"]
+    for table, model in TABLES.items():
+        columns = on_sqlserver.nodes("model")[model]["columns"]
+        for name, column in columns.items():
+            kind = column["data_type"].replace("varchar", "nvarchar")
+            assert f"{name} {kind} '$.{name}'" in sql, (table, name)
 
 
-def test_the_loader_fills_every_column_of_the_column_snapshot(built: Dbt) -> None:
-    declared = built.nodes("model")[COLUMNS]["columns"]
-    assert declared.keys() == COLUMN_TYPES.keys()
+@pytest.mark.parametrize(("name", "types"), [(COLUMNS, COLUMN_TYPES), (RECORDS, RECORD_TYPES)])
+def test_the_loader_fills_every_column_of_the_snapshot(built: Dbt, name: str, types: dict[str, str]) -> None:
+    declared = built.nodes("model")[name]["columns"]
+    assert declared.keys() == types.keys()
 
 
 def test_every_audit_column_is_described_once(on_sqlserver: Dbt) -> None:

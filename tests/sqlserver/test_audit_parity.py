@@ -67,6 +67,6 @@ def test_a_text_of_crm_keeps_its_characters(sqlserver: Workbench) -> None:
     with sqlserver.run() as run:
         found = run.warehouse.query(
             f"select crm_value from {run.contract.relations['audit_crm_differences']}"
-            " where order_number = 'ORDST2226' and crm_column = 'description'"
+            " where record_key = 'ORDST2226' and crm_column = 'description'"
         )
     assert found == [(text,)]
