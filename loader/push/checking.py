@@ -25,7 +25,7 @@ from loader.warehouse.connection import quoted
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the check."""
+    """One line of `loader check`."""
 
     state: Literal["ok", "warning", "error"]
     text: str
@@ -33,7 +33,7 @@ class Finding:
 
 
 def check(run: Run) -> list[Finding]:
-    """All findings. Raises where nothing more can be looked at: no warehouse, no manifest, no CRM."""
+    """All findings. Raises if nothing more can be checked, because there is no warehouse, manifest or CRM."""
     return list(_findings(run))
 
 
@@ -52,7 +52,7 @@ def _findings(run: Run) -> Iterator[Finding]:
         yield from _columns(bindings)
         yield from _privileges(run, bindings)
         yield from _staged_twice(model, staged[model.name].keys)
-        if not any(problem.fatal for problem in bindings.problems):
+        if not any(mismatch.fatal for mismatch in bindings.mismatches):
             yield from _dates(bindings.base, staged[model.name])
             yield from _time_zone(bindings.base, organization.time_zone)
             session = open_session(run, staged[model.name])
@@ -81,10 +81,10 @@ def _sop(run: Run) -> Iterator[Finding]:
 
 
 def _columns(bindings: Bindings) -> Iterator[Finding]:
-    for problem in bindings.problems:
-        state: Literal["warning", "error"] = "error" if problem.fatal else "warning"
-        yield Finding(state, f"{problem.model}.{problem.column}: {problem.text}.", problem.remedy)
-    if any(problem.fatal for problem in bindings.problems):
+    for mismatch in bindings.mismatches:
+        state: Literal["warning", "error"] = "error" if mismatch.fatal else "warning"
+        yield Finding(state, f"{mismatch.model}.{mismatch.column}: {mismatch.text}.", mismatch.remedy)
+    if any(mismatch.fatal for mismatch in bindings.mismatches):
         return
     for binding in filter(None, (bindings.base, bindings.base.lines)):
         number = len(binding.fields) + len(binding.state_fields)

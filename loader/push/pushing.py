@@ -169,7 +169,7 @@ class _ModelPush:
         if self.keys or not self.is_whole or model.meta.create == "never":
             return
         bindings = run.bindings(model)
-        known = {entry.crm_id.lower(): entry.key for entry in run.journal.latest_xref(model.table, MOST_KNOWN)}
+        known = {entry.crm_id.lower(): entry.key for entry in run.journal.latest_records(model.table, MOST_KNOWN)}
         found = read_records(run.client, bindings.base, list(known.values()))
         records = [current(row, bindings.base) for rows in found.rows.values() for row in rows]
         still_open = [known[each.id] for each in records if each.id in known and not is_closed(each, model)]

@@ -100,7 +100,7 @@ def _reconcile_table(run: Run, model: Model, report: Reconciled, progress: Progr
     bindings.refuse_problems()
     tables = _SnapshotTables(run, model)
     staged = run.keys(model) if model.meta.create == "always" else []
-    keys = {match_key(key): key for key in [*run.journal.xref(model.table), *staged]}
+    keys = {match_key(key): key for key in [*run.journal.known_records(model.table), *staged]}
     report.asked += len(keys)
     reader = _Reader(run, bindings, keys, report.snapshot_at)
     with run.warehouse.exclusive("crm_snapshot"):

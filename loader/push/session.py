@@ -313,7 +313,7 @@ def open_session(
     bindings = run.bindings(model)
     bindings.refuse_problems()
     counted = Counter(map(match_key, staged.keys))
-    xref = run.journal.xref(model.table).values()
+    xref = run.journal.known_records(model.table).values()
     index = read_lookups(run.client, run.tables, staged.lookup_values())
     landings.enter(index, lookup_keys(model), expected=is_expecting)
     named, order = _names(staged)

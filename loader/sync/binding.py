@@ -1,4 +1,7 @@
-"""The contract held against CRM's live metadata: which column is sent when, as what type, what does not fit. Pure."""
+"""Compares the contract with CRM's live metadata: when and as what type each column is sent, and what does not fit.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,11 @@ class ContractMismatch(LoaderError):
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One thing that does not fit. Without `fatal` the push goes on without that column."""
+class Mismatch:
+    """A model or column that does not fit CRM. Unless it is `fatal`, a push leaves the column out.
+
+    `check` shows it as a Finding. What is wrong with single records is in records.py: an Obstacle or a RecordWarning.
+    """
 
     model: str
     column: str
@@ -36,7 +42,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Currency:
-    """A currency of CRM's; `code` is its ISO code."""
+    """A currency in CRM; `code` is its ISO code."""
 
     id: str
     code: str
@@ -44,9 +50,9 @@ class Currency:
 
 @dataclass(frozen=True)
 class Agreement:
-    """A step of the found row that must be the same as `its` step of the row that `other` finds.
+    """A column of the row that was found, which must equal the column `its` of the row that `other` finds.
 
-    Without `other`, it must be the record's own `currency`.
+    Without `other`, it must equal the record's own `currency`.
     """
 
     path: str
@@ -57,7 +63,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Field:
-    """One staged column and the CRM column it becomes. `navigation` and `target_set` are set for look-ups."""
+    """One staged column and its CRM column. `navigation` and `target_set` are set for look-ups."""
 
     column: Column
     attribute: Attribute
@@ -84,8 +90,8 @@ class Field:
 
     @cached_property
     def decided_by(self) -> tuple[str, ...]:
-        """The staged columns that decide what is stored: its own, those that a look-up matches, the one that tells
-        whether it may be null, and those by which the rows are found that it has to agree with."""
+        """The staged columns that decide what is stored: its own, those that a look-up matches, the one that says
+        whether it may be null, and those that find the rows with which it has to agree."""
         if self.lookup is None:
             return (self.name,)
         exception = [self.lookup.required_unless] if self.lookup.required_unless else []
@@ -94,12 +100,12 @@ class Field:
 
     @cached_property
     def sent_name(self) -> str:
-        """The property that CRM is sent."""
+        """The name of the property in what is sent to CRM."""
         return f"{self.navigation}@odata.bind" if self.navigation else self.name
 
     @cached_property
     def wire_name(self) -> str:
-        """The property CRM answers with."""
+        """The name of the property in CRM's answer."""
         return f"_{self.name}_value" if self.navigation else self.name
 
     @cached_property
@@ -123,7 +129,7 @@ class Binding:
     model: Model
     table: Table
     fields: tuple[Field, ...]
-    """Content columns; neither state nor the children's parent column."""
+    """Columns with content, without the state and the children's column for the parent."""
     state_fields: tuple[Field, ...]
     lines: Binding | None = None
     lines_navigation: str = ""
@@ -135,9 +141,9 @@ class Binding:
     born: Mapping[str, int] = field(default_factory=dict)
     """The state in which CRM makes a record."""
     currency: Currency = Currency("", "")
-    """The one that the values are in."""
+    """The currency of the values."""
     currency_codes: Mapping[str, str] = field(default_factory=dict)
-    """ISO code of each of CRM's currencies, by id."""
+    """The ISO codes of CRM's currencies, by id."""
 
     @cached_property
     def select(self) -> tuple[str, ...]:
@@ -185,13 +191,13 @@ class Binding:
 
     @cached_property
     def belongs_to(self) -> Field | None:
-        """The look-up that says whose record it is."""
+        """The look-up that says whom the record belongs to."""
         name = self.model.meta.belongs_to
         return next((field for field in self.fields if field.name == name), None)
 
     @cached_property
     def new_currency(self) -> Mapping[str, str]:
-        """What a new record is sent to be in the models' currency, whatever the caller's own is."""
+        """What is sent to give a new record the models' currency, whatever the caller's currency is."""
         attribute = self.table.attributes.get(CURRENCY)
         navigation = self.table.single.get((CURRENCY, CURRENCIES))
         if not (attribute and attribute.creatable and navigation and self.currency.id):
@@ -207,7 +213,7 @@ class Binding:
         return tuple(field for field in self.fields if not field.on_create)
 
     def same(self, column: str, want: Value, have: Value) -> bool:
-        """Whether `have` is what CRM makes of `want` in this column."""
+        """Whether CRM would store `want` as `have` in this column."""
         field = self._by_name.get(column)
         return want == have if field is None else field.type.same(want, have)
 
@@ -218,18 +224,18 @@ class Binding:
 
 @dataclass(frozen=True)
 class Bindings:
-    """A top-level model bound to CRM, for the currency of each record."""
+    """A top-level model bound to CRM, with a binding for each currency of records."""
 
     model: Model
     tables: Mapping[str, Table]
     organization: Organization
-    problems: tuple[Problem, ...]
+    mismatches: tuple[Mismatch, ...]
     currency: str
-    """Id of the currency that the staged amounts are in."""
+    """The id of the currency of the staged amounts."""
     _by_currency: dict[str, Binding]
 
     def in_currency(self, currency: str | None) -> Binding:
-        """To read a record that CRM holds in this currency."""
+        """The binding for reading a record that has this currency in CRM."""
         currency = currency or self.currency
         if currency not in self._by_currency:
             self._by_currency[currency] = _bind(self.model, self.tables, self.organization, currency, [])
@@ -240,8 +246,8 @@ class Bindings:
         return self.in_currency(None)
 
     def refuse_problems(self) -> None:
-        """Raises ContractMismatch when a column cannot be sent."""
-        fatal = [problem for problem in self.problems if problem.fatal]
+        """Raises ContractMismatch if a column cannot be sent."""
+        fatal = [mismatch for mismatch in self.mismatches if mismatch.fatal]
         if fatal:
             first = fatal[0]
             more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
@@ -249,7 +255,7 @@ class Bindings:
 
 
 def tables_needed(models: Iterable[Model]) -> list[str]:
-    """Every CRM table that the models write or look up."""
+    """All CRM tables that the models write or look up."""
     names: list[str] = []
     for model in models:
         for each in (model, model.children):
@@ -259,15 +265,15 @@ def tables_needed(models: Iterable[Model]) -> list[str]:
 
 
 def bind(model: Model, tables: Mapping[str, Table], organization: Organization) -> Bindings:
-    """Binds a top-level model; what does not fit is in `problems`."""
-    problems: list[Problem] = []
-    currency = _currency_of(model, organization, problems)
-    binding = _bind(model, tables, organization, currency, problems)
-    return Bindings(model, tables, organization, tuple(problems), currency, {currency: binding})
+    """Binds a top-level model. What does not fit is in `mismatches`."""
+    mismatches: list[Mismatch] = []
+    currency = _currency_of(model, organization, mismatches)
+    binding = _bind(model, tables, organization, currency, mismatches)
+    return Bindings(model, tables, organization, tuple(mismatches), currency, {currency: binding})
 
 
-def _currency_of(model: Model, organization: Organization, problems: list[Problem]) -> str:
-    """Id of the currency that the model's amounts are in."""
+def _currency_of(model: Model, organization: Organization, mismatches: list[Mismatch]) -> str:
+    """The id of the currency of the model's amounts."""
     code = model.meta.currency.strip().casefold()
     if not code:
         return organization.base_currency
@@ -276,7 +282,7 @@ def _currency_of(model: Model, organization: Organization, problems: list[Proble
         return found[0]
     known = ", ".join(sorted(organization.currency_codes.values()))
     text = f"CRM has {len(found) or 'no'} currencies with the ISO code {model.meta.currency!r}"
-    problems.append(Problem(model.name, CURRENCY, text, f"Set currency in meta.crm to one that CRM has: {known}."))
+    mismatches.append(Mismatch(model.name, CURRENCY, text, f"Set currency in meta.crm to one that CRM has: {known}."))
     return organization.base_currency
 
 
@@ -285,24 +291,24 @@ def _bind(
     tables: Mapping[str, Table],
     organization: Organization,
     currency: str,
-    problems: list[Problem],
+    mismatches: list[Mismatch],
     via: str = "",
 ) -> Binding:
     table = tables[model.table]
     lines, children = None, model.meta.children
     lines_navigation = parent_navigation = ""
     if children and model.children:
-        lines = _bind(model.children, tables, organization, currency, problems, children.via)
+        lines = _bind(model.children, tables, organization, currency, mismatches, children.via)
         lines_navigation = table.collections.get((lines.table.name, children.via), "")
         parent_navigation = lines.table.single.get((children.via, table.name), "")
         if not (lines_navigation and parent_navigation):
             text = f"CRM has no relationship from {lines.table.name}.{children.via} to {table.name}"
-            problems.append(Problem(model.name, children.via, text, "Correct children.via in meta.crm."))
+            mismatches.append(Mismatch(model.name, children.via, text, "Correct children.via in meta.crm."))
     fields: list[Field] = []
     states: list[Field] = []
     for column in model.sent:
         if column.name != via:
-            field = _field(column, model, tables, organization, currency, problems)
+            field = _field(column, model, tables, organization, currency, mismatches)
             if field:
                 (states if field.attribute.kind in ("State", "Status") else fields).append(field)
     return Binding(
@@ -314,13 +320,13 @@ def _bind(
         lines_navigation,
         parent_navigation,
         is_created_locked=organization.sop_integration and model.meta.sop_mode,
-        born=_born(model, organization, problems),
+        born=_born(model, organization, mismatches),
         currency=Currency(currency, organization.currency_codes.get(currency, currency)),
         currency_codes=organization.currency_codes,
     )
 
 
-def _born(model: Model, organization: Organization, problems: list[Problem]) -> Mapping[str, int]:
+def _born(model: Model, organization: Organization, mismatches: list[Mismatch]) -> Mapping[str, int]:
     states = model.meta.state
     if states is None or states.born is None:
         return states.editable if states else {}
@@ -330,7 +336,7 @@ def _born(model: Model, organization: Organization, problems: list[Problem]) -> 
     is_on = organization.settings.get(born.setting)
     if is_on is None:
         text = f"CRM's organisation has no setting {born.setting}"
-        problems.append(Problem(model.name, "state.born", text, "Correct state.born in the model's meta.crm."))
+        mismatches.append(Mismatch(model.name, "state.born", text, "Correct state.born in the model's meta.crm."))
     return born.true if is_on else born.false
 
 
@@ -340,41 +346,41 @@ def _field(
     tables: Mapping[str, Table],
     organization: Organization,
     currency: str,
-    problems: list[Problem],
+    mismatches: list[Mismatch],
 ) -> Field | None:
-    """The bound column, or None where it is not sent at all."""
+    """The bound column, or None if it is not sent at all."""
 
-    def problem(text: str, remedy: str, fatal: bool = True) -> None:
-        problems.append(Problem(model.name, column.name, text, remedy, fatal))
+    def mismatch(text: str, remedy: str, fatal: bool = True) -> None:
+        mismatches.append(Mismatch(model.name, column.name, text, remedy, fatal))
 
     table = tables[model.table]
     attribute = table.attributes.get(column.name)
     if attribute is None:
         if column.meta.if_absent == "skip":
-            problem(
+            mismatch(
                 f"{table.name} has no such column; it is not sent", "Create it in CRM to have it sent.", fatal=False
             )
         else:
-            problem(f"{table.name} has no such column", "Create it in CRM, or set if_absent: skip in its meta.crm.")
+            mismatch(f"{table.name} has no such column", "Create it in CRM, or set if_absent: skip in its meta.crm.")
         return None
     if column.meta.computed and not organization.keeps_amounts:
         return None
     if not (attribute.creatable or attribute.updatable):
-        problem(
+        mismatch(
             f"{table.name}.{column.name} is read-only in CRM", "Take it out of the model, or rename it to a helper."
         )
         return None
     try:
         kind = type_in_currency(attribute, organization, model.meta.time_zone, currency)
     except UnsupportedType as error:
-        problem(str(error), "Take it out of the model: columns of this type cannot be sent.")
+        mismatch(str(error), "Take it out of the model: columns of this type cannot be sent.")
         return None
     except NoTimeZone as error:
-        problem(str(error), "State the time zone of GP's dates in the model's meta.crm: time_zone.")
+        mismatch(str(error), "State the time zone of GP's dates in the model's meta.crm: time_zone.")
         return None
     mistyped = _mistyped(column, attribute)
     if mistyped:
-        problem(mistyped, "Cast it in the model to what CRM's column holds.")
+        mismatch(mistyped, "Cast it in the model to what CRM's column holds.")
         return None
     lookup = column.meta.lookup
     if lookup is None:
@@ -382,7 +388,7 @@ def _field(
     navigation = table.single.get((column.name, lookup.table))
     if navigation is None:
         targets = ", ".join(attribute.targets) or "nothing"
-        problem(f"it points to {targets}, not to {lookup.table}", "Correct meta.crm.lookup.table.")
+        mismatch(f"it points to {targets}, not to {lookup.table}", "Correct meta.crm.lookup.table.")
         return None
     agreements = tuple(_agreements(lookup, model, Currency(currency, organization.currency_codes.get(currency, ""))))
     read = [
@@ -393,7 +399,7 @@ def _field(
     ]
     for name, path, word in read:
         if not _has_path(path, tables[name]):
-            problem(f"{name} has no column {path}", f"Create it in CRM, or correct meta.crm.lookup.{word}.")
+            mismatch(f"{name} has no column {path}", f"Create it in CRM, or correct meta.crm.lookup.{word}.")
             return None
     return Field(column, attribute, kind, navigation, tables[lookup.table].entity_set, agreements)
 
@@ -417,7 +423,7 @@ _NUMBER = ("Money", "Decimal", "Double", "Integer", "BigInt", "Picklist", "State
 
 
 def _mistyped(column: Column, attribute: Attribute) -> str | None:
-    """Says so when the staged type can never become the CRM type."""
+    """Why the staged type can never become the CRM type, if so."""
     staged = column.data_type.lower().partition("(")[0].strip()
     is_lookup = attribute.kind in ("Lookup", "Customer", "Owner", "Uniqueidentifier")
     if is_lookup != (column.meta.lookup is not None):

@@ -23,26 +23,26 @@ Value: TypeAlias = "str | int | Decimal | bool | None"
 """What JSON can carry; dates are ISO text."""
 
 _FIRST, _LAST = date(1753, 1, 1), date(9999, 12, 30)
-"""The first and the last day that CRM can hold."""
+"""The first and the last day that CRM can store."""
 _EXACT = Context(prec=60)
 
 
 class ValueOutOfRange(ValueError):
-    """CRM cannot hold this value; the order is blocked as `value_out_of_range`."""
+    """CRM cannot store this value. The record is blocked as `value_out_of_range`."""
 
 
 class DateOutOfRange(ValueOutOfRange):
-    """CRM cannot hold this date; the column is left empty, with the warning `date_out_of_range`."""
+    """CRM cannot store this date. The column is left empty, with the warning `date_out_of_range`."""
 
 
 class Type(ABC):
-    """How one CRM column holds its values."""
+    """How one CRM column stores its values."""
 
     name: str
 
     @abstractmethod
     def canonical(self, value: object) -> Value:
-        """The value CRM would give back after storing `value`, None for one that it takes for none.
+        """The value that CRM would return after storing `value`; None for a value that it treats as null.
 
         Raises ValueOutOfRange.
         """
@@ -52,25 +52,25 @@ class Type(ABC):
         return None if value is None else self.canonical(value)
 
     def same(self, want: Value, have: Value) -> bool:
-        """Whether CRM, which has `have`, would not be changed by storing `want`. Both are canonical."""
+        """Whether storing `want` would not change CRM's value `have`. Both are canonical."""
         return want == have
 
     def staged(self, value: Value) -> object:
-        """CRM's value as a model would stage it: instants in UTC, without zone."""
+        """CRM's value in the form in which a model stages it: instants in UTC, without a time zone."""
         return value
 
     def replaced(self, value: object) -> str | None:
-        """Which characters are replaced because CRM refuses them, in words; None where there are none."""
+        """In words, which characters are replaced because CRM refuses them; None if none are."""
         return None
 
     def shortened(self, value: object) -> str | None:
-        """From which length to which the value is cut, in words; None where it is not."""
+        """In words, from which length to which the value is cut; None if it is not."""
         return None
 
 
 @dataclass(frozen=True)
 class Text(Type):
-    """Text of at most `max_length` UTF-16 units; trailing blanks do not count and an empty text is none.
+    """Text of at most `max_length` UTF-16 units. Trailing blanks do not count, and an empty text is null.
 
     Characters that CRM refuses become blanks.
     """
@@ -169,7 +169,7 @@ class Option(Type):
 
 @dataclass(frozen=True)
 class YesNo(Type):
-    """A two-option column; staged as 0 or 1."""
+    """A yes-or-no column, staged as 0 or 1."""
 
     name: str = "yes/no"
 
@@ -179,7 +179,7 @@ class YesNo(Type):
 
 @dataclass(frozen=True)
 class Instant(Type):
-    """A point in time, to the second, as CRM writes it: `2024-11-03T04:00:00Z`. Staged without zone, in UTC."""
+    """An instant, to the second, as CRM writes it: `2024-11-03T04:00:00Z`. Staged in UTC, without a time zone."""
 
     name: str = "date and time"
 
@@ -198,8 +198,8 @@ class Instant(Type):
 class DayInstant(Instant):
     """An instant that is shown as a day (format DateOnly, behaviour UserLocal).
 
-    Some organisations keep the instant, others midnight of its day in the caller's time zone, which is `time_zone`;
-    None where CRM does not tell it.
+    Some organisations keep the instant, others keep midnight of its day in the caller's time zone. `time_zone` is the
+    caller's time zone, or None if CRM does not reveal it.
     """
 
     time_zone: str | None = None
@@ -219,10 +219,10 @@ class DayInstant(Instant):
 
 @dataclass(frozen=True)
 class WallClock(Instant):
-    """What a clock in `time_zone` shows at a staged instant (behaviour TimeZoneIndependent).
+    """The local time in `time_zone` at a staged instant (behaviour TimeZoneIndependent).
 
-    CRM writes it like an instant: `2024-11-03T00:00:00Z` is midnight, wherever one is. With `is_day` (format DateOnly)
-    it is always midnight.
+    CRM writes it like an instant: `2024-11-03T00:00:00Z` is midnight in every time zone. With `is_day` (format
+    DateOnly) it is always midnight.
     """
 
     time_zone: str = "UTC"
@@ -240,7 +240,7 @@ class WallClock(Instant):
 
 @dataclass(frozen=True)
 class Day(Type):
-    """A calendar day (behaviour DateOnly). A staged instant is turned into the day it is in `time_zone`."""
+    """A calendar day (behaviour DateOnly). A staged instant becomes its day in `time_zone`."""
 
     time_zone: str
     name: str = "date"
@@ -276,19 +276,19 @@ class UnsupportedType(ValueError):
 
 
 class NoTimeZone(ValueError):
-    """A column whose value depends on GP's time zone, which the model does not state."""
+    """The column's value depends on GP's time zone, but the model does not state it."""
 
 
 def type_of(attribute: Attribute, organization: Organization, time_zone: str | None) -> Type:
-    """As `type_in_currency`, with money in the base currency."""
+    """Like `type_in_currency`, with money in the base currency."""
     return type_in_currency(attribute, organization, time_zone, organization.base_currency)
 
 
 def type_in_currency(attribute: Attribute, organization: Organization, time_zone: str | None, currency: str) -> Type:
     """The Type of a CRM column, with money rounded to the decimals of the record's own currency.
 
-    `time_zone` (IANA) is the one whose days GP's dates are. Raises UnsupportedType, and NoTimeZone where the column
-    needs one.
+    `time_zone` (IANA) is the time zone of GP's dates. Raises UnsupportedType, and NoTimeZone if the column needs a time
+    zone.
     """
     kind = attribute.kind
     if kind in ("String", "Memo"):
@@ -314,7 +314,7 @@ def _date_type(attribute: Attribute, organization: Organization, time_zone: str 
     is_day = attribute.date_format == "DateOnly"
     if attribute.date_behaviour in ("DateOnly", "TimeZoneIndependent"):
         if time_zone is None:
-            raise NoTimeZone(f"CRM's column holds a date of no time zone (behaviour {attribute.date_behaviour})")
+            raise NoTimeZone(f"CRM's column holds a date without a time zone (behaviour {attribute.date_behaviour})")
         if attribute.date_behaviour == "DateOnly":
             return Day(time_zone)
         return WallClock(time_zone=time_zone, is_day=is_day)
@@ -343,7 +343,7 @@ def _out_of_range(value: object) -> DateOutOfRange:
 
 
 def _written(moment: datetime) -> str:
-    """As CRM writes an instant. Raises DateOutOfRange."""
+    """The instant as CRM writes it. Raises DateOutOfRange."""
     _check_range(moment.date(), moment)
     return _iso(moment)
 
@@ -353,7 +353,7 @@ def _iso(moment: datetime) -> str:
 
 
 def _local(moment: datetime, time_zone: str) -> datetime:
-    """The clock in `time_zone` at an instant of UTC. Raises DateOutOfRange where it shows no date that there is."""
+    """The local time in `time_zone` at an instant in UTC. Raises DateOutOfRange if its year is not possible."""
     try:
         return moment.replace(tzinfo=timezone.utc).astimezone(ZoneInfo(time_zone)).replace(tzinfo=None)
     except OverflowError:
@@ -361,7 +361,7 @@ def _local(moment: datetime, time_zone: str) -> datetime:
 
 
 def same_clock(one: str, other: str, since: date | None = None) -> bool:
-    """Whether clocks of two time zones (IANA) show the same on each day of two years, from today on by default."""
+    """Whether two time zones (IANA) have the same local time on each day of two years, by default from today."""
     start = datetime.combine(since or date.today(), time(12), timezone.utc)
     zones = ZoneInfo(one), ZoneInfo(other)
     moments = (start + timedelta(days=number) for number in range(731))
@@ -369,7 +369,7 @@ def same_clock(one: str, other: str, since: date | None = None) -> bool:
 
 
 def _utc(local: datetime, time_zone: str) -> datetime:
-    """The instant at which a clock in `time_zone` first shows this; as it is where that is no date there is."""
+    """The first instant with this local time in `time_zone`. Returned unchanged if the year would not be possible."""
     try:
         return local.replace(tzinfo=ZoneInfo(time_zone)).astimezone(timezone.utc).replace(tzinfo=None)
     except OverflowError:
@@ -377,7 +377,7 @@ def _utc(local: datetime, time_zone: str) -> datetime:
 
 
 def _moment(value: object) -> datetime:
-    """UTC, without zone. Raises DateOutOfRange where it is no date that there is, such as one of the year 10000."""
+    """The instant in UTC, without a time zone. Raises DateOutOfRange for an impossible year such as 10000."""
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day)
     try:

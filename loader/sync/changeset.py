@@ -25,10 +25,10 @@ LineKey = tuple[Value, ...]
 SHARE = "GrantAccess"
 
 LINES_INSIDE = 50
-"""Lines that are inserted together with their new order; CRM may refuse more related records in one insert."""
+"""How many lines are inserted together with a new order. CRM may refuse more related records in one insert."""
 
 _EXISTING = {"If-Match": "*"}
-"""Of a row that is gone CRM makes no new one: without it a PATCH is an upsert."""
+"""With this header, CRM does not create a row that is gone; without it, a PATCH is an upsert."""
 _NAMESPACE = uuid.UUID("2f6c1a3e-9a55-5d6e-8a36-6b2f6f0f7d11")
 
 
@@ -158,13 +158,13 @@ def _creation(values: Mapping[str, Value], binding: Binding) -> dict[str, Any]:
 
 
 def _completion(path: str, values: Mapping[str, Value], binding: Binding, line: LineKey = ()) -> list[Operation]:
-    """What a new row can only get by an update. It has nothing to clear."""
+    """The columns that a new row can only get by an update. Nothing has to be cleared."""
     set_ = {field.name: value for field in binding.update_only if (value := values.get(field.name)) is not None}
     return _patch(path, set_, binding.update_only, line) if set_ else []
 
 
 def _patch(path: str, values: Mapping[str, Value], fields: Iterable[Field], line: LineKey = ()) -> list[Operation]:
-    """Updates of one row: a PATCH of what it holds, and a DELETE for each look-up that is cleared."""
+    """Updates of one row: a PATCH of its values, and a DELETE for each look-up that is cleared."""
     body: dict[str, Any] = {}
     cleared = []
     for field in fields:
@@ -223,7 +223,7 @@ def cancellation(have: Current, binding: Binding, subject: str) -> ChangeSet:
 
 
 def _grant(id_: str, share: Share | None, binding: Binding) -> list[Operation]:
-    """Access for the owner of the account (docs/dataverse.md, "Sharing"); repeating it changes nothing."""
+    """Grants access to the owner of the account. Repeating it changes nothing (docs/dataverse.md, "Sharing")."""
     rights = binding.model.meta.share_with
     if share is None or rights is None:
         return []

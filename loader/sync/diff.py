@@ -1,4 +1,4 @@
-"""Desired against current: which columns and lines differ. Pure."""
+"""Compares a desired record with the current one: which columns and lines differ. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LineAction = Literal["create", "update", "delete"]
 
 
 class Change(NamedTuple):
-    """One column: CRM's value and the one it is to get."""
+    """One column: CRM's value and the new value."""
 
     column: str
     before: Value
@@ -23,7 +23,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class LineChange:
-    """One line to write. `id` is None for a line that CRM does not have yet."""
+    """One line to write. `id` is None if CRM does not have the line yet."""
 
     action: LineAction
     key: tuple[Value, ...]
@@ -44,7 +44,7 @@ class Difference:
 
 
 def difference(want: Desired, have: Current, binding: Binding) -> Difference:
-    """What to write so that CRM holds `want`; nothing where it already does."""
+    """What to write so that CRM has `want`; nothing if it already has."""
     return Difference(
         header=changes(want.values, have.values, binding.fields),
         state=state_changes(want.state, have.state),
@@ -53,12 +53,12 @@ def difference(want: Desired, have: Current, binding: Binding) -> Difference:
 
 
 def created(values: Mapping[str, Value]) -> tuple[Change, ...]:
-    """A new row, as changes from nothing."""
+    """A new row as a list of changes from null."""
     return tuple(Change(column, None, value) for column, value in values.items() if value is not None)
 
 
 def changes(want: Mapping[str, Value], have: Mapping[str, Value], fields: Iterable[Field]) -> tuple[Change, ...]:
-    """Columns that CRM lets one update and that differ."""
+    """The columns that differ and that CRM allows to be updated."""
     if want == have:
         return ()
     return tuple(
@@ -78,9 +78,9 @@ def state_changes(want: Mapping[str, int], have: Mapping[str, int]) -> tuple[Cha
 def _line_changes(want: Desired, have: Current, binding: Binding) -> Iterable[LineChange]:
     """The fewest writes that leave exactly the desired lines (`refresh: merge`, docs/contract.md).
 
-    A line whose create-only columns differ (a product line that turns write-in, or back) is deleted and inserted.
-    Of doubled lines the one that needs the least change stays. Where lines are never deleted, others than the desired
-    ones stay, too. A line that CRM makes by itself is not written.
+    If columns that can only be created differ (a product line becomes a write-in line, or the reverse), the line is
+    deleted and inserted. Of doubled lines, the one that needs the fewest changes stays. If lines are never deleted,
+    lines that are not desired stay, too. A line that CRM creates by itself is not written.
     """
     children = binding.model.meta.children
     if binding.lines is None or children is None:
@@ -120,7 +120,7 @@ def _line_changes(want: Desired, have: Current, binding: Binding) -> Iterable[Li
 
 
 def replaced(want: Desired, have: Current, binding: Binding) -> tuple[LineChange, ...]:
-    """Every line deleted and inserted anew (`refresh: replace`, docs/contract.md)."""
+    """Deletes every line and inserts all of them (`refresh: replace`, docs/contract.md)."""
     deletes = tuple(
         LineChange(
             "delete",

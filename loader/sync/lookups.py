@@ -1,4 +1,4 @@
-"""Look-ups on CRM's own tables: staged text in, one id, nothing, or too many out. Pure."""
+"""Look-ups in CRM's tables: from a staged text to one row, none, or several. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loader.keys import match_key
 
 
 class Step(NamedTuple):
-    """What a row's look-up points to: its id, and the column that a path such as `uomscheduleid.name` shows of it."""
+    """The row that a look-up points to: its id, and the column that a path such as `uomscheduleid.name` names."""
 
     id: str | None
     shown: object
@@ -23,9 +23,9 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Found:
-    """The one row that matches. `owner` is its owner as (table, id), `columns` what else was read of it, by path.
+    """The only row that matches. `owner` is its owner as (table, id), `columns` the others that were read, by path.
 
-    `is_active` is False where CRM has only rows of this key that are not in use.
+    `is_active` is False if CRM has only rows with this key that are not in use.
     """
 
     table: str
@@ -35,7 +35,7 @@ class Found:
     is_active: bool = True
 
     def meets(self, active: Mapping[str, Sequence[int]]) -> bool:
-        """Whether the row is in use, as `meta.crm` says what that is. What CRM says nothing of is."""
+        """Whether the row is in use, as `meta.crm` defines it. A row counts as in use if CRM gives no value."""
         return all(self.columns.get(column) in (None, *allowed) for column, allowed in active.items())
 
 
@@ -48,7 +48,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Ambiguous:
-    """More than one row matches; none of them is in use where `is_active` is False."""
+    """More than one row matches. If `is_active` is False, none of them is in use."""
 
     count: int
     is_active: bool = True
@@ -56,7 +56,7 @@ class Ambiguous:
 
 @dataclass(frozen=True)
 class Refused:
-    """CRM refuses to look for the value; in its own words."""
+    """CRM refuses to look for the value. The message is CRM's own."""
 
     message: str
 
@@ -65,9 +65,9 @@ Outcome = Found | Missing | Ambiguous | Refused
 
 
 class LookupKey(NamedTuple):
-    """What two look-ups share: the CRM table and the CRM columns matched, in the order of `meta.crm`.
+    """What identifies a look-up: the CRM table and the matched CRM columns, in the order of `meta.crm`.
 
-    `reads`: the columns that are read of the rows besides.
+    `reads`: the other columns that are read.
     """
 
     table: str
@@ -80,7 +80,7 @@ class LookupKey(NamedTuple):
 
     @property
     def own_column(self) -> str:
-        """The column of the table itself, by which rows are fetched."""
+        """The table's own column by which rows are fetched."""
         return next(path for path in self.paths if "." not in path)
 
 
@@ -91,7 +91,7 @@ def lookup_keys(model: Model) -> list[LookupKey]:
 
 
 def lookup_columns(model: Model) -> dict[LookupKey, list[tuple[Model, str]]]:
-    """For each look-up, where the values of its own column are staged: (model, column)."""
+    """For each look-up, the places where values of its own column are staged: (model, column)."""
     columns: dict[LookupKey, list[tuple[Model, str]]] = {}
     for each in [model, model.children] if model.children else [model]:
         for column in each.sent:
@@ -189,11 +189,11 @@ class Index:
                 self._expected.add(id_)
 
     def refuse(self, key: LookupKey, value: str, message: str) -> None:
-        """Notes that CRM refuses to look for a value of the look-up's own column."""
+        """Records that CRM refuses to look for a value of the look-up's own column."""
         self._refused[(key, match_key(value))] = Refused(message)
 
     def find(self, lookup: Lookup, values: Sequence[object]) -> Outcome:
-        """The row with these values; None matches what is blank. A row in use wins over others of its key."""
+        """The row with these values; None matches blank. A row in use is preferred to others with the same key."""
         key = LookupKey.of(lookup)
         sought = tuple(["" if value is None else match_key(value) for value in values])
         if self._refused and (refused := self._refused.get((key, sought[key.paths.index(key.own_column)]))):
@@ -207,9 +207,9 @@ class Index:
         return used[0] if used else replace(rows[0], is_active=False)
 
     def values(self, lookup: Lookup, id_: str) -> dict[str, str]:
-        """The other way round: what `lookup` would be staged as for the row of this id, by staged column.
+        """The reverse: the staged values, by column, with which `lookup` would find the row with this id.
 
-        Empty where CRM has no such row, or one without these values.
+        Empty if CRM has no such row, or if the row lacks these values.
         """
         values = self._values.get(LookupKey.of(lookup), {}).get(id_.lower(), ())
         return dict(zip(lookup.match.values(), values, strict=False))

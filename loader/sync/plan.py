@@ -26,10 +26,10 @@ from loader.sync.records import (
     Current,
     Desired,
     Obstacle,
+    RecordWarning,
     Row,
     Staged,
     Wanted,
-    Warning,
     currency_of,
     current,
     line_key,
@@ -40,7 +40,7 @@ Action = Literal["create", "update", "unchanged", "skip", "block"]
 
 NOTHING = ChangeSet(())
 MESSAGES = 20
-"""What is told of one order: the lines of its message."""
+"""The most parts that the message about one order has."""
 _ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LineKey: TypeAlias = "tuple[Value, ...] | None"
 _NAMESPACE = uuid.UUID("7a1c0a52-0f8d-5c8e-9d1b-2c64f7f1f0e5")
@@ -66,7 +66,7 @@ class RecordPlan:
     reason: str = ""
     message: str = ""
     obstacles: tuple[Obstacle, ...] = ()
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[RecordWarning, ...] = ()
     etag: str = ""
     line_table: str = ""
     """CRM's table of the record's lines."""
@@ -84,7 +84,7 @@ class RecordPlan:
 
     @cached_property
     def operations(self) -> ChangeSet:
-        """The writes; a plan that is only shown never makes them."""
+        """The writes. They are made on first use, so not for a plan that is only shown."""
         return self.build()
 
     def without_share(self, refusal: str) -> RecordPlan:
@@ -109,11 +109,11 @@ class RecordPlan:
         return sum(line.action == action for line in self.lines) if self.writes else 0
 
     def as_json(self) -> dict[str, Any]:
-        """For `plan --json`, plan files and the journal."""
+        """The plan for `plan --json`, plan files and the journal."""
         return {**self.entry(), "changes": self.changes_json()}
 
     def entry(self) -> dict[str, Any]:
-        """`as_json` for `simplejson`, with changes that are JSON already."""
+        """`as_json` for `simplejson`, with changes that are already JSON."""
         return {
             "table": self.table,
             "key": self.key,
@@ -186,11 +186,11 @@ class RecordPlan:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def share_refused(owner: tuple[str, str], refusal: str = "") -> Warning:
+def share_refused(owner: tuple[str, str], refusal: str = "") -> RecordWarning:
     """The warning about a record that goes unshared."""
     words = f": {refusal}" if refusal else ""
     text = f"CRM refused to share it with {owner[0]} {owner[1]}, the owner of its account{words}"
-    return Warning("share_refused", "ownerid", text)
+    return RecordWarning("share_refused", "ownerid", text)
 
 
 def _without_share(build: Callable[[], ChangeSet]) -> ChangeSet:
@@ -224,13 +224,13 @@ def _json(value: Value) -> str:
 
 @dataclass(frozen=True)
 class Known:
-    """What the journal remembers of a record. An owner is `table:id`."""
+    """What the journal knows of a record. An owner is written as `table:id`."""
 
     shared_with: str | None = None
     not_shared_with: str | None = None
     """The owner with whom CRM would not share it."""
     belonged_to: str = ""
-    """Whose CRM's record is, where that is somebody else and the journal does not know the record."""
+    """Whom CRM's record belongs to, if that is somebody else and the journal does not know the record."""
     taken_for: str = ""
     """The key of a record that CRM takes for the one of this key, and that may be it."""
     is_adopted: bool = False
@@ -373,14 +373,14 @@ def _other_made(wanted: Wanted, have: Current, binding: Binding) -> Iterator[Obs
 
 
 def _told(messages: Iterable[str]) -> str:
-    """Each message once; of an order with thousands of lines in trouble the first ones."""
+    """Each message once. Of an order with thousands of bad lines, only the first messages."""
     distinct = list(dict.fromkeys(messages))
     more = len(distinct) - MESSAGES
     return "; ".join(distinct[:MESSAGES]) + (f"; and {more:,} more" if more > 0 else "")
 
 
 def record_id(table: str, key: str, attempt: int = 0) -> str:
-    """The id that a new record gets: always the same, so that a create sent twice cannot make two records."""
+    """The id of a new record. It is always the same, so that a create that is sent twice cannot make two records."""
     return derived_id(_NAMESPACE, f"{table}/{match_key(key)}" + (f"/{attempt}" if attempt else ""))
 
 
@@ -407,7 +407,7 @@ def _repeated_lines(staged: Staged, model: Model) -> list[Obstacle]:
 
 
 def _other_currency(found: Sequence[Row], binding: Binding) -> Iterator[Obstacle]:
-    """CRM never changes a record's currency, and an amount in another one is another amount."""
+    """CRM never changes a record's currency, and the same number in another currency is another amount."""
     held = currency_of(found[0]) if found else None
     if held and binding.currency.id and held.lower() != binding.currency.id.lower():
         code = binding.currency_codes.get(held, held)
@@ -415,22 +415,22 @@ def _other_currency(found: Sequence[Row], binding: Binding) -> Iterator[Obstacle
         yield Obstacle("currency_differs", text)
 
 
-def _taken_over(staged: Staged, known: Known, binding: Binding) -> Warning:
-    """A record that someone else made in CRM, of somebody else."""
+def _taken_over(staged: Staged, known: Known, binding: Binding) -> RecordWarning:
+    """The warning that somebody entered the record in CRM for somebody else."""
     field_ = binding.belongs_to
     assert field_ is not None
     assert field_.lookup is not None
     table = field_.lookup.table
     text = f"CRM had it for {table} {known.belonged_to}, now it is for {table} {str(staged.row[field_.name]).rstrip()}"
-    return Warning(binding.model.reason("taken_over"), field_.name, text)
+    return RecordWarning(binding.model.reason("taken_over"), field_.name, text)
 
 
-def _adopted(staged: Staged, have: Current, binding: Binding) -> Warning:
+def _adopted(staged: Staged, have: Current, binding: Binding) -> RecordWarning:
     """A record that someone entered in CRM by hand, without the key."""
     model = binding.model
     same = ", ".join(f"{name} {have.values[name]!r}" for name in model.meta.adopt_by if have.values[name] is not None)
     text = f"CRM had a {model.noun} without {binding.key.name} that has the same {same}: it becomes {staged.key}"
-    return Warning(model.reason("adopted"), binding.key.name, text)
+    return RecordWarning(model.reason("adopted"), binding.key.name, text)
 
 
 def _makes_lines(model: Model) -> bool:
@@ -475,6 +475,6 @@ def _update(key: str, want: Desired, have: Current, share: tuple[str, str] | Non
 
 
 def _most_operations(wanted: Wanted, have: Current | None, binding: Binding) -> int:
-    """A bound that is quick to find: no row takes more than six writes and one for each of its look-ups."""
+    """An upper bound that is quick to compute: a row takes at most six writes, and one for each of its look-ups."""
     rows = 1 + wanted.line_count + (len(have.lines) if have else 0)
     return rows * (6 + max(len(each.fields) for each in (binding, binding.lines) if each))

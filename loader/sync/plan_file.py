@@ -54,7 +54,7 @@ def plan_file_text(entries: Iterable[str], crm_url: str, created_at: str, *, who
 
 
 def parse_plan_file(text: str, name: object, crm_url: str) -> PlanFile:
-    """The plan in the text of the file `name`. Raises UsageError where it is none, or was made for another CRM."""
+    """The plan in the text of the file `name`. Raises UsageError if it is not one, or was made for another CRM."""
     try:
         content = json.loads(text)
         if any(not entry.keys() >= _ENTRY for entry in content["records"]):

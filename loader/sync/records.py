@@ -1,4 +1,7 @@
-"""One order in the two forms that are compared: as GP wants it, and as CRM holds it. Pure."""
+"""One record in the two forms that are compared: as GP wants it, and as CRM has it. Pure.
+
+What may be wrong with a record is an Obstacle, which blocks it, or a RecordWarning, with which it is still pushed.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,14 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Warning:
-    """The order goes, but not exactly as staged."""
+class RecordWarning:
+    """The record is pushed, but not exactly as staged."""
 
     code: str
     column: str
     message: str
     line: tuple[Value, ...] | None = None
-    """The key of the line that it is about; None where it is about the order itself."""
+    """The key of the line that the warning is about; None if it is about the order itself."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,12 @@ class Obstacle:
     """The record's own column that it is about; blank where it is about another thing, or about a line."""
 
 
-Note: TypeAlias = "Obstacle | Warning"
+Note: TypeAlias = "Obstacle | RecordWarning"
 
 
 @dataclass(frozen=True)
 class Staged:
-    """One order's rows out of the warehouse."""
+    """One order's rows from the warehouse."""
 
     key: str
     row: Row
@@ -55,20 +58,20 @@ class Staged:
 
 @dataclass(frozen=True)
 class Desired:
-    """One row as CRM should hold it. A column that is to be left as it is in CRM is absent from `values`."""
+    """One row as it should be in CRM. A column that is to stay as it is in CRM is absent from `values`."""
 
     values: Mapping[str, Value]
     state: Mapping[str, int]
     lines: tuple[Desired, ...] = ()
     key: tuple[Value, ...] = ()
-    """Of a line: what makes it the same line in GP and in CRM."""
+    """For a line: the key by which GP's line and CRM's are the same."""
     is_made: bool = False
     """Of a line: CRM makes it by itself, together with the record."""
 
 
 @dataclass(frozen=True)
 class Current:
-    """One row as CRM holds it."""
+    """One row as it is in CRM."""
 
     id: str
     etag: str
@@ -78,13 +81,13 @@ class Current:
 
 
 class Wanted:
-    """What one order is to be in CRM, and what stands in its way or is lost."""
+    """What one order should be in CRM, with its obstacles and warnings."""
 
     def __init__(
         self, notes: Sequence[Note], owner: tuple[str, str] | None, line_count: int, record: Callable[[], Desired]
     ) -> None:
         self.obstacles = tuple([note for note in notes if isinstance(note, Obstacle)])
-        self.warnings = tuple([note for note in notes if isinstance(note, Warning)])
+        self.warnings = tuple([note for note in notes if isinstance(note, RecordWarning)])
         self._record = record
         self.owner = owner
         """(table, id) of the owner to share with."""
@@ -93,20 +96,20 @@ class Wanted:
 
     @property
     def record(self) -> Desired:
-        """Of an order without obstacles. Made when asked for: a plan of a hundred thousand orders shows few."""
+        """The record of an order without obstacles. Made on demand, because a plan shows only some of the orders."""
         return self._record()
 
 
 def desired(
     staged: Staged, binding: Binding, index: Index
-) -> tuple[Desired | None, tuple[Obstacle, ...], tuple[Warning, ...]]:
-    """What CRM should hold for one staged order, or the obstacles that keep it back; warnings either way."""
+) -> tuple[Desired | None, tuple[Obstacle, ...], tuple[RecordWarning, ...]]:
+    """What CRM should have for one staged order, or the obstacles that block it; and its warnings."""
     (wanted,) = desired_records([staged], binding, index)
     return None if wanted.obstacles else wanted.record, wanted.obstacles, wanted.warnings
 
 
 def desired_records(orders: Sequence[Staged], binding: Binding, index: Index) -> list[Wanted]:
-    """What CRM should hold for each of these orders."""
+    """What CRM should have for each of these orders."""
     headers = [order.row for order in orders]
     lines = [line for order in orders for line in order.lines]
     values, states = Columns(headers, binding.fields, index), Columns(headers, binding.state_fields, index)
@@ -185,20 +188,20 @@ def currency_of(row: Row) -> str | None:
 
 
 def line_key(values: Mapping[str, Value], model: Model) -> tuple[Value, ...]:
-    """What makes a line the same line in GP and in CRM."""
+    """The key by which GP's line and CRM's are the same."""
     assert model.meta.children is not None
     return tuple([values.get(column) for column in model.meta.children.match_on])
 
 
 def line_value(key: Sequence[Value] | None) -> Value | list[Value]:
-    """A line as JSON shows it: the value of the column that identifies it; a list where several do."""
+    """A line's key in JSON: the value of the column that identifies it, or a list if there are several."""
     if key is None:
         return None
     return key[0] if len(key) == 1 else list(key)
 
 
 def line_words(key: Sequence[Value], lines: Sequence[Row], model: Model) -> str:
-    """A line in words: its key, and in brackets what people know it by, where GP has the line."""
+    """A line in words: its key and, if GP has the line, in brackets what people know it by."""
     children = model.meta.children
     assert children is not None
     row = next((line for line in lines if [line[column] for column in children.match_on] == list(key)), {})
@@ -218,17 +221,17 @@ def _about_line(note: Note, line: Row, model: Model) -> Note:
 
 
 @dataclass(frozen=True)
-class _Trouble:
-    """A staged value that CRM will not hold as it is: what it gets instead, if anything, and what to say about it."""
+class _Deviation:
+    """The result for a staged value that CRM cannot store as it is: what is stored instead, and why."""
 
     notes: tuple[Note, ...]
     stored: Value = None
     is_left: bool = True
-    """The column stays as it is in CRM."""
+    """Whether the column stays as it is in CRM."""
 
 
 class Columns:
-    """Staged rows as CRM should hold them, worked out column by column: each distinct value of a column once."""
+    """Staged rows as they should be in CRM. Each distinct value of a column is converted only once."""
 
     def __init__(self, rows: Sequence[Row], fields: Sequence[Field], index: Index) -> None:
         self._size = len(rows)
@@ -237,28 +240,28 @@ class Columns:
         for field_ in fields:
             staged, stored = _column(field_, rows, index)
             self._columns.append((field_.name, staged, stored))
-            troubled = {each: answer.notes for each, answer in stored.items() if isinstance(answer, _Trouble)}
-            if troubled:
-                notes += [(number, note) for number, each in enumerate(staged) for note in troubled.get(each, ())]
+            deviating = {each: answer.notes for each, answer in stored.items() if isinstance(answer, _Deviation)}
+            if deviating:
+                notes += [(number, note) for number, each in enumerate(staged) for note in deviating.get(each, ())]
         self.notes = sorted(notes, key=itemgetter(0))
-        """What is wrong, by row number, in the order of the rows."""
+        """Obstacles and warnings with their row numbers, in the order of the rows."""
 
     def rows(self) -> list[dict[str, Value]]:
-        """The values of each row, without the columns that are to be left as they are in CRM."""
+        """The values of each row, without the columns that are to stay as they are in CRM."""
         names = [name for name, _, _ in self._columns]
         columns = [[stored[each] for each in staged] for _, staged, stored in self._columns]
         rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
         for number in {number for number, _ in self.notes}:
             rows[number] = {
-                name: value.stored if isinstance(value, _Trouble) else value
+                name: value.stored if isinstance(value, _Deviation) else value
                 for name, value in rows[number].items()
-                if not (isinstance(value, _Trouble) and value.is_left)
+                if not (isinstance(value, _Deviation) and value.is_left)
             }
         return rows or [{} for _ in range(self._size)]
 
 
-def _column(field_: Field, rows: Sequence[Row], index: Index) -> tuple[Sequence[Any], Mapping[Any, Value | _Trouble]]:
-    """What decides each row's value, and what each of these is stored as."""
+def _column(field_: Field, rows: Sequence[Row], index: Index) -> tuple[Sequence[Any], Mapping[Any, Value | _Deviation]]:
+    """For each row, what its value depends on; and for each of these, what is stored."""
     if field_.lookup:
         wanted = list(zip(*(map(itemgetter(name), rows) for name in field_.decided_by), strict=True))
         return wanted, {each: _looked_up(field_, field_.lookup, each, index) for each in set(wanted)}
@@ -269,36 +272,38 @@ def _column(field_: Field, rows: Sequence[Row], index: Index) -> tuple[Sequence[
     return staged, {each: None if each is None else _stored(field_, each) for each in set(staged)}
 
 
-def _stored(field_: Field, staged: object) -> Value | _Trouble:
+def _stored(field_: Field, staged: object) -> Value | _Deviation:
     try:
         stored = field_.type.canonical(staged)
     except DateOutOfRange as error:
-        return _Trouble((Warning("date_out_of_range", field_.name, f"{error}; left empty"),), None, is_left=False)
+        return _Deviation(
+            (RecordWarning("date_out_of_range", field_.name, f"{error}; left empty"),), None, is_left=False
+        )
     except ValueOutOfRange as error:
-        return _Trouble((Obstacle("value_out_of_range", f"{field_.name}: {error}", column=field_.name),))
+        return _Deviation((Obstacle("value_out_of_range", f"{field_.name}: {error}", column=field_.name),))
     if stored != staged:
         notes: list[Note] = []
         if replaced := field_.type.replaced(staged):
-            notes.append(Warning("value_cleaned", field_.name, replaced))
+            notes.append(RecordWarning("value_cleaned", field_.name, replaced))
         if shortened := field_.type.shortened(staged):
-            notes.append(Warning("value_truncated", field_.name, shortened))
+            notes.append(RecordWarning("value_truncated", field_.name, shortened))
         if notes:
-            return _Trouble(tuple(notes), stored, is_left=False)
+            return _Deviation(tuple(notes), stored, is_left=False)
     return stored
 
 
-def _translated(field_: Field, xref: Xref, staged: object, code: object) -> Value | _Trouble:
+def _translated(field_: Field, xref: Xref, staged: object, code: object) -> Value | _Deviation:
     if staged is not None:
         return _stored(field_, staged)
     if code is None:
         return None
     message = f"{field_.name}: GP's code {str(code).rstrip()!r} has no translation in the seed"
     if xref.unmapped == "block":
-        return _Trouble((Obstacle(f"{xref.called}_unmapped", message, column=field_.name),))
-    return _Trouble((Warning(f"{xref.called}_unmapped", field_.name, message),))
+        return _Deviation((Obstacle(f"{xref.called}_unmapped", message, column=field_.name),))
+    return _Deviation((RecordWarning(f"{xref.called}_unmapped", field_.name, message),))
 
 
-def _looked_up(field_: Field, lookup: Lookup, staged: Sequence[object], index: Index) -> Value | _Trouble:
+def _looked_up(field_: Field, lookup: Lookup, staged: Sequence[object], index: Index) -> Value | _Deviation:
     row = dict(zip(field_.decided_by, staged, strict=True))
     own = row[field_.name]
     if own is None and (lookup.required_unless is None or row[lookup.required_unless]):
@@ -318,7 +323,7 @@ def _looked_up(field_: Field, lookup: Lookup, staged: Sequence[object], index: I
     outcome, named = index.find(lookup, sought), _named(lookup, row)
     if isinstance(outcome, Refused):
         text = f"CRM refuses to look for {named}: {outcome.message}"
-        return _Trouble((Obstacle("value_refused", text, column=field_.name),))
+        return _Deviation((Obstacle("value_refused", text, column=field_.name),))
     if isinstance(outcome, Missing):
         why = f": {outcome.why}" if outcome.why else ""
         return _refused(field_, "not_found", lookup.missing, f"CRM has no {named}{why}", match)
@@ -330,33 +335,33 @@ def _looked_up(field_: Field, lookup: Lookup, staged: Sequence[object], index: I
     if not outcome.is_active and lookup.inactive == "block":
         return _refused(field_, "inactive", "block", f"{named} is not active in CRM", match)
     for agreement in field_.agreements:
-        if trouble := _disagreement(field_, lookup, outcome, agreement, row, index):
-            return trouble
+        if deviation := _disagreement(field_, lookup, outcome, agreement, row, index):
+            return deviation
     if not outcome.is_active:
         text = f"{named} is not active in CRM; it is used all the same"
-        warning = Warning(f"{lookup.called}_inactive", field_.name, text)
-        return _Trouble((warning,), outcome.id.lower(), is_left=False)
+        warning = RecordWarning(f"{lookup.called}_inactive", field_.name, text)
+        return _Deviation((warning,), outcome.id.lower(), is_left=False)
     return outcome.id.lower()
 
 
 def _refused(
     field_: Field, why: str, policy: OnMissing, text: str, match: Mapping[str, str] | None = None
-) -> _Trouble | None:
-    """What becomes of a look-up without a usable row: null clears the column. `match` names the row that CRM lacks."""
+) -> _Deviation | None:
+    """The result of a look-up without a usable row; null clears the column. `match` names the row that CRM lacks."""
     assert field_.lookup is not None
     if policy == "clear":
         return None
     code = f"{field_.lookup.called}_{why}"
     if policy == "block":
         table = field_.lookup.table if match else ""
-        return _Trouble((Obstacle(code, text, table, match or {}, field_.name),))
-    return _Trouble((Warning(code, field_.name, f"{text}; left as it is"),))
+        return _Deviation((Obstacle(code, text, table, match or {}, field_.name),))
+    return _Deviation((RecordWarning(code, field_.name, f"{text}; left as it is"),))
 
 
 def _disagreement(
     field_: Field, lookup: Lookup, found: Found, agreement: Agreement, row: Row, index: Index
-) -> _Trouble | None:
-    """Says so where the found row does not go with the row that another look-up found, or with the record."""
+) -> _Deviation | None:
+    """The result if the row that was found does not agree with another look-up's row, or with the record; else None."""
     own = found.columns.get(agreement.path)
     assert isinstance(own, Step)
     if agreement.other is None:
@@ -377,7 +382,7 @@ def _disagreement(
 
 
 def _named(lookup: Lookup, row: Row) -> str:
-    """`product with productnumber 'X'`, of a staged row."""
+    """`product with productnumber 'X'`, from a staged row."""
     words = (
         f"{path} {str(row[column]).rstrip()!r}" for path, column in lookup.match.items() if row[column] is not None
     )

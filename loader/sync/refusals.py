@@ -1,4 +1,4 @@
-"""Which write of a change set CRM refused: the line, its item and the column, as the models name them. Pure."""
+"""Which write of a change set CRM refused: names the line, its item and the column as the models do. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from loader.sync.changeset import SHARE
 from loader.sync.records import Staged, line_words
 
 _MOST_COLUMNS = 3
-"""Columns that are named where CRM's own words name none: of many it says nothing that one of them was refused."""
+"""The most columns to list if CRM's message names none: a long list would not help to find the refused one."""
 
 
 def located(error: CrmError, operations: ChangeSet, staged: Staged, binding: Binding) -> str:
-    """CRM's words, and before them what the refused operation was about, where CRM says which one it was."""
+    """CRM's message, preceded by what the refused operation was about, if CRM says which one it was."""
     operation = _refused(error, operations)
     place = _place(operation, error, staged, binding) if operation else ""
     return f"{place}: {error}" if place else str(error)
@@ -42,7 +42,7 @@ def _place(operation: Operation, error: CrmError, staged: Staged, binding: Bindi
 
 
 def _columns(operation: Operation, error: CrmError, binding: Binding) -> list[str]:
-    """The columns that CRM's words name, of those that the operation writes; all of them where they are few."""
+    """Those of the operation's columns that CRM's message names; otherwise all of them, if they are few."""
     bound = binding.lines if operation.line and binding.lines else binding
     written = {*(operation.body or {}), *operation.path.split("/")[1:2]}
     names = [
@@ -50,5 +50,5 @@ def _columns(operation: Operation, error: CrmError, binding: Binding) -> list[st
         for field in (*bound.fields, *bound.state_fields)
         if (field.sent_name in written or field.navigation in written) and field is not binding.key
     ]
-    told = [name for name in names if re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", error.message)]
-    return told or (names if len(names) <= _MOST_COLUMNS else [])
+    named = [name for name in names if re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", error.message)]
+    return named or (names if len(names) <= _MOST_COLUMNS else [])

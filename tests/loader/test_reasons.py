@@ -10,7 +10,7 @@ from loader.reasons import REASONS, reason, remedy
 from tests.conftest import PROJECT
 
 _CODE = r"""\s*f?"((?:\{[\w.]+\}|\w)+)\""""
-_GIVEN = re.compile(rf'(?:reason=|reason, text =|reason =|Obstacle\(|Warning\(|"failed",){_CODE}')
+_GIVEN = re.compile(rf'(?:reason=|reason, text =|reason =|Obstacle\(|RecordWarning\(|"failed",){_CODE}')
 _REFUSED = re.compile(rf"_refused\(field_,{_CODE}")
 """The end of a code that begins with the look-up's own word."""
 

@@ -18,11 +18,11 @@ from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import (
     SCHEMA_VERSION,
     Journal,
+    KnownRecord,
     OrderResult,
     QueueEntry,
     RunCounts,
     RunStart,
-    XrefEntry,
 )
 
 Begin = Callable[..., RunStart]
@@ -94,7 +94,7 @@ def test_reading_a_journal_that_was_never_prepared_finds_nothing(place: Place, w
     assert journal.queue() == []
     assert journal.runs() == []
     assert journal.events() == []
-    assert dict(journal.xref("salesorder")) == {}
+    assert dict(journal.known_records("salesorder")) == {}
     assert dict(journal.held_or_ignored("salesorder")) == {}
 
 
@@ -268,7 +268,7 @@ def test_the_same_order_in_other_case_is_one_entry(journal: Journal) -> None:
     assert only(journal.queue()).attempts == 2
     journal.record([created("Ord1")], "run-3")
     assert journal.queue() == []
-    assert journal.xref("salesorder")["ORD1"].crm_id == GUID
+    assert journal.known_records("salesorder")["ORD1"].crm_id == GUID
 
 
 def test_the_last_result_of_an_order_counts(journal: Journal) -> None:
@@ -339,40 +339,40 @@ def test_the_crm_id_of_an_order_is_remembered(journal: Journal, clock: StoppedCl
     journal.record([created(shared_with="team:1")], "run-1")
     later = clock.forward(days=1)
     journal.record([created(action="update", outcome="updated")], "run-2")
-    assert journal.xref("salesorder")["ORDST2225"] == XrefEntry(
+    assert journal.known_records("salesorder")["ORDST2225"] == KnownRecord(
         "ORDST2225", GUID, NOW, later, shared_with="team:1", not_shared_with=None, run_id="run-2"
     )
 
 
 def test_an_unchanged_order_keeps_when_it_was_pushed(journal: Journal, clock: StoppedClock) -> None:
     journal.record([created()], "run-1")
-    before = journal.xref("salesorder")["ORDST2225"]
+    before = journal.known_records("salesorder")["ORDST2225"]
     clock.forward(days=1)
     journal.record([unchanged()], "run-2")
-    assert journal.xref("salesorder")["ORDST2225"] == before
+    assert journal.known_records("salesorder")["ORDST2225"] == before
 
 
 def test_an_order_that_was_in_crm_before_is_known_without_a_push(journal: Journal) -> None:
     journal.record([unchanged()], "run-1")
-    entry = journal.xref("salesorder")["ORDST2225"]
+    entry = journal.known_records("salesorder")["ORDST2225"]
     assert (entry.crm_id, entry.first_pushed_at, entry.last_pushed_at) == (GUID, None, None)
 
 
 def test_an_owner_whom_crm_refused_is_remembered_until_another_has_the_order(journal: Journal) -> None:
     journal.record([created(not_shared_with="systemuser:1")], "run-1")
-    entry = journal.xref("salesorder")["ORDST2225"]
+    entry = journal.known_records("salesorder")["ORDST2225"]
     assert (entry.shared_with, entry.not_shared_with) == (None, "systemuser:1")
     journal.record([created(outcome="unchanged", pushed=False)], "run-2")
-    assert journal.xref("salesorder")["ORDST2225"].not_shared_with == "systemuser:1"
+    assert journal.known_records("salesorder")["ORDST2225"].not_shared_with == "systemuser:1"
     journal.record([created(outcome="updated", shared_with="team:1")], "run-3")
-    entry = journal.xref("salesorder")["ORDST2225"]
+    entry = journal.known_records("salesorder")["ORDST2225"]
     assert (entry.shared_with, entry.not_shared_with) == ("team:1", None)
 
 
 def test_an_order_created_again_is_not_taken_for_shared(journal: Journal) -> None:
     journal.record([created(shared_with="team:1")], "run-1")
     journal.record([created(crm_id=GUID[:-1] + "2")], "run-2")
-    assert journal.xref("salesorder")["ORDST2225"].shared_with is None
+    assert journal.known_records("salesorder")["ORDST2225"].shared_with is None
 
 
 # ------------------------------------------------------------------------------------------------------------ retention
@@ -391,7 +391,7 @@ def test_retention_deletes_old_news_and_keeps_what_is_still_wanted(
     assert (purged.runs, purged.events, purged.queue) == (1, 4, 1)
     assert [run.run_id for run in journal.runs()] == ["new"]
     assert {e.key for e in journal.queue(["open", "held", "resolved"])} == {"WAITING", "HELD"}
-    assert set(journal.xref("salesorder")) == {"DONE", "CAME-LATER"}
+    assert set(journal.known_records("salesorder")) == {"DONE", "CAME-LATER"}
 
 
 # ----------------------------------------------------------------------------------------------------------- as a whole
@@ -403,7 +403,7 @@ def test_a_transaction_that_fails_leaves_nothing_behind(
     def broken(*_: object) -> None:
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(journal._xref, "put", broken)
+    monkeypatch.setattr(journal._known, "put", broken)
     with pytest.raises(RuntimeError):
         journal.record([blocked("A"), created("B")], "run-1")
     assert journal.events() == []
@@ -415,7 +415,7 @@ def test_ten_thousand_results_take_seconds(journal: Journal) -> None:
     began = time.monotonic()
     journal.record(results, "run-1")
     took = time.monotonic() - began
-    assert len(journal.queue()) == len(journal.xref("salesorder")) == 5_000
+    assert len(journal.queue()) == len(journal.known_records("salesorder")) == 5_000
     assert len(journal.events("run-1")) == 10_000
     assert took < 20, f"{took:.1f} s"  # about 1 s on DuckDB; a row-by-row insert takes minutes
 
@@ -477,7 +477,7 @@ def test_keys_that_an_older_loader_wrote_are_found_as_they_are_compared(
     journal.prepare()
     assert [entry.key.rstrip() for entry in journal.queue_of("ORD1")] == ["Ord1"]
     assert [event.key.rstrip() for event in journal.events(key="ord1")] == ["Ord1"]
-    assert "ORD1" in journal.xref("salesorder")
+    assert "ORD1" in journal.known_records("salesorder")
 
 
 def test_sql_server_finds_a_key_by_its_index(place: Place, warehouse: Warehouse, journal: Journal) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from loader.warehouse.connection import Warehouse, columns_of
 from loader.warehouse.journal.events import Events
 from loader.warehouse.journal.here import Clock, process_exists, this_host, utc_now
+from loader.warehouse.journal.known import KnownRecords
 from loader.warehouse.journal.lock import LOCK_NAME, Lock
 from loader.warehouse.journal.queue import Queue
 from loader.warehouse.journal.recording import Recording
@@ -23,6 +24,7 @@ from loader.warehouse.journal.records import (
     Action,
     ByKey,
     Event,
+    KnownRecord,
     OrderResult,
     Outcome,
     Purged,
@@ -32,13 +34,11 @@ from loader.warehouse.journal.records import (
     RunOutcome,
     RunRecord,
     RunStart,
-    XrefEntry,
 )
 from loader.warehouse.journal.retention import purge
 from loader.warehouse.journal.runs import Runs
 from loader.warehouse.journal.schema import INDEXES, SCHEMA_VERSION, Schema
 from loader.warehouse.journal.tables import AT_A_TIME, ColumnsOf, TableDefinition, Tables
-from loader.warehouse.journal.xref import Xref
 
 __all__ = [
     "AT_A_TIME",
@@ -53,6 +53,7 @@ __all__ = [
     "Clock",
     "Event",
     "Journal",
+    "KnownRecord",
     "OrderResult",
     "Outcome",
     "Purged",
@@ -63,7 +64,6 @@ __all__ = [
     "RunRecord",
     "RunStart",
     "TableDefinition",
-    "XrefEntry",
     "process_exists",
     "this_host",
     "utc_now",
@@ -91,8 +91,8 @@ class Journal:
         self._events = Events(self._tables, line_tables or {})
         self._schema = Schema(self._tables, self._events)
         self._queue = Queue(self._tables)
-        self._xref = Xref(self._tables)
-        self._recording = Recording(self._tables, self._lock, self._runs, self._events, self._queue, self._xref)
+        self._known = KnownRecords(self._tables)
+        self._recording = Recording(self._tables, self._lock, self._runs, self._events, self._queue, self._known)
 
     def now(self) -> dt.datetime:
         """The database's clock, which runs on all machines use. UTC, in milliseconds."""
@@ -224,21 +224,21 @@ class Journal:
 
     # --------------------------------------------------------------------------------------------------------- CRM ids
 
-    def xref(self, table: str) -> Mapping[str, XrefEntry]:
+    def known_records(self, table: str) -> Mapping[str, KnownRecord]:
         """The known CRM record of every key."""
-        return self._xref.entries(table)
+        return self._known.entries(table)
 
-    def latest_xref(self, table: str, limit: int) -> list[XrefEntry]:
+    def latest_records(self, table: str, limit: int) -> list[KnownRecord]:
         """The records that were written last, newest first."""
-        return self._xref.latest(table, limit)
+        return self._known.latest(table, limit)
 
     def known_keys(self, table: str, among: Collection[str]) -> set[str]:
         """The folded keys of known records that are `among` these."""
-        return self._xref.known_keys(table, among)
+        return self._known.known_keys(table, among)
 
     def crm_ids(self, table: str, keys: Iterable[str]) -> dict[str, str]:
         """Folded key → CRM id, for those of these keys that are known."""
-        return self._xref.crm_ids(table, keys)
+        return self._known.crm_ids(table, keys)
 
     # ------------------------------------------------------------------------------------------------------- retention
 

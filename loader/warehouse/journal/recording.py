@@ -6,24 +6,26 @@ from collections.abc import Callable, Mapping, Sequence
 
 from loader.keys import fold
 from loader.warehouse.journal.events import Events
+from loader.warehouse.journal.known import KnownRecords
 from loader.warehouse.journal.lock import Lock
 from loader.warehouse.journal.queue import Queue, queued
 from loader.warehouse.journal.records import ByKey, OrderResult, RunCounts
 from loader.warehouse.journal.runs import Runs
 from loader.warehouse.journal.tables import Tables
-from loader.warehouse.journal.xref import Xref
 
 
 class Recording:
     """What a result changes in the journal's tables."""
 
-    def __init__(self, tables: Tables, lock: Lock, runs: Runs, events: Events, queue: Queue, xref: Xref) -> None:
+    def __init__(
+        self, tables: Tables, lock: Lock, runs: Runs, events: Events, queue: Queue, known: KnownRecords
+    ) -> None:
         self._tables = tables
         self._lock = lock
         self._runs = runs
         self._events = events
         self._queue = queue
-        self._xref = xref
+        self._known = known
 
     def record(self, results: Sequence[OrderResult], run_id: str, counts: RunCounts | None = None) -> None:
         """Records how orders ended: events, the retry queue and the CRM ids, all in one short transaction.
@@ -64,7 +66,7 @@ class Recording:
             if counts is not None:
                 self._runs.enter_counts(run_id, counts)
             self._queue.put([entry for _, entry in news], [queue[e.key].key for _, e in news if e.key in queue])
-            self._xref.put(table, results, run_id, now)
+            self._known.put(table, results, run_id, now)
 
         return write
 

@@ -154,7 +154,7 @@ class QueueEntry:
 
 
 @dataclass(frozen=True)
-class XrefEntry:
+class KnownRecord:
     """A row of crm_xref: the CRM record that belongs to a staged record's key."""
 
     key: str

@@ -7,35 +7,35 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from loader.keys import fold
-from loader.warehouse.journal.records import ByKey, OrderResult, XrefEntry
+from loader.warehouse.journal.records import ByKey, KnownRecord, OrderResult
 from loader.warehouse.journal.tables import Tables, keys_of, of_table
 
-_XREF_COLUMNS = "record_key, crm_id, first_pushed_at, last_pushed_at, shared_with, run_id, not_shared_with"
+_COLUMNS = "record_key, crm_id, first_pushed_at, last_pushed_at, shared_with, run_id, not_shared_with"
 
 
-class Xref:
+class KnownRecords:
     """The rows of crm_xref. (The seeds called xref_* are something else: translations of codes.)"""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def entries(self, table: str) -> Mapping[str, XrefEntry]:
+    def entries(self, table: str) -> Mapping[str, KnownRecord]:
         """The known CRM record of every key."""
-        rows = self._tables.query("crm_xref", f"select {_XREF_COLUMNS} from {{crm_xref}} where crm_table = ?", [table])
-        return ByKey((str(row[0]), XrefEntry(*row)) for row in rows)  # type: ignore[arg-type]
+        rows = self._tables.query("crm_xref", f"select {_COLUMNS} from {{crm_xref}} where crm_table = ?", [table])
+        return ByKey((str(row[0]), KnownRecord(*row)) for row in rows)  # type: ignore[arg-type]
 
-    def latest(self, table: str, limit: int) -> list[XrefEntry]:
+    def latest(self, table: str, limit: int) -> list[KnownRecord]:
         """The records that were written last, newest first."""
         rows = self._tables.query(
             "crm_xref",
             self._tables.limited(
-                f"select {_XREF_COLUMNS} from {{crm_xref}} where crm_table = ?"
+                f"select {_COLUMNS} from {{crm_xref}} where crm_table = ?"
                 " order by coalesce(last_pushed_at, cast('1900-01-01' as date)) desc, record_key",
                 limit,
             ),
             [table],
         )
-        return [XrefEntry(*row) for row in rows]  # type: ignore[arg-type]
+        return [KnownRecord(*row) for row in rows]  # type: ignore[arg-type]
 
     def known_keys(self, table: str, among: Collection[str]) -> set[str]:
         """The folded keys of known records that are `among` these."""
@@ -59,20 +59,20 @@ class Xref:
         known_ids = [r for r in results.values() if r.crm_id and r.outcome in ("created", "updated", "unchanged")]
         if not known_ids:
             return
-        known: dict[str, XrefEntry] = {}
+        known: dict[str, KnownRecord] = {}
         keys = sorted(fold(result.key) for result in known_ids)
         for condition, params in self._tables.warehouse.matching("match_key", keys):
             for row in self._tables.query(
                 "crm_xref",
-                f"select {_XREF_COLUMNS} from {{crm_xref}} where crm_table = ? and {condition}",
+                f"select {_COLUMNS} from {{crm_xref}} where crm_table = ? and {condition}",
                 [table, *params],
             ):
-                known[fold(str(row[0]))] = XrefEntry(*row)  # type: ignore[arg-type]
-        changed: list[XrefEntry] = []
+                known[fold(str(row[0]))] = KnownRecord(*row)  # type: ignore[arg-type]
+        changed: list[KnownRecord] = []
         replaced: list[str] = []
         for result in known_ids:
             before = known.get(fold(result.key))
-            after = _xref_entry(result, before, run_id, now)
+            after = _known_record(result, before, run_id, now)
             if after != before:
                 changed.append(after)
                 replaced += [before.key] if before else []
@@ -81,7 +81,7 @@ class Xref:
         self._tables.insert("crm_xref", *({"crm_table": table, **keys_of(e.key), **_without_key(e)} for e in changed))
 
 
-def _xref_entry(result: OrderResult, before: XrefEntry | None, run_id: str, now: dt.datetime) -> XrefEntry:
+def _known_record(result: OrderResult, before: KnownRecord | None, run_id: str, now: dt.datetime) -> KnownRecord:
     assert result.crm_id is not None
     if before is None or before.crm_id.lower() != result.crm_id.lower():
         # Known for the first time, or created again after somebody deleted it together with its share.
@@ -89,7 +89,7 @@ def _xref_entry(result: OrderResult, before: XrefEntry | None, run_id: str, now:
         first = before.first_pushed_at if before else None
         key = before.key if before else result.key
         now_shared, refused = result.shared_with, result.not_shared_with
-        return XrefEntry(key, result.crm_id, first or pushed_at, pushed_at, now_shared, run_id, refused)
+        return KnownRecord(key, result.crm_id, first or pushed_at, pushed_at, now_shared, run_id, refused)
     if result.pushed:
         before = replace(before, first_pushed_at=before.first_pushed_at or now, last_pushed_at=now, run_id=run_id)
     if result.shared_with and result.shared_with != before.shared_with:
@@ -99,5 +99,5 @@ def _xref_entry(result: OrderResult, before: XrefEntry | None, run_id: str, now:
     return before
 
 
-def _without_key(entry: XrefEntry) -> dict[str, object]:
+def _without_key(entry: KnownRecord) -> dict[str, object]:
     return {name: value for name, value in vars(entry).items() if name != "key"}
