@@ -11,11 +11,14 @@ import click
 from loader.contract import Model
 from loader.errors import NotFound, UsageError
 from loader.invocation import Invocation, global_options, group, pass_invocation, table_option
+from loader.keys import fold
 from loader.push import pushing
+from loader.push.audits import about, money_waiting
 from loader.push.staging import models_of
 from loader.report.output import Answer
 from loader.report.pushed import PushTold
 from loader.report.text import queue_lines
+from loader.report.words import money
 from loader.run import Run
 from loader.warehouse.journal import WAITING
 
@@ -90,18 +93,26 @@ def waiting(run: Run, everything: bool, limit: int, tables: Sequence[str] = ()) 
     entries = run.journal.queue(None if everything else WAITING, None if tables else limit)
     counts = run.journal.queue_counts()
     more = 0 if everything else sum(counts.values()) - len(entries)
+    known = {model.table for model in models_of(run, tables)} if tables else set()
     if tables:
-        known = {model.table for model in models_of(run, tables)}
         chosen = [entry for entry in entries if entry.table in known]
         entries, more = chosen[:limit], max(len(chosen) - limit, 0)
         counts = {state: sum(entry.state == state for entry in chosen) for state in counts}
+    found = about(run, [(entry.table, entry.key) for entry in entries])
+    amount = money_waiting(run, sorted(known) if tables else [])
+    queue = []
+    for entry in entries:
+        title, its_amount = found.get((entry.table, fold(entry.key)), (None, None))
+        queue.append({**asdict(entry), "title": title, "amount": its_amount})
 
     def text() -> Iterator[str]:
-        yield from queue_lines(entries)
+        yield from queue_lines(entries, [row["amount"] for row in queue])
+        if amount:
+            yield f"{money(amount)} waits."
         if more:
             yield f"{more:,} more wait; --limit shows more of them."
 
-    return {"queue": [asdict(entry) for entry in entries], "counts": counts}, text
+    return {"queue": queue, "counts": counts, "amount": amount}, text
 
 
 def decided(

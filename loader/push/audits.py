@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from loader.contract import Model
@@ -11,6 +12,7 @@ from loader.run import Run
 from loader.warehouse.connection import columns_of, quoted
 
 Rows = list[dict[str, Any]]
+_STATUS = "audit_record_status"
 
 
 def rows_of(run: Run, audit: str, where: str = "", params: Sequence[object] = ()) -> Rows:
@@ -35,6 +37,41 @@ def rows_of_record(
         values.append(model.table)
     conditions += [where] if where else []
     return _select(run, audit, names, " and ".join(conditions), [*values, *params])
+
+
+def about(run: Run, records: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str | None, Decimal | None]]:
+    """What staged records are called beside their key, and what they are worth.
+
+    By (table, key as it is compared): (title, amount).
+    """
+    relation = _built(run, _STATUS)
+    found: dict[tuple[str, str], tuple[str | None, Decimal | None]] = {}
+    if relation is None:
+        return found
+    key = folded(quoted("record_key"), run.warehouse.dialect)
+    for condition, params in run.warehouse.matching(key, sorted({fold(each) for _, each in records})):
+        sql = f"select crm_table, record_key, title, amount from {relation} where {condition}"
+        for table, record, title, amount in run.warehouse.query(sql, params):
+            money = None if amount is None else Decimal(str(amount))
+            found[str(table), fold(str(record))] = (None if title is None else str(title), money)
+    return found
+
+
+def money_waiting(run: Run, tables: Sequence[str] = ()) -> Decimal:
+    """The money of the open entries of the retry queue, or of those of these CRM tables."""
+    relation = _built(run, _STATUS)
+    if relation is None:
+        return Decimal(0)
+    of_tables = f" and crm_table in ({', '.join('?' * len(tables))})" if tables else ""
+    ((amount,),) = run.warehouse.query(
+        f"select sum(amount) from {relation} where queue_state = 'open'{of_tables}", list(tables)
+    )
+    return Decimal(str(amount or 0))
+
+
+def _built(run: Run, audit: str) -> str | None:
+    relation = run.contract.relations.get(audit)
+    return relation if relation and columns_of(run.warehouse, relation) else None
 
 
 def _select(run: Run, audit: str, names: Sequence[str], where: str, params: Sequence[object]) -> Rows:

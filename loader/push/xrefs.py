@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from loader.contract import Model
+from loader.push.audits import rows_of
 from loader.push.checking import Finding, seed_findings
 from loader.run import Run
-from loader.warehouse.connection import quoted
 
 
 def check(run: Run) -> list[Finding]:
     """Findings for every cross-reference of the contract."""
     findings = list(seed_findings(run))
+    unmapped = rows_of(run, "audit_unmapped_codes")
     for model in run.contract.models:
         for each in filter(None, (model, model.children)):
-            findings += _unmapped(run, each)
+            findings += _unmapped(each, model, unmapped)
     return findings
 
 
-def _unmapped(run: Run, model: Model) -> Iterator[Finding]:
+def _unmapped(model: Model, record: Model, unmapped: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     for column in model.sent:
-        xref = column.meta.xref
-        if xref is None:
+        if column.meta.xref is None:
             continue
-        code, value = quoted(xref.code), quoted(column.name)
-        rows = run.warehouse.query(
-            f"select {code}, count(*) from {model.relation}"
-            f" where {value} is null and {code} is not null group by {code}"
-        )
         where = f"{model.name}.{column.name}"
-        for gp_code, orders in sorted(rows, key=lambda row: str(row[0])):
-            blocks = xref.unmapped == "block"
-            effect = "blocked" if blocks else "sent without it"
+        rows = [row for row in unmapped if (row["crm_table"], row["crm_column"]) == (model.table, column.name)]
+        for row in sorted(rows, key=lambda row: str(row["gp_code"])):
+            blocks = row["effect"] != "column_left"
+            records = f"{row['records']} {record.nouns} are {'blocked' if blocks else 'sent without it'}"
             yield Finding(
                 "error" if blocks else "warning",
-                f"{where}: GP's code {str(gp_code).rstrip()!r} has no translation; {orders} orders are {effect}.",
+                f"{where}: GP's code {row['gp_code']!r} has no translation; {records}.",
                 "Add it to its seed in seeds/xref/ and run `dbt seed`.",
             )
         if not rows:

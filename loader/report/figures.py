@@ -1,125 +1,41 @@
-"""The figures of the report: the last run, the trend, and what waits for what, out of the journal and the views."""
+"""The figures of the report: the last run, the trend, and what waits for what, selected from the audit models."""
 
 from __future__ import annotations
 
 import datetime as dt
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from loader.contract import Model
-from loader.keys import match_key
+from loader.contract import Contract
+from loader.errors import UsageError
+from loader.keys import fold, folded
 from loader.push.tally import OUTCOMES
 from loader.reasons import remedy
 from loader.run import Run
-from loader.warehouse.connection import quoted
-from loader.warehouse.journal import RunCounts, RunRecord
+from loader.warehouse.connection import Row, Warehouse, limited
+from loader.warehouse.journal import RunRecord
 
 MOST = 500
 """Rows of a table on the page: a browser sorts and filters so many at once. The totals count all."""
 
-MOST_MISSING = 20_000
-"""Different rows that CRM lacks and that are told apart; a queue may be longer than memory is large."""
-
-_AMOUNT, _CUSTOMER, _CUSTOMER_NAME = "totalamount", "customerid", "description"
 _EXAMPLES = 3
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the page tells of a staged order."""
-
-    amount: Decimal | None = None
-    customer: str | None = None
-    customer_name: str | None = None
-
-
-@dataclass
-class Tally:
-    """How many orders of the queue have something in common, since when, and what the staged ones are worth."""
-
-    number: int = 0
-    amount: Decimal = Decimal(0)
-    since: dt.datetime | None = None
-    examples: list[str] = field(default_factory=list)
-    other: str = ""
-    """An example that may be staged no more."""
-
-    def count(self, number: int, since: dt.datetime | None, example: str = "") -> None:
-        self.number += number
-        if since is not None and (self.since is None or since < self.since):
-            self.since = since
-        self.other = self.other or example
-
-    def add(self, order: str, amount: Decimal | None) -> None:
-        """An order that is counted already, and staged."""
-        self.amount += amount or 0
-        if len(self.examples) < _EXAMPLES or order < self.examples[-1]:
-            self.examples = sorted([*self.examples, order])[:_EXAMPLES]
-
-    def as_json(self) -> dict[str, Any]:
-        examples = self.examples or [self.other] * bool(self.other)
-        return {"orders": self.number, "amount": self.amount, "examples": examples}
-
-
-@dataclass
-class Group:
-    """Orders that have something in common; one that comes again is the same."""
-
-    keys: set[tuple[str, str]] = field(default_factory=set)
-    examples: list[str] = field(default_factory=list)
-    amount: Decimal = Decimal(0)
-
-    def add(self, table: str, order: str, known: Orders) -> None:
-        if (table, match_key(order)) in self.keys:
-            return
-        self.keys.add((table, match_key(order)))
-        self.amount += known.get(table, order).amount or 0
-        if len(self.examples) < _EXAMPLES:
-            self.examples.append(order)
-
-    def as_json(self) -> dict[str, Any]:
-        return {"orders": len(self.keys), "amount": self.amount, "examples": self.examples}
-
-
-class Orders:
-    """The staged orders, by CRM table and key."""
-
-    def __init__(self, run: Run) -> None:
-        self._orders: dict[tuple[str, str], Order] = {}
-        for model in run.contract.models:
-            self._orders.update(_read_orders(run, model))
-
-    def get(self, table: str, key: str) -> Order:
-        return self._orders.get((table, match_key(key)), Order())
-
-    def amount(self, keys: Iterable[tuple[str, str]]) -> Decimal:
-        return sum((self._orders[key].amount or Decimal(0) for key in keys if key in self._orders), Decimal(0))
-
-    def by_table(self) -> dict[str, set[str]]:
-        """Table → the keys of its orders, as they are compared."""
-        found: dict[str, set[str]] = {}
-        for table, key in self._orders:
-            found.setdefault(table, set()).add(key)
-        return found
-
-    @property
-    def keys(self) -> set[tuple[str, str]]:
-        return set(self._orders)
 
 
 def report(run: Run, number: int, clock: Callable[[], dt.datetime] | None = None) -> dict[str, Any]:
     """Everything on the page. `number` is how many runs the trend has."""
     runs = run.journal.runs(number)
     last = _last(runs)
+    later = runs[: runs.index(last)] if last else []
     content: dict[str, Any] = {
         "generated_at": (clock or run.journal.now)(),
         "target": run.target.name,
         "runs": [run_json(each) for each in runs],
         "last": None,
-        "later": [run_json(each) for each in runs[: runs.index(last)]] if last else [],
+        "later": [run_json(each) for each in later],
+        "amounts": sorted({model.meta.amount for model in run.contract.models if model.meta.amount}),
         "staged": None,
         "waiting": None,
         "outcomes": [],
@@ -131,13 +47,18 @@ def report(run: Run, number: int, clock: Callable[[], dt.datetime] | None = None
     }
     if not runs:
         return content
-    orders = Orders(run)
-    content["staged"] = {"orders": len(orders.keys), "amount": orders.amount(orders.keys)}
-    content.update(_queue(run, orders))
-    content["unmapped"] = [row for model in run.contract.models for row in _unmapped(run, model)]
-    if last:
-        content["last"] = run_json(last)
-        content.update(_ended(run, last, orders))
+    with closing(Figures(run)) as figures:
+        content["staged"] = figures.staged()
+        content["waiting"] = figures.waiting()
+        content["reasons"] = figures.reasons()
+        content["queue"] = figures.queue()
+        content["missing"] = figures.missing()
+        content["unmapped"] = figures.unmapped()
+        if last:
+            content["last"] = run_json(last)
+            content["outcomes"] = list(figures.outcomes(last))
+            content["warnings"] = figures.warnings([last, *later])
+        content["waiting"]["listed"] = len(content["queue"])
     return content
 
 
@@ -154,143 +75,207 @@ def _last(runs: Sequence[RunRecord]) -> RunRecord | None:
     return next((each for each in finished if each.is_whole), finished[0] if finished else None)
 
 
-# --------------------------------------------------------------------------------------------------- staged orders
+class Figures:
+    """Selects from the audit models. What they say of each record is asked once and kept until this is closed."""
 
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._side: Warehouse = run.warehouse.side()
+        try:
+            key = folded("record_key", self._side.dialect)
+            self._records = self._side.keep(
+                "records",
+                "select crm_table, record_key, title, amount, is_staged, crm_id, reason, since, queue_state,"
+                f" {key} as match_key from {_relation(run.contract, 'audit_record_status')}",
+            )
+        except BaseException:
+            self.close()
+            raise
 
-def _read_orders(run: Run, model: Model) -> Iterator[tuple[tuple[str, str], Order]]:
-    names = [column.name for column in model.columns]
-    wanted = [quoted(name) if name in names else "null" for name in (_AMOUNT, _CUSTOMER, _CUSTOMER_NAME)]
-    sql = f"select {', '.join([quoted(model.key_column), *wanted])} from {model.relation}"
-    for key, amount, customer, customer_name in run.warehouse.query(sql):
-        known = Order(_decimal(amount), _text(customer), _text(customer_name))
-        yield (model.table, match_key(str(key))), known
+    def close(self) -> None:
+        self._side.close()
 
+    def staged(self) -> dict[str, Any]:
+        ((number, amount),) = self._query(f"select count(*), sum(amount) from {self._records} where is_staged = 1")
+        return {"orders": number, "amount": _money(amount)}
 
-def _unmapped(run: Run, model: Model) -> Iterator[dict[str, Any]]:
-    """Codes of GP without a translation, now: the views say so without a run."""
-    has_amount = any(column.name == _AMOUNT for column in model.columns)
-    amount = f"sum({quoted(_AMOUNT)})" if has_amount else "null"
-    for column in model.sent:
-        xref = column.meta.xref
-        if xref is None:
-            continue
-        code = quoted(xref.code)
-        rows = run.warehouse.query(
-            f"select {code}, count(*), {amount} from {model.relation}"
-            f" where {quoted(column.name)} is null and {code} is not null group by {code}"
+    def waiting(self) -> dict[str, Any]:
+        """How much is in the queue, and how much of it is open."""
+        rows = self._query(
+            "select queue_state, count(*), sum(amount), min(since)"
+            f" from {self._records} where queue_state in ('open', 'held', 'ignored') group by queue_state"
         )
-        for gp_code, number, total in sorted(rows, key=lambda row: str(row[0])):
-            yield {
-                "reason": f"{xref.called}_unmapped",
-                "column": column.name,
-                "code": _text(gp_code),
-                "orders": number,
-                "amount": _decimal(total),
-                "blocks": xref.unmapped == "block",
-            }
+        states = {state: (number, amount, since) for state, number, amount, since in rows}
+        number, amount, since = states.get("open", (0, None, None))
+        counts = {state: states[state][0] if state in states else 0 for state in ("held", "ignored")}
+        return {
+            "orders": number,
+            "amount": _money(amount),
+            "since": since,
+            **counts,
+            "entries": sum(int(str(each[0])) for each in states.values()),
+        }
 
-
-# --------------------------------------------------------------------------------------------------------- journal
-
-
-def _queue(run: Run, orders: Orders) -> dict[str, Any]:
-    """The retry queue: each order, by reason, and by what CRM lacks."""
-    counts = run.journal.queue_counts()
-    waiting = Tally()
-    reasons: dict[str, Tally] = {}
-    for _, reason, number, since in run.journal.reasons_in_queue(MOST):
-        reasons.setdefault(reason, Tally()).count(number, since)
-        waiting.count(number, since)
-    missing: dict[str, tuple[dict[str, Any], Tally]] = {}
-    for items, number, since, example in run.journal.missing_in_queue(MOST_MISSING):
-        for name, item in _different(items).items():
-            missing.setdefault(name, (item, Tally()))[1].count(number, since, example)
-    for table, keys in orders.by_table().items():
-        for entry in run.journal.open_among(table, keys):
-            order, amount = entry.key, orders.get(table, entry.key).amount
-            waiting.add(order, amount)
-            reasons.setdefault(entry.reason or "", Tally()).add(order, amount)
-            for name in _different(entry.missing):
-                if name in missing:
-                    missing[name][1].add(order, amount)
-    listed = run.journal.queue(limit=MOST)
-    crm_ids = {
-        model.table: run.journal.crm_ids(model.table, [entry.key for entry in listed if entry.table == model.table])
-        for model in run.contract.models
-    }
-    rows = []
-    for entry in listed:
-        known = orders.get(entry.table, entry.key)
-        crm_id = crm_ids.get(entry.table, {}).get(match_key(entry.key))
-        about = {name: value for name, value in vars(entry).items() if name not in ("key", "missing", "resolution")}
-        rows.append({"order": entry.key, **asdict(known), "crm_id": crm_id, **about})
-    return {
-        "waiting": {
-            "orders": waiting.number,
-            "amount": waiting.amount,
-            "since": waiting.since,
-            "held": counts["held"],
-            "ignored": counts["ignored"],
-            "listed": len(rows),
-            "entries": sum(counts.values()),
-        },
-        "reasons": _heaviest(
-            {"reason": reason, **group.as_json(), "since": group.since, "remedy": remedy(reason)}
-            for reason, group in reasons.items()
-        ),
-        "queue": rows,
-        "missing": _heaviest(
+    def reasons(self) -> list[dict[str, Any]]:
+        """Why open entries wait, the most money first."""
+        waiting = f"from {self._records} where queue_state = 'open'"
+        rows = self._query(f"select reason, count(*), sum(amount), min(since) {waiting} group by reason")
+        # Staged records are the better examples; without any, one that is staged no more will do.
+        place = "row_number() over (partition by reason order by is_staged desc, match_key) as place"
+        examples: dict[object, list[object]] = {}
+        for reason, key in self._query(
+            f"select reason, record_key from (select reason, record_key, is_staged, {place} {waiting}) as placed"
+            f" where place = 1 or (place <= {_EXAMPLES} and is_staged = 1) order by place"
+        ):
+            examples.setdefault(reason, []).append(key)
+        return _heaviest(
             {
-                "reason": item.get("code") or "",
-                "table": item.get("table"),
-                "match": item.get("match") or {},
-                **group.as_json(),
-                "since": group.since,
+                "reason": reason or "",
+                "orders": number,
+                "amount": _money(amount),
+                "examples": examples[reason],
+                "since": since,
+                "remedy": remedy(str(reason or "")),
             }
-            for item, group in missing.values()
-        ),
-    }
+            for reason, number, amount, since in rows
+        )
+
+    def queue(self) -> list[dict[str, Any]]:
+        """The entries that have waited longest, with what their records are called and worth."""
+        entries = self._run.journal.queue(limit=MOST)
+        known: dict[tuple[object, object], Row] = {}
+        keys = sorted({fold(entry.key) for entry in entries})
+        for condition, params in self._side.matching("match_key", keys):
+            sql = f"select crm_table, match_key, title, amount, crm_id from {self._records} where {condition}"
+            known.update(((row[0], row[1]), row) for row in self._query(sql, params))
+        rows = []
+        for entry in entries:
+            _, _, title, amount, crm_id = known.get((entry.table, fold(entry.key)), (None,) * 5)
+            about = {name: value for name, value in vars(entry).items() if name not in ("key", "missing", "resolution")}
+            rows.append({"order": entry.key, "title": title, "amount": amount, "crm_id": crm_id, **about})
+        return rows
+
+    def missing(self) -> list[dict[str, Any]]:
+        """What CRM lacks or has more than once, the most money first."""
+        rows = self._query(
+            limited(
+                "select reason, crm_table, reference, records, amount, waiting_since, example_key"
+                f" from {_relation(self._run.contract, 'audit_missing_references')}"
+                " order by coalesce(amount, 0) desc, records desc, reason, reference",
+                MOST,
+                self._side.dialect,
+            )
+        )
+        return [
+            {
+                "reason": reason,
+                "table": table,
+                "reference": reference,
+                "orders": number,
+                "amount": _money(amount),
+                "examples": [example],
+                "since": since,
+            }
+            for reason, table, reference, number, amount, since, example in rows
+        ]
+
+    def unmapped(self) -> list[dict[str, Any]]:
+        """Codes of GP without a translation, now: the views say so without a run."""
+        rows = self._query(
+            "select reason, crm_column, gp_code, records, amount, effect"
+            f" from {_relation(self._run.contract, 'audit_unmapped_codes')} order by crm_table, crm_column, gp_code"
+        )
+        return [
+            {
+                "reason": reason,
+                "column": column,
+                "code": code,
+                "orders": number,
+                "amount": amount,
+                "blocks": effect != "column_left",
+            }
+            for reason, column, code, number, amount, effect in rows
+        ]
+
+    def outcomes(self, last: RunRecord) -> Iterator[dict[str, Any]]:
+        """How the records of a run ended, with their money.
+
+        Unchanged ones have no event: they are the others, unless records came or went since.
+        """
+        events = self._run.contract.journal["sync_event"].relation
+        key = folded("event.record_key", self._side.dialect)
+        same = f"event.crm_table = records.crm_table and {key} = records.match_key"
+        of_run = f"{events} as event where event.run_id = ?"
+        rows = self._query(
+            f"select outcome, sum(amount) from (select distinct event.outcome, records.crm_table, records.match_key,"
+            f" records.amount from {self._records} as records inner join {events} as event on {same}"
+            " where event.run_id = ?) as ended group by outcome",
+            [last.run_id],
+        )
+        amounts: dict[object, Decimal | None] = {outcome: _money(amount) for outcome, amount in rows}
+        ((others, amount),) = self._query(
+            f"select count(*), sum(amount) from {self._records} as records where is_staged = 1 and not exists"
+            f" (select 1 from {of_run} and event.outcome <> 'unchanged' and {same})",
+            [last.run_id],
+        )
+        amounts["unchanged"] = _money(amount) if others == last.counts.unchanged else None
+        for outcome in OUTCOMES:
+            yield {
+                "outcome": outcome,
+                "orders": getattr(last.counts, outcome),
+                "amount": amounts.get(outcome, Decimal(0)),
+            }
+
+    def warnings(self, runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
+        """What these runs sent, though not as staged, the most money first; unmapped codes have their own table."""
+        groups: dict[tuple[str, str], Warned] = {}
+        key = folded("warned.record_key", self._side.dialect)
+        for condition, params in self._side.matching("warned.run_id", [each.run_id for each in runs]):
+            for table, record, code, message, amount in self._query(
+                "select warned.crm_table, warned.record_key, warned.warning, warned.message, records.amount"
+                f" from {_relation(self._run.contract, 'audit_record_warnings')} as warned"
+                f" left join {self._records} as records"
+                f" on warned.crm_table = records.crm_table and {key} = records.match_key"
+                f" where {condition} order by warned.crm_table, records.match_key",
+                params,
+            ):
+                if not str(code).endswith("_unmapped"):
+                    group = groups.setdefault((str(code), _without_line(str(message))), Warned())
+                    group.add((str(table), str(record)), amount)
+        return _heaviest(
+            {"reason": code, "message": message, **group.as_json()} for (code, message), group in groups.items()
+        )
+
+    def _query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
+        return self._side.query(sql, params)
 
 
-def _different(items: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """An order names a product once for each line; here each is there once, by its text."""
-    return {json.dumps(item, sort_keys=True, default=str): item for item in items}
+@dataclass
+class Warned:
+    """Records with the same warning, one after the other: one that comes again is the same."""
+
+    number: int = 0
+    amount: Decimal = Decimal(0)
+    examples: list[str] = field(default_factory=list)
+    _last: tuple[str, str] | None = None
+
+    def add(self, record: tuple[str, str], amount: object) -> None:
+        if record == self._last:
+            return
+        self._last = record
+        self.number += 1
+        self.amount += _money(amount)
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(record[1])
+
+    def as_json(self) -> dict[str, Any]:
+        return {"orders": self.number, "amount": self.amount, "examples": self.examples}
 
 
-def _ended(run: Run, last: RunRecord, orders: Orders) -> dict[str, Any]:
-    """How the orders of the last run ended, with their money, and what was sent though not as staged."""
-    rows = run.warehouse.query(
-        "select crm_table, record_key, outcome, case when warnings = '[]' then null else warnings end"
-        f" from {run.contract.journal['sync_event'].relation} where run_id = ? order by event_no",
-        [last.run_id],
-    )
-    groups = {outcome: Group() for outcome in OUTCOMES}
-    warnings: dict[tuple[str, str], Group] = {}
-    for table, key, outcome, warned in rows:
-        if outcome in groups:
-            groups[str(outcome)].add(str(table), str(key), orders)
-        for warning in json.loads(str(warned)) if warned else ():
-            code, message = str(warning["code"]), _without_line(str(warning["message"]))
-            if not code.endswith("_unmapped"):
-                warnings.setdefault((code, message), Group()).add(str(table), str(key), orders)
-    return {
-        "outcomes": list(_outcomes(last.counts, groups, orders)),
-        "warnings": _heaviest(
-            {"reason": code, "message": message, **group.as_json()} for (code, message), group in warnings.items()
-        ),
-    }
-
-
-def _outcomes(counts: RunCounts, groups: Mapping[str, Group], orders: Orders) -> Iterator[dict[str, Any]]:
-    """Unchanged orders have no event: they are the others, unless orders came or went since."""
-    told = {key for outcome, group in groups.items() if outcome != "unchanged" for key in group.keys}
-    others = orders.keys - told
-    for outcome in OUTCOMES:
-        number = getattr(counts, outcome)
-        amount: Decimal | None = groups[outcome].amount
-        if outcome == "unchanged":
-            amount = orders.amount(others) if len(others) == number else None
-        yield {"outcome": outcome, "orders": number, "amount": amount}
+def _relation(contract: Contract, audit: str) -> str:
+    if audit not in contract.relations:
+        raise UsageError(f"The project has no model {audit}.", "Add it again: the report's figures come from it.")
+    return contract.relations[audit]
 
 
 def _heaviest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -302,9 +287,5 @@ def _without_line(message: str) -> str:
     return message.partition(": ")[2] if message.startswith("line ") else message
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value).rstrip(" ")
-
-
-def _decimal(value: object) -> Decimal | None:
-    return None if value is None else Decimal(str(value))
+def _money(value: object) -> Decimal:
+    return Decimal(0) if value is None else Decimal(str(value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 
 from loader.contract import Contract
 from loader.push.checking import Finding
@@ -11,6 +12,7 @@ from loader.push.planning import PlanReport
 from loader.push.sender import Settled
 from loader.push.tally import PushReport
 from loader.report.told import Told
+from loader.report.words import money
 from loader.sync.diff import Change
 from loader.sync.plan import RecordPlan
 from loader.visible import styled, visible
@@ -138,14 +140,18 @@ def check_lines(findings: Iterable[Finding]) -> Iterator[str]:
             yield f"    {finding.remedy}"
 
 
-def queue_lines(entries: Sequence[QueueEntry]) -> Iterator[str]:
+def queue_lines(entries: Sequence[QueueEntry], amounts: Sequence[Decimal | None] = ()) -> Iterator[str]:
+    """The queue's entries, with the money that waits where it is known."""
     if not entries:
         yield "The retry queue is empty."
         return
-    rows = [("ORDER", "STATE", "REASON", "SINCE (UTC)", "TRIES", "WHAT IS MISSING")]
-    for entry in entries:
+    rows: list[tuple[str, ...]] = [
+        ("ORDER", "STATE", "REASON", "SINCE (UTC)", "TRIES", *(["AMOUNT"] if amounts else []), "WHAT IS MISSING")
+    ]
+    for number, entry in enumerate(entries):
         since = entry.first_failed_at.strftime("%Y-%m-%d %H:%M") if entry.first_failed_at else ""
-        rows.append((entry.key, entry.state, entry.reason or "", since, str(entry.attempts), entry.message or ""))
+        tries, amount = str(entry.attempts), [money(amounts[number])] if amounts else []
+        rows.append((entry.key, entry.state, entry.reason or "", since, tries, *amount, entry.message or ""))
     yield from table(rows)
     yield f"{len(entries)} in the queue."
 

@@ -101,6 +101,13 @@ def parts_of(relation: str) -> list[str]:
     return [a or b or c for a, b, c in re.findall(r'"([^"]+)"|\[([^\]]+)\]|([^."\[\]]+)', relation)]
 
 
+def limited(statement: str, limit: int, dialect: Literal["duckdb", "sqlserver"]) -> str:
+    """A select with an order, of no more rows than `limit`."""
+    if dialect == "duckdb":
+        return f"{statement} limit {int(limit)}"
+    return f"{statement} offset 0 rows fetch next {int(limit)} rows only"
+
+
 def columns_of(warehouse: Warehouse, relation: str) -> list[str]:
     """The columns of a table or view, in order; none if it does not exist."""
     *database, schema, name = parts_of(relation)

@@ -143,6 +143,20 @@ def test_an_inventoried_line_without_unit_or_item_waits(
     assert bench.loader("retry", "list").data["queue"][0]["missing"][0]["table"] in ("uom", "product")
 
 
+def test_the_queue_tells_the_money_that_waits(bench: Workbench) -> None:
+    bench.loader("push")
+    bench.loader("retry", "hold", "ORDST2225")
+    told = bench.loader("retry", "list").data
+    amounts = {str(key): amount for key, amount in bench.query("select name, totalamount from crm_salesorder")}
+    assert {row["key"]: row["amount"] for row in told["queue"]} == {
+        row["key"]: float(amounts[row["key"]]) for row in told["queue"]
+    }
+    assert next(row["title"] for row in told["queue"] if row["key"] == "ORDST2225")
+    waits = sum(amounts[row["key"]] for row in told["queue"] if row["state"] == "open")
+    assert told["amount"] == float(waits) > 0
+    assert f"{waits:,.2f} waits." in bench.loader("retry", "list", json_output=False).stdout
+
+
 def test_an_order_that_leaves_scope_leaves_the_queue(bench: Workbench) -> None:
     bench.loader("push")
     bench.execute("update gp.SOP10100 set VOIDSTTS = 1 where rtrim(SOPNUMBE) = 'ORDST2270'")

@@ -241,7 +241,7 @@ def contract_of(target_path: Path) -> Contract:
 
 @pytest.fixture(scope="session")
 def small(built: Built, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Built:
-    """The company with a handful of orders: crm_* are tables here, and nothing else is in the file."""
+    """The company with a handful of orders: crm_* are tables here, and of the other models only `AUDITS` exist."""
     root = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
     folder = root / "handful"
     with FileLock(root / "handful.lock"):
@@ -252,8 +252,18 @@ def small(built: Built, tmp_path_factory: pytest.TempPathFactory, worker_id: str
     return Built(folder / "sample.duckdb", built.target_path)
 
 
+AUDITS = (
+    "int_journal_records",
+    "audit_record_status",
+    "audit_record_warnings",
+    "audit_missing_references",
+    "audit_unmapped_codes",
+)
+"""The views that commands select from and that need only the crm models and the journal, in the order to make."""
+
+
 def stage_as_tables(built: Built, path: Path, orders: tuple[str, ...]) -> None:
-    """A warehouse whose crm_* models are tables with these orders of the sample company."""
+    """A warehouse whose crm_* models are tables with these orders of the sample company, with `AUDITS` over them."""
     environ = {**os.environ, "GP_CRM_DUCKDB_PATH": str(path)}
     warehouse = connect(read_target(PROJECT, None, None, environ), for_run=True, create=True)
     warehouse.execute(f"attach '{built.path}' as company (read_only)")
@@ -269,6 +279,10 @@ def stage_as_tables(built: Built, path: Path, orders: tuple[str, ...]) -> None:
     for seed in ("xref_order_status", "xref_payment_terms", "xref_shipping_method"):
         warehouse.execute(f"create table sample.main.{seed} as select * from company.main.{seed}")
     Journal(warehouse, contract_of(built.target_path).journal).prepare()
+    for view in AUDITS:
+        sql = "select sql from duckdb_views() where database_name = 'company' and view_name = ?"
+        ((create,),) = warehouse.query(sql, [view])
+        warehouse.execute(str(create))
     warehouse.close()
 
 

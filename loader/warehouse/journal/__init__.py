@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Literal
 
 from loader.warehouse.connection import Warehouse, columns_of
 from loader.warehouse.journal.events import Events
@@ -188,18 +188,6 @@ class Journal:
         """How many orders are waiting, by state. Counted in SQL, because the queue may be very long."""
         return self._queue.counts()
 
-    def reasons_in_queue(self, limit: int) -> list[tuple[str, str, int, dt.datetime | None]]:
-        """Table, reason, number of open entries, and the time of the oldest; the most frequent first."""
-        return self._queue.reasons(limit)
-
-    def missing_in_queue(self, limit: int) -> list[tuple[list[dict[str, Any]], int, dt.datetime | None, str]]:
-        """What open entries lack: the list, how many have it, since when, and an example; the most frequent first."""
-        return self._queue.missing(limit)
-
-    def open_among(self, table: str, keys: Collection[str]) -> Iterator[QueueEntry]:
-        """The open entries with these folded keys, without their messages."""
-        return self._queue.open_among(table, keys)
-
     def open_keys(self, table: str) -> list[str]:
         """The keys of the entries that are open."""
         return self._queue.open_keys(table)
@@ -235,10 +223,6 @@ class Journal:
     def known_keys(self, table: str, among: Collection[str]) -> set[str]:
         """The folded keys of known records that are `among` these."""
         return self._known.known_keys(table, among)
-
-    def crm_ids(self, table: str, keys: Iterable[str]) -> dict[str, str]:
-        """Folded key → CRM id, for those of these keys that are known."""
-        return self._known.crm_ids(table, keys)
 
     # ------------------------------------------------------------------------------------------------------- retention
 

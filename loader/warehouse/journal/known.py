@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from loader.keys import fold
@@ -41,18 +41,6 @@ class KnownRecords:
         """The folded keys of known records that are `among` these."""
         found = self._tables.among("crm_xref", "record_key", of_table(table), among)
         return {key for rows in found for key in (fold(str(row[0])) for row in rows) if key in among}
-
-    def crm_ids(self, table: str, keys: Iterable[str]) -> dict[str, str]:
-        """Folded key → CRM id, for those of these keys that are known."""
-        return {
-            fold(str(key)): str(crm_id)
-            for condition, params in self._tables.warehouse.matching("match_key", sorted(set(map(fold, keys))))
-            for key, crm_id in self._tables.query(
-                "crm_xref",
-                f"select record_key, crm_id from {{crm_xref}} where crm_table = ? and {condition}",
-                [table, *params],
-            )
-        }
 
     def put(self, table: str, results: Mapping[str, OrderResult], run_id: str, now: dt.datetime) -> None:
         """Records the ids of the records that are in CRM, if these or the shares are new."""

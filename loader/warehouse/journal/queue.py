@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from loader.errors import NotFound
 from loader.keys import fold
@@ -72,38 +72,6 @@ class Queue:
             if state in counts:
                 counts[state] = int(str(number))  # type: ignore[index]
         return counts
-
-    def reasons(self, limit: int) -> list[tuple[str, str, int, dt.datetime | None]]:
-        """Table, reason, number of open entries, and the time of the oldest; the most frequent first."""
-        rows = self._tables.query(
-            "retry_queue",
-            self._tables.limited(
-                "select crm_table, coalesce(reason, ''), count(*), min(first_failed_at) from {retry_queue}"
-                " where state = 'open' group by crm_table, coalesce(reason, '') order by count(*) desc",
-                limit,
-            ),
-        )
-        return [(str(table), str(reason), int(str(number)), since) for table, reason, number, since in rows]  # type: ignore[misc]
-
-    def missing(self, limit: int) -> list[tuple[list[dict[str, Any]], int, dt.datetime | None, str]]:
-        """What open entries lack: the list, how many have it, since when, and an example; the most frequent first."""
-        rows = self._tables.query(
-            "retry_queue",
-            self._tables.limited(
-                "select missing, count(*), min(first_failed_at), min(record_key) from {retry_queue}"
-                " where state = 'open' and missing <> '[]' group by missing order by count(*) desc",
-                limit,
-            ),
-        )
-        return [(from_json(missing), int(str(number)), since, str(key)) for missing, number, since, key in rows]  # type: ignore[misc]
-
-    def open_among(self, table: str, keys: Collection[str]) -> Iterator[QueueEntry]:
-        """The open entries with these folded keys, without their messages."""
-        columns = "crm_table, record_key, reason, missing, first_failed_at, last_failed_at, attempts, state, run_id"
-        for rows in self._tables.among("retry_queue", columns, f"{_in_states(['open'])} and {of_table(table)}", keys):
-            for own_table, key, reason, missing, *rest, run_id in rows:
-                if fold(str(key)) in keys:
-                    yield _queue_entry((own_table, key, reason, None, missing, *rest, None, run_id))
 
     def open_keys(self, table: str) -> list[str]:
         """The keys of a table's open entries."""

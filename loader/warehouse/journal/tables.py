@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from loader.errors import UsageError, WarehouseUnavailable
 from loader.keys import fold
-from loader.warehouse.connection import Row, Warehouse, columns_of, parts_of
+from loader.warehouse.connection import Row, Warehouse, columns_of, limited, parts_of
 from loader.warehouse.journal.here import Clock, milliseconds, utc_now
 
 AT_A_TIME = 20_000
@@ -162,11 +162,7 @@ class Tables:
         )
 
     def limited(self, statement: str, limit: int | None) -> str:
-        if limit is None:
-            return statement
-        if self.warehouse.dialect == "duckdb":
-            return f"{statement} limit {int(limit)}"
-        return f"{statement} offset 0 rows fetch next {int(limit)} rows only"
+        return statement if limit is None else limited(statement, limit, self.warehouse.dialect)
 
 
 def of_table(table: str) -> str:
