@@ -5,6 +5,7 @@ See docs/dataverse.md, "Accounts".
 
 from __future__ import annotations
 
+from . import addresses
 from .errors import CrmError, bad_payload, not_implemented
 from .parameters import Json, Refs, record_parameter
 from .records import Caller, Records, Rules
@@ -38,6 +39,7 @@ class AccountRules(Rules):
     def __init__(self, records: Records) -> None:
         super().__init__(records.schema.tables[ACCOUNT])
         self.records = records
+        self.addresses = addresses.install(records, self.table)
 
     def create(self, row_id: str, row: Row, caller: Caller, with_parent: bool) -> None:
         super().create(row_id, row, caller, with_parent)
@@ -45,6 +47,13 @@ class AccountRules(Rules):
         for column, value in DEFAULTS.items():
             if row.get(column) is None:
                 row[column] = value
+
+    def created(self, row_id: str, caller: Caller, with_parent: bool) -> None:
+        self.addresses.follow(row_id, caller)
+
+    def updated(self, row_id: str, old: Row, changes: dict[str, Value], caller: Caller) -> None:
+        if any(name.startswith("address") for name in changes):
+            self.addresses.follow(row_id, caller)
 
     def update(self, row_id: str, old: Row, changes: dict[str, Value], caller: Caller) -> None:
         super().update(row_id, old, changes, caller)

@@ -66,6 +66,46 @@ def test_an_account_in_use_is_not_deleted(client: Client) -> None:
     refused(client.delete(f"accounts({AARON})"), 405, "0x80040227", "invoice")
 
 
+# ---------------------------------------------------------------- addresses
+
+
+def addresses(client: Client, account: str) -> list[tuple[int, str | None, str | None]]:
+    rows = client.read(f"accounts({account})/Account_CustomerAddress?$orderby=addressnumber")["value"]
+    return [(row["addressnumber"], row["name"], row["city"]) for row in rows]
+
+
+def test_an_account_has_two_address_rows_that_follow_its_columns(client: Client, crm: Emulator) -> None:
+    account = client.create("accounts", {"name": "New", "address1_name": "PRIMARY", "address1_city": "Fargo"})
+    assert addresses(client, account) == [(1, "PRIMARY", "Fargo"), (2, None, None)]
+    change = {"address1_city": None, "address2_name": "WAREHOUSE", "address2_city": "Chicago"}
+    assert client.patch(f"accounts({account})", change).status_code == 204
+    assert addresses(client, account) == [(1, "PRIMARY", None), (2, "WAREHOUSE", "Chicago")]
+    first = client.read(f"accounts({account})")["address1_addressid"]
+    assert client.patch(f"customeraddresses({first})", {"city": "Fargo", "latitude": 46}).status_code == 204
+    row = crm.row("account", account)
+    assert (row["address1_city"], row["address1_latitude"], row["address2_city"]) == ("Fargo", 46, "Chicago")
+
+
+def test_further_addresses_are_rows_of_their_own(client: Client, crm: Emulator) -> None:
+    account = client.create("accounts", {"name": "New"})
+    body = {
+        "name": "HANGAR",
+        "line1": "1 Sky Way",
+        "city": "Reno",
+        "parentid_account@odata.bind": f"/accounts({account})",
+    }
+    address = client.create("customeraddresses", body)
+    assert addresses(client, account)[2:] == [(3, "HANGAR", "Reno")]
+    assert client.patch(f"customeraddresses({address})", {"city": "Elko"}).status_code == 204
+    row = crm.row("account", account)
+    assert (row["address1_city"], row["address2_city"]) == (None, None)
+    refused(client.post("customeraddresses", {"name": "x", "line1": "y"}), 400, "0x80040203", "'parentid'")
+    refused(client.delete(f"customeraddresses({row['address2_addressid']})"), 400, "0x80040203")
+    assert client.delete(f"customeraddresses({address})").status_code == 204
+    assert client.delete(f"accounts({account})").status_code == 204
+    assert crm.rows("customeraddress") == []
+
+
 # ---------------------------------------------------------------- parents
 
 
