@@ -1,5 +1,3 @@
-{#- What SQL Server's catalogue says of a column: its description and, where it has meta.crm, the GP columns that it comes
-    from and the rule. -#}
 {% macro column_comment(column) -%}
     {%- set crm = column.config.meta.get('crm', {}) -%}
     {%- set gp = gp_columns_of(crm) | join(', ') -%}

@@ -1,4 +1,3 @@
-{#- The statement that adds, updates or drops a description in SQL Server's catalogue: a column's, or the relation's. -#}
 {% macro describe(action, relation, description, column=none) -%}
     exec sys.sp_{{ action }}extendedproperty
         @name = N'MS_Description',

@@ -1,4 +1,3 @@
-{#- What SQL Server's catalogue says of a relation: {column in lower case: description}, and the relation's own as ''. -#}
 {% macro descriptions_held(relation) -%}
     {%- set found = {} -%}
     {%- set rows = run_query(

@@ -1,4 +1,3 @@
-{#- A journal table's columns, straight from its YAML, and no row: the loader fills it. -#}
 {% macro empty_table() -%}
 select
     {%- for column in model.columns.values() %}

@@ -1,5 +1,3 @@
-{#- GP's text in this database's collation: where a `union` or a `coalesce` brings it together with text of this project,
-    T-SQL refuses two collations. -#}
 {% macro own_collation(expression) -%}
     {{ return(adapter.dispatch('own_collation')(expression)) }}
 {%- endmacro %}

@@ -1,6 +1,3 @@
-{#- dbt's persist_docs, in place of the adapter's own: one look at the catalogue, and no write where nothing changed. A
-    server that takes descriptions of a view's columns without listing them could not be asked the next time what it
-    has: there, views get none. -#}
 {% macro sqlserver__alter_column_comment(relation, column_dict) -%}
     {%- set held = descriptions_held(relation) -%}
     {%- set wanted = {} -%}

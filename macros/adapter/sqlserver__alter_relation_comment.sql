@@ -1,4 +1,3 @@
-{#- dbt's persist_docs, in place of the adapter's own: one look at the catalogue, and no write where nothing changed. -#}
 {% macro sqlserver__alter_relation_comment(relation, relation_comment) -%}
     {%- set held = descriptions_held(relation) -%}
     {%- set wanted = relation_comment[:3750] -%}

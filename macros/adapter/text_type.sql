@@ -1,4 +1,3 @@
-{#- The type of text that comes from CRM or from JSON: it may hold any character, whatever the database's code page. -#}
 {% macro text_type(length) -%}
     {{ return(adapter.dispatch('text_type')(length)) }}
 {%- endmacro %}

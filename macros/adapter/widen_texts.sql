@@ -1,5 +1,3 @@
-{#- Statements that make a journal table's text columns what the YAML says where an earlier version made them varchar: that
-    holds only the characters of the database's code page. None where there is nothing to do. -#}
 {% macro widen_texts() -%}
     {{ return(adapter.dispatch('widen_texts')()) }}
 {%- endmacro %}

@@ -1,5 +1,3 @@
-{#- A value as text, the same on both warehouses: text without trailing blanks, dates as 2024-01-31 05:00:00, numbers
-    with all their decimals. -#}
 {% macro as_text(expression, data_type) -%}
     {{ return(adapter.dispatch('as_text')(expression, type_family(data_type))) }}
 {%- endmacro %}
@@ -21,19 +19,5 @@
         strftime({{ expression }}, '%Y-%m-%d %H:%M:%S')
     {%- else -%}
         cast({{ expression }} as varchar)
-    {%- endif -%}
-{%- endmacro %}
-
-{#- text, instant, decimal or whole, of a data type in the YAML. -#}
-{% macro type_family(data_type) -%}
-    {%- set kind = data_type | lower -%}
-    {%- if 'char' in kind -%}
-        {{ return('text') }}
-    {%- elif kind.startswith(('timestamp', 'date')) -%}
-        {{ return('instant') }}
-    {%- elif kind.startswith(('decimal', 'numeric')) -%}
-        {{ return('decimal') }}
-    {%- else -%}
-        {{ return('whole') }}
     {%- endif -%}
 {%- endmacro %}

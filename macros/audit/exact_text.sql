@@ -1,4 +1,3 @@
-{#- Text for an exact comparison, as the loader and CRM's users see it: `Smith` is not `SMITH`. -#}
 {% macro exact_text(expression) -%}
     {{ return(adapter.dispatch('exact_text')(expression)) }}
 {%- endmacro %}

@@ -1,4 +1,3 @@
-{#- One row per field of mapped_fields(): its number, and what the YAML says of it. -#}
 {% macro field_list(fields) -%}
     {%- for field in fields %}
     select

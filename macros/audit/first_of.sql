@@ -1,4 +1,3 @@
-{#- An aggregate: the first of several spellings of one code, the same one on both warehouses. -#}
 {% macro first_of(expression) -%}
     {{ return(adapter.dispatch('first_of')(expression)) }}
 {%- endmacro %}

@@ -1,4 +1,3 @@
-{#- What GP holds in the GP column of the field at hand, as text. GP's tables go by their names, the field by `fields`. -#}
 {% macro gp_value_of_field(fields) -%}
     case fields.field_no
         when 0 then null

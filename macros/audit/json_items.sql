@@ -1,6 +1,3 @@
-{#- A select: the rows of `relation`, each once for every object in the JSON list in `column`, with item_no (from 1) and
-    the objects' `fields` as text, `objects` as JSON, in columns named item_<field>. A number keeps its decimals. What is
-    no JSON list gives no rows. -#}
 {% macro json_items(relation, column, fields, objects=[]) -%}
     {{ return(adapter.dispatch('json_items')(relation, relation ~ '.' ~ column, fields, objects)) }}
 {%- endmacro %}

@@ -1,4 +1,3 @@
-{#- A JSON object as words: `name = Each, uomscheduleid.name = PIECES`, sorted by name. -#}
 {% macro json_pairs(json) -%}
     {{ return(adapter.dispatch('json_pairs')(json)) }}
 {%- endmacro %}

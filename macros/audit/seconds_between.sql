@@ -1,4 +1,3 @@
-{#- Seconds from one instant to a later one, with milliseconds. -#}
 {% macro seconds_between(earlier, later) -%}
     {{ return(adapter.dispatch('seconds_between')(earlier, later)) }}
 {%- endmacro %}

@@ -1,7 +1,3 @@
-{#- 1 where CRM's value of a column is not what CRM would make of the staged one, else 0: text is cut to CRM's length,
-    numbers are rounded half away from zero, keys match whatever their case, a date has no time of day, and of a
-    day CRM may hold an earlier hour than the staged one. A code without a
-    translation has no staged value to differ from. `held` is the column's row of crm_snapshot_column. -#}
 {% macro staged_differs(column) -%}
     {%- set staged, crm = 'staged.' ~ column.name, 'crm.' ~ column.name -%}
     {%- set family = type_family(column.data_type) -%}

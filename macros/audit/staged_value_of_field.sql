@@ -1,4 +1,3 @@
-{#- The staged value of the field at hand, as text. The `crm_*` model goes by `staged`, the field by `fields`. -#}
 {% macro staged_value_of_field(fields) -%}
     case fields.field_no
         when 0 then null

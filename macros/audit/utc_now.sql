@@ -1,4 +1,3 @@
-{#- The database's clock, UTC: what the journal's times are compared with. -#}
 {% macro utc_now() -%}
     {{ return(adapter.dispatch('utc_now')()) }}
 {%- endmacro %}

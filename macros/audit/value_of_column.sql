@@ -1,4 +1,3 @@
-{#- The value, as text, of the column that `held.column_name` names. -#}
 {% macro value_of_column(relation, columns) -%}
     case held.column_name
         when '' then null

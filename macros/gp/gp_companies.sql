@@ -1,6 +1,3 @@
-{#- The GP companies that orders come from: [{name, database, schema, prefix, is_listed}], from var `gp_companies`, else
-    the one that vars `gp_database` and `gp_schema` mean. Unit tests are about the mapping, which is the same for all:
-    they have one. -#}
 {% macro gp_companies() -%}
     {%- set listed = var('gp_companies') -%}
     {%- set database = var('gp_database') or env_var('GP_CRM_GP_DATABASE', '') or target.database -%}
@@ -10,11 +7,11 @@
         {{ return([{'name': database, 'database': database, 'schema': schema, 'prefix': '', 'is_listed': false}]) }}
     {%- endif -%}
     {%- if listed is string or listed is mapping or listed is not iterable -%}
-        {{ wrong_companies(listed, "it is a list") }}
+        {{ refuse_companies(listed, "it is a list") }}
     {%- endif -%}
     {%- for entry in listed -%}
         {%- if entry is not mapping or (entry.keys() | reject('in', ['name', 'database', 'schema', 'prefix']) | list) -%}
-            {{ wrong_companies(entry, "an entry has some of name, database, schema, prefix") }}
+            {{ refuse_companies(entry, "an entry has some of name, database, schema, prefix") }}
         {%- endif -%}
         {%- set company = {
             'name': (entry.get('name') or entry.get('database') or database) | string,
@@ -25,19 +22,15 @@
         } -%}
         {%- for other in companies -%}
             {%- if company.name | lower == other.name | lower -%}
-                {{ wrong_companies(entry, "two companies are named " ~ company.name ~ ": give each a `name`") }}
+                {{ refuse_companies(entry, "two companies are named " ~ company.name ~ ": give each a `name`") }}
             {%- elif company.prefix | upper == other.prefix | upper -%}
-                {{ wrong_companies(entry, other.name ~ " has the same prefix, so that its orders would meet this one's in"
+                {{ refuse_companies(entry, other.name ~ " has the same prefix, so that its orders would meet this one's in"
                     ~ " CRM: give each a `prefix`; one may have none") }}
             {%- elif (company.database ~ '.' ~ company.schema) | lower == (other.database ~ '.' ~ other.schema) | lower -%}
-                {{ wrong_companies(entry, other.name ~ " has the same database and schema: its orders would come twice") }}
+                {{ refuse_companies(entry, other.name ~ " has the same database and schema: its orders would come twice") }}
             {%- endif -%}
         {%- endfor -%}
         {%- do companies.append(company) -%}
     {%- endfor -%}
     {{ return(companies) }}
-{%- endmacro %}
-
-{% macro wrong_companies(value, problem) -%}
-    {{ exceptions.raise_compiler_error("var `gp_companies`: " ~ (value | tojson) ~ ": " ~ problem) }}
 {%- endmacro %}

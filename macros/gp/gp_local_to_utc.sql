@@ -1,10 +1,7 @@
-{#- A local day in GP → the UTC instant at which it begins, which CRM stores (spec: LOCAL2UTC). `days` (0 or 1) is added
-    to the local date first (spec: DATEADD), so a clock change never moves the day. GP's dates go from 1753-01-01 to
-    9999-12-31. Any other that a copy of its tables may hold is null, and so is the day after the last one; a test warns.
-
-    Where clocks change at midnight, a day may have no midnight or two, which databases read differently. So midnight is
+{#- Where clocks change at midnight, a day may have no midnight or two, which databases read differently. So midnight is
     reckoned from the noons beside it: twelve hours after the one, twelve before the other. The two differ only around a
-    clock change; then the earlier one counts, unless local clocks still show the day before. -#}
+    clock change; then the earlier one counts, unless local clocks still show the day before. `days` is added to the local
+    date first (spec: DATEADD), so a clock change never moves the day. -#}
 {% macro gp_local_to_utc(local_date, days=0) -%}
     {{ return(adapter.dispatch('gp_local_to_utc')(local_date, days)) }}
 {%- endmacro %}

@@ -1,4 +1,3 @@
-{#- `from <GP table>{{ gp_nolock() }}`: GP's own views read that way. Off unless var `nolock` is true. -#}
 {% macro gp_nolock() -%}
     {%- set nolock = setting('nolock', [true, false]) -%}
     {{ return(adapter.dispatch('gp_nolock')(nolock)) }}

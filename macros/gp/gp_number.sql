@@ -1,5 +1,3 @@
-{#- GP's columns are not null and hold 0 where nobody filled them in; in a copy of its tables, null means the same. Where
-    the column is not null, SQL Server leaves the function out. -#}
 {% macro gp_number(column) -%}
     {{ return(adapter.dispatch('gp_number')(column)) }}
 {%- endmacro %}

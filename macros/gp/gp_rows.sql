@@ -1,5 +1,3 @@
-{#- A select: the rows of a GP table, of all companies, each with its `company`. The columns of several companies are
-    named, because their tables may have been made in another order. -#}
 {% macro gp_rows(table) -%}
     {%- set companies = gp_companies() -%}
     {%- set named = gp_columns(table) if companies | length > 1 else [] -%}
@@ -12,13 +10,4 @@
     union all
     {% endif -%}
     {%- endfor -%}
-{%- endmacro %}
-
-{#- A GP table's columns as __sources.yml names them; none while dbt still reads the project. -#}
-{% macro gp_columns(table) -%}
-    {%- set sources = graph.get('sources', {}).values() if execute else [] -%}
-    {%- for source in sources if source.source_name == 'gp' and source.name == table -%}
-        {{ return(source.columns.values() | map(attribute='name') | list) }}
-    {%- endfor -%}
-    {{ return([]) }}
 {%- endmacro %}

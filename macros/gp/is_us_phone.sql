@@ -1,4 +1,3 @@
-{#- Did phone_from_gp format it: 603-555-1234, 555-1234, with or without an extension? A condition. -#}
 {% macro is_us_phone(phone) -%}
     {{ return(adapter.dispatch('is_us_phone')(phone)) }}
 {%- endmacro %}

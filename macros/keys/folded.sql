@@ -1,5 +1,3 @@
-{#- A key or a code in the form in which it is compared: the twin of `fold` and `folded` in loader/keys.py. Staging uses it
-    for GP's codes, the audit for everything that meets the journal. -#}
 {% macro folded(expression) -%}
     {{ return(adapter.dispatch('folded')(expression)) }}
 {%- endmacro %}

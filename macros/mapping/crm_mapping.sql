@@ -1,6 +1,3 @@
-{#- The `crm_*` models as their YAML describes them to the loader: {model: {meta, columns: [{name, data_type, crm,
-    is_sent}]}}, where crm is the column's meta.crm. Empty while dbt still reads the project, and in unit tests, which
-    give one of their own (`overrides: macros:`): what is made of it needs an `else`. -#}
 {% macro crm_mapping() -%}
     {%- set models = {} -%}
     {%- set nodes = graph.get('nodes', {}).values() if execute else [] -%}

@@ -1,6 +1,3 @@
-{#- QUANTITY × UNITPRCE of a line, a relation with quantity and unit_price, rounded once to five decimals. T-SQL has no
-    type for the product of two decimal(19, 5): it keeps nine decimals of the ten, rounded. So whole and broken quantities
-    are multiplied apart, and only the latter need rounding. -#}
 {% macro gross_amount(line) -%}
     {{ return(adapter.dispatch('gross_amount')(line ~ '.quantity', line ~ '.unit_price')) }}
 {%- endmacro %}

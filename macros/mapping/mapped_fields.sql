@@ -1,5 +1,3 @@
-{#- Every column of a `crm_*` model with each GP column it is made of (meta.crm.gp), numbered: what audit_field_trace
-    shows. `tables` are the GP tables that it joins; a mapping from another one is an error here. -#}
 {% macro mapped_fields(model_name, tables) -%}
     {%- set fields = [] -%}
     {%- set gp_types = {} -%}

@@ -1,6 +1,3 @@
-{#- A select: the CRM columns that every header takes from GP in the same way, whether of an order or an invoice, open or
-    ended. `documents` is a relation with the columns of stg_gp__sales_orders (stg_gp__sales_order_history has the same).
-    The call's block holds the columns that are particular to the model. -#}
 {% macro sales_header_mapping(documents) -%}
     {%- set discount = 'trade_discount_amount' if amounts() == 'reconciled' else 'terms_discount_amount' -%}
     select

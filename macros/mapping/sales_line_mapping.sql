@@ -1,6 +1,3 @@
-{#- A select: the CRM columns that every line takes from GP in the same way, whether of an order or an invoice, open or
-    ended. `lines` is a relation made with sales_lines_of(). The call's block holds the columns that are particular to
-    the model. -#}
 {% macro sales_line_mapping(lines) -%}
     select
         {{ caller() | trim }}

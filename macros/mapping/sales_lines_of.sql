@@ -1,7 +1,3 @@
-{#- A select: the sales lines of documents, without the components of kits, and what sales_line_mapping() needs of them:
-    the document's sales territory, the gross amount, whether the line is a write-in, and which of several rows of one
-    line it is. `lines` is a relation with the columns of stg_gp__sales_order_lines, `documents` one with those of
-    stg_gp__sales_orders. -#}
 {% macro sales_lines_of(documents, lines) -%}
     select
         {{ lines }}.*,

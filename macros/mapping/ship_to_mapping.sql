@@ -1,4 +1,3 @@
-{#- The ship-to columns of a header or a line, which GP keeps in both; CRM's name for the address is the shipping method. -#}
 {% macro ship_to_mapping(relation) -%}
         cast({{ relation }}.shipping_method as varchar(200)) as shipto_name,
         cast({{ relation }}.ship_to_line1 as varchar(250)) as shipto_line1,

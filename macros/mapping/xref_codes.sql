@@ -1,5 +1,3 @@
-{#- A cross-reference seed with one row per code: codes that differ only in case or trailing blanks are one code. A test fails
-    on such a pair; until it is mended, an order must not double. -#}
 {% macro xref_codes(seed) -%}
     select
         {{ folded('gp_code') }} as code_key,

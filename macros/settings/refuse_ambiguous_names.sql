@@ -1,5 +1,3 @@
-{#- DuckDB names a database after its file. If that is a schema's name too, `gp.SOP10100` could mean either, and DuckDB
-    refuses queries one by one, far from the reason. -#}
 {% macro refuse_ambiguous_names() -%}
     {%- if target.type == 'duckdb' -%}
         {%- set gp_schemas = gp_companies() | map(attribute='schema') | list -%}

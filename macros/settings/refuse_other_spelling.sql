@@ -1,6 +1,3 @@
-{#- dbt asks SQL Server's catalogue for relations by the profile's name of the database. In another case than the server's,
-    the first build works, and every later one fails on each table with "approximate match", far from the reason.
-    Commands that only compile need no server. -#}
 {% macro refuse_other_spelling() -%}
     {%- if execute and target.type == 'sqlserver' and flags.WHICH in ['build', 'run', 'seed', 'test'] -%}
         {%- set name = run_query("select db_name() as name").columns[0].values()[0] -%}

@@ -1,4 +1,3 @@
-{#- The cross-reference knows every code that GP uses: a value wherever the helper column holds a code. -#}
 {% test mapped(model, column_name, code) %}
 
 select {{ code }} as gp_code, count(*) as orders

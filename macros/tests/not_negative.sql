@@ -1,4 +1,3 @@
-{#- CRM refuses negative money in this column. -#}
 {% test not_negative(model, column_name) %}
 
 select {{ column_name }}

@@ -1,4 +1,3 @@
-{#- dbt's own, but whole rows instead of the column alone: a row of nulls says nothing about which row it is. -#}
 {% test not_null(model, column_name) %}
 
 select *

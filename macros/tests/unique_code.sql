@@ -1,4 +1,3 @@
-{#- No two rows mean the same code: case and trailing blanks do not tell codes apart. -#}
 {% test unique_code(model, column_name) %}
 
 select min({{ column_name }}) as {{ column_name }}, count(*) as row_count

@@ -1,4 +1,3 @@
-{#- Several columns together are unique. Built in one query, without packages. -#}
 {% test unique_combination(model, columns) %}
 
 select {{ columns | join(', ') }}, count(*) as row_count

@@ -1,6 +1,6 @@
-{#- GP declares its columns not null; a copy of its tables may not. One row for each column of a GP table that holds nulls,
-    which staging reads as GP's own defaults: 0, blank, 1900-01-01. -#}
 {% test without_nulls(model, table) %}
+{#- Counted in one reading of the table, and set out as rows afterwards. -#}
+{%- set columns = gp_columns(table) %}
 
 with
 
@@ -10,24 +10,49 @@ source as (
 
 ),
 
-nulls as (
-    {%- for column in gp_columns(table) %}
+counted as (
 
-    select '{{ table }}' as gp_table, '{{ column }}' as gp_column, count(*) as row_count
+    select
+        {%- for column in columns %}
+        count(*) - count({{ column }}) as {{ column }}{{ ',' if not loop.last }}
+        {%- else %}
+        0 as no_column
+        {%- endfor %}
+
     from source
-    where {{ column }} is null
-    having count(*) > 0
+
+),
+
+names as (
+    {%- for column in columns %}
+
+    select '{{ column }}' as gp_column
     {{ "\n    union all" if not loop.last }}
     {%- else %}
 
-    select '' as gp_table, '' as gp_column, count(*) as row_count
-    from source
-    where 1 = 0
-    having count(*) > 0
+    select '' as gp_column
     {%- endfor %}
+
+),
+
+nulls as (
+
+    select
+        '{{ table }}' as gp_table,
+        names.gp_column,
+        case names.gp_column
+            when '' then 0
+            {%- for column in columns %}
+            when '{{ column }}' then counted.{{ column }}
+            {%- endfor %}
+        end as row_count
+
+    from counted
+    cross join names
 
 )
 
 select * from nulls
+where row_count > 0
 
 {% endtest %}

@@ -57,7 +57,8 @@ def one_macro(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(PROJECT / "profiles.yml", folder)
     for part in ("macros", "models"):
         (folder / part).mkdir()
-    shutil.copy(PROJECT / "macros" / "gp" / "gp_companies.sql", folder / "macros")
+    for macro in ("gp_companies", "refuse_companies"):
+        shutil.copy(PROJECT / "macros" / "gp" / f"{macro}.sql", folder / "macros")
     (folder / "models" / "companies.sql").write_text("{% do gp_companies() %} select 1 as one", encoding="utf-8")
     settings = {"name": "gp_to_crm", "profile": "gp_to_crm", "vars": {"gp_database": "", "gp_schema": ""}}
     (folder / "dbt_project.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")

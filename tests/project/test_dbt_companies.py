@@ -103,12 +103,12 @@ def test_the_audit_tells_them_apart(ask: duckdb.DuckDBPyConnection) -> None:
 def test_a_single_company_in_the_list_is_read_where_the_list_says(bare_project: Path, tmp_path: Path) -> None:
     dbt = Dbt(tmp_path, bare_project).succeed(
         *("compile", "--target", "sqlserver", "--no-introspect", "--no-populate-cache"),
-        *("--select", "stg_gp__items", "crm_salesorder"),
+        *("--select", "stg_gp__items", "stg_gp__sales_orders"),
         *("--vars", "{gp_database: TWO, gp_companies: [{database: FAB, prefix: F-}]}"),
     )
     items = dbt.compiled["models/staging/gp/stg_gp__items.sql"]
     assert """select *, N'FAB' as company\n    from "FAB"."dbo"."IV00101\"""" in items
-    assert "concat(N'F-'" in dbt.compiled["models/crm/sales_orders/crm_salesorder.sql"]
+    assert "concat(N'F-'" in dbt.compiled["models/staging/gp/stg_gp__sales_orders.sql"]
 
 
 @pytest.mark.parametrize(

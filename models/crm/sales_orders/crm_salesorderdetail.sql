@@ -12,7 +12,7 @@ lines as (
 
 ),
 
-order_lines as (
+numbered as (
 
     {{ sales_lines_of('orders', 'lines') }}
 
@@ -20,13 +20,13 @@ order_lines as (
 
 final as (
 
-    {% call sales_line_mapping('order_lines') %}
+    {% call sales_line_mapping('numbered') %}
         ---------- keys
-        cast(order_lines.document_name as varchar(300)) as salesorderid,
-        cast(order_lines.line_sequence as int) as lineitemnumber,
+        cast(numbered.document_name as varchar(300)) as salesorderid,
+        cast(numbered.line_sequence as int) as lineitemnumber,
 
         ---------- dates, UTC
-        {{ gp_local_to_utc('order_lines.requested_ship_date', days=1) }} as requestdeliveryby,
+        {{ gp_local_to_utc('numbered.requested_ship_date', days=1) }} as requestdeliveryby,
     {% endcall %}
 
 )

@@ -1,0 +1,3 @@
+{% macro amounts() -%}
+    {{ return(setting('amounts', ['spec', 'reconciled'])) }}
+{%- endmacro %}

@@ -1,0 +1,3 @@
+{% macro transferred() -%}
+    {{ return(setting('transferred', ['fully', 'partly'])) }}
+{%- endmacro %}
