@@ -99,6 +99,7 @@ def test_joins_between_gp_tables_leave_gps_key_columns_bare(on_sqlserver: Dbt) -
     staging = {name: sql for name, sql in on_sqlserver.compiled.items() if name.startswith("models/staging/gp/stg_")}
     for table in ("sales_orders", "sales_order_lines", "sales_order_history"):
         assert "SOPNUMBE as document_key" in staging[f"models/staging/gp/stg_gp__{table}.sql"], table
+    assert "SOPTYPE as document_type" in staging["models/staging/gp/stg_gp__sales_order_history.sql"]
     assert "CUSTNMBR as customer_key" in staging["models/staging/gp/stg_gp__customer_addresses.sql"]
     assert "ITEMNMBR as item_key" in staging["models/staging/gp/stg_gp__items.sql"]
     scoped = on_sqlserver.compiled["models/intermediate/int_sales_orders_scoped.sql"]

@@ -11,7 +11,7 @@ renamed as (
     select
         ---------- keys
         company,
-        {{ gp_number('SOPTYPE') }} as document_type,
+        SOPTYPE as document_type, {#- bare, as the document's key is: together they are GP's index #}
         {{ gp_text('SOPNUMBE') }} as document_number,
         {{ gp_document_name('SOPNUMBE') }} as document_name,
         {{ gp_key('SOPNUMBE') }} as document_key,
