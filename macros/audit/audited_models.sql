@@ -1,6 +1,3 @@
-{#- The crm models that stage records (not their lines), as a list of {name, table, noun, meta, columns, child, is_ended}:
-    `child` is the model of the lines or none, `is_ended` says that the model never creates (meta.crm.create). Models
-    that create come first. -#}
 {% macro audited_models() -%}
     {%- set mapping = crm_mapping() -%}
     {%- set children = [] -%}

@@ -1,5 +1,3 @@
-{#- The cross-references that a crm model declares (meta.crm.xref), as a list of {column, code, reason, effect}: the column
-    that takes the translation and the column that holds GP's code. -#}
 {% macro codes_of(columns, noun) -%}
     {%- set codes = [] -%}
     {%- for column in columns if column.crm.get('xref') -%}

@@ -1,4 +1,3 @@
-{#- The key of the record that a staged line belongs to. -#}
 {% macro line_parent(model, relation) -%}
     {{ own_collation('cast(rtrim(' ~ relation ~ '.' ~ model.meta.children.via ~ ') as varchar(300))') }}
 {%- endmacro %}

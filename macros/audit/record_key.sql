@@ -1,5 +1,3 @@
-{#- The key of a staged record, as the journal and all messages have it: the text of the column that it is matched on, or
-    the texts of several, joined by " / ". -#}
 {% macro record_key(model, relation) -%}
     {%- set texts = [] -%}
     {%- for column in model.meta.match_on -%}

@@ -1,4 +1,3 @@
-{#- A list of selects, one for each crm model that declares cross-references (meta.crm.xref): of records, and of lines. -#}
 {% macro unmapped_codes() -%}
     {%- set selects = [] -%}
     {%- for model in audited_models() -%}

@@ -1,5 +1,3 @@
-{#- A select from one crm model: each of its codes that has no translation, with the record that holds it. The model is read
-    once, however many cross-references it has. -#}
 {% macro unmapped_codes_of(model_name, table, record_table, codes, key, amount, is_ended) -%}
     select
         '{{ table }}' as crm_table,

@@ -1,6 +1,3 @@
-{#- A select: each row of `links` with the number of base units that its unit holds, following the equivalent units until one
-    is expressed in the base unit. Null where none is: a dead end, a loop, or a chain longer than `longest`. Written out,
-    step by step: T-SQL allows no recursion inside the subquery that dbt makes of a model. GP's users seldom need three steps. -#}
 {% macro unit_chains(links, longest) -%}
     select
         link_0.company,
