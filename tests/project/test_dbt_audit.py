@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import tsql_rules
 import yaml
 from dbt_runs import PROJECT, Dbt, Node, gp_columns_of
 
@@ -89,6 +91,7 @@ def test_before_any_push_the_audit_is_there(warehouse: duckdb.DuckDBPyConnection
     assert empty == {
         *("audit_crm_differences", "audit_missing_references", "audit_order_changes", "audit_order_warnings"),
         *("audit_record_changes", "audit_record_warnings", "audit_run_history"),
+        "audit_unstaged",
     }
 
 
@@ -183,7 +186,45 @@ def test_a_crm_model_that_the_audit_does_not_list_is_an_error_that_names_it(tmp_
     assert "The audit models do not know crm_salesorderdetail, which has a meta.crm." in done.stdout
 
 
-@pytest.mark.parametrize("name", ["audit_record_status", "audit_unmapped_codes"])
+GENERATED = ("audit_record_status", "audit_unmapped_codes", "audit_crm_differences")
+
+
+@pytest.fixture(scope="module")
+def with_units(tmp_path_factory: pytest.TempPathFactory) -> Dbt:
+    """The project with units switched on, compiled for SQL Server."""
+    dbt = Dbt(tmp_path_factory.mktemp("units"))
+    return dbt.succeed(
+        *(
+            "compile",
+            "--target",
+            "sqlserver",
+            "--no-introspect",
+            "--no-populate-cache",
+            "--vars",
+            "{sync: {units: true}}",
+        )
+    )
+
+
+def test_a_table_that_is_switched_on_is_in_the_audit(with_units: Dbt) -> None:
+    compiled = {name: with_units.compiled[f"models/audit/{name}.sql"] for name in GENERATED}
+    assert "'uomschedule' as crm_table" in compiled["audit_record_status"]
+    assert "'unit_schedule_not_in_crm'" in compiled["audit_crm_differences"]
+    assert "'uom' as row_table" in compiled["audit_crm_differences"]
+    assert {name: tsql_rules.breaches(text) for name, text in compiled.items() if tsql_rules.breaches(text)} == {}
+
+
+def test_the_audit_reads_each_crm_view_once(with_units: Dbt) -> None:
+    """SQL Server evaluates a view, and a CTE, as often as a query names it."""
+    for name in GENERATED:
+        sql = re.sub(r"--.*", "", with_units.compiled[f"models/audit/{name}.sql"])
+        for model in ("crm_salesorder", "crm_salesorderdetail", "crm_uomschedule", "crm_uom"):
+            assert sql.count(f'"{model}"') <= 1, (name, model)
+        for cte in set(re.findall(r"^(staged_?\w*) as \(", sql, re.MULTILINE)):
+            assert len(re.findall(rf"(?:from|join) {cte}\b", sql)) == 1, (name, cte)
+
+
+@pytest.mark.parametrize("name", GENERATED)
 def test_the_audit_is_built_after_every_crm_model(on_sqlserver: Dbt, name: str) -> None:
     crm_models = {model["unique_id"] for model in on_sqlserver.nodes("model").values() if crm(model)}
     assert crm_models <= set(on_sqlserver.nodes("model")[name]["depends_on"]["nodes"])
