@@ -193,7 +193,11 @@ class SqlServerWarehouse:
             )
             if not granted or int(str(granted[0][0])) < 0:
                 raise WarehouseBusy(
-                    f"Another session has held {name} for {LOCK_TIMEOUT // 1000} s on {self._target.address}."
+                    f"Another session has held the lock on {name} for {LOCK_TIMEOUT // 1000} s on"
+                    f" {self._target.address}. A run does so for milliseconds; one that was suspended meanwhile keeps"
+                    f" it.{self._open_transactions()}",
+                    "Let that session's program go on, or end it. Where it cannot be reached, `kill` with the session's"
+                    " number ends the session on the server and undoes what it had not committed. Then run again.",
                 )
             yield
 

@@ -362,6 +362,30 @@ def test_a_read_that_stays_blocked_says_by_whom(monkeypatch: pytest.MonkeyPatch)
     assert "docs/sqlserver.md" in refused.value.remedy
 
 
+class Suspended(Refusing):
+    """A server where a program that does not answer any more holds the journal's lock."""
+
+    def fetchall(self) -> list[tuple[object, ...]]:
+        return [(-1,)] if "sp_getapplock" in self.statements[-1] else super().fetchall()
+
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+
+
+def test_a_suspended_program_that_holds_the_journal_is_named_with_how_to_end_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver = Suspended()
+    monkeypatch.setattr(sqlserver, "_import_driver", lambda target: driver)
+    warehouse = sqlserver.SqlServerWarehouse(replace(SERVER, retries=0))
+    with pytest.raises(WarehouseBusy) as refused, warehouse.exclusive("sync_lock"):
+        pytest.fail("another session holds it")
+    assert "held the lock on sync_lock for 60 s" in refused.value.message
+    assert "session 57, SA on FIN-07, Microsoft Dynamics GP, since 06:12:00" in refused.value.message
+    assert "`kill` with the session's number" in refused.value.remedy
+    assert refused.value.exit_code == 5
+
+
 def test_what_is_kept_is_copied_again_but_never_looked_for_on_another_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
