@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from web_api import Client, organisation
 
 from emulator import Emulator
+from tests.emulator.web_api import Client, organisation
 
 
 @pytest.fixture

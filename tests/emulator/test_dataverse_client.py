@@ -12,9 +12,19 @@ from PowerPlatform.Dataverse.client import DataverseClient
 from PowerPlatform.Dataverse.core.errors import HttpError
 from PowerPlatform.Dataverse.models.filters import col
 from PowerPlatform.Dataverse.models.upsert import UpsertItem
-from web_api import AARON, EACH, EACH_SCHEDULE, PHONE, invoice, order, organisation, product_line, write_in
 
 from emulator import Emulator, certificates
+from tests.emulator.web_api import (
+    AARON,
+    EACH,
+    EACH_SCHEDULE,
+    PHONE,
+    invoice,
+    order,
+    organisation,
+    product_line,
+    write_in,
+)
 
 
 class Credential:

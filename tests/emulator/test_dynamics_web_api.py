@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from web_api import AARON, EACH, PHONE, RETAIL, organisation
 
 from emulator import Emulator
+from tests.emulator.web_api import AARON, EACH, PHONE, RETAIL, organisation
 
 NODE = Path(__file__).parent / "node"
 CHECKS = [

@@ -9,9 +9,9 @@ from pathlib import Path
 import msal
 import pytest
 import requests
-from web_api import CALLER, INTEGRATION, Client, order, organisation, refused
 
 from emulator import Emulator, Limits, certificates
+from tests.emulator.web_api import CALLER, INTEGRATION, Client, order, organisation, refused
 
 CLIENT = "00000000-0000-4000-8000-00000000aaaa"
 FORM = {

@@ -5,9 +5,21 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from web_api import AARON, ASTOR, CALLER, REP, TEAM, Client, look_up, order, outcomes, product_line, refused
 
 from emulator import Emulator
+from tests.emulator.web_api import (
+    AARON,
+    ASTOR,
+    CALLER,
+    REP,
+    TEAM,
+    Client,
+    look_up,
+    order,
+    outcomes,
+    product_line,
+    refused,
+)
 
 INACTIVE, ACTIVE = {"statecode": 1, "statuscode": 2}, {"statecode": 0, "statuscode": 1}
 

@@ -8,9 +8,9 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
-from web_api import AARON, CALLER, REP, TEAM, Client, order, product_line, refused
 
 from emulator import Emulator
+from tests.emulator.web_api import AARON, CALLER, REP, TEAM, Client, order, product_line, refused
 
 CRM = "Microsoft.Dynamics.CRM."
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from web_api import AARON, Client, batch_body, order, outcomes, product_line, refused, write_in
 
 from emulator import Emulator
+from tests.emulator.web_api import AARON, Client, batch_body, order, outcomes, product_line, refused, write_in
 
 
 def test_requests_run_in_order_and_answer_in_parts(client: Client) -> None:

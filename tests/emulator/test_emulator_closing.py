@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from web_api import AARON, Client, order, outcomes, product_line, refused
 
 from emulator import Emulator
+from tests.emulator.web_api import AARON, Client, order, outcomes, product_line, refused
 
 SUBMIT = {"statecode": 1, "statuscode": 3}
 INVOICED = {"statecode": 4, "statuscode": 100003}

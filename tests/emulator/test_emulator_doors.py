@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import requests
 from starlette.requests import Request
-from web_api import Client, control, organisation
 
 from emulator import Control, Emulator
 from emulator.doors import Refused
+from tests.emulator.web_api import Client, control, organisation
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from web_api import AARON, ASTOR, EACH_SCHEDULE, PHONE, Client, control, order, outcomes, refused
 
 from emulator import Emulator
+from tests.emulator.web_api import AARON, ASTOR, EACH_SCHEDULE, PHONE, Client, control, order, outcomes, refused
 
 RESET = (requests.ConnectionError,)
 

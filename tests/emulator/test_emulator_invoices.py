@@ -6,7 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from web_api import (
+
+from emulator import Emulator
+from tests.emulator.web_api import (
     AARON,
     EACH,
     EURO_LIST,
@@ -23,8 +25,6 @@ from web_api import (
     refused,
     write_in,
 )
-
-from emulator import Emulator
 
 BILLED = {"statecode": 0, "statuscode": 4}
 PAID, PARTIAL = {"statecode": 2, "statuscode": 100001}, {"statecode": 2, "statuscode": 100002}

@@ -8,7 +8,8 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 import pytest
-from web_api import Client, refused
+
+from tests.emulator.web_api import Client, refused
 
 ORDER = "EntityDefinitions(LogicalName='salesorder')"
 CAST = "Microsoft.Dynamics.CRM.{}AttributeMetadata"

@@ -6,9 +6,8 @@ import json
 import random
 from urllib.parse import quote
 
-from web_api import AARON, Client, product_line, write_in
-
 from emulator import Emulator
+from tests.emulator.web_api import AARON, Client, product_line, write_in
 
 VALUES: list[object] = [
     None, 5, "x", True, [], {}, [5], [{}], 10**400, "$1", {"@odata.id": 5},

@@ -6,7 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from web_api import (
+
+from emulator import Emulator
+from tests.emulator.web_api import (
     AARON,
     CALLER,
     EACH,
@@ -22,8 +24,6 @@ from web_api import (
     refused,
     write_in,
 )
-
-from emulator import Emulator
 
 SUBMIT, REOPEN = {"statecode": 1, "statuscode": 3}, {"statecode": 0, "statuscode": 1}
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from web_api import (
+
+from emulator import Emulator
+from tests.emulator.web_api import (
     EACH,
     EACH_SCHEDULE,
     EURO_LIST,
@@ -20,8 +22,6 @@ from web_api import (
     product_line,
     refused,
 )
-
-from emulator import Emulator
 
 ACTIVATE, RETIRE = {"statecode": 0, "statuscode": 1}, {"statecode": 1, "statuscode": 2}
 DRAFT, REVISE = {"statecode": 2, "statuscode": 0}, {"statecode": 3, "statuscode": 3}

@@ -8,10 +8,10 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
-from web_api import AARON, ASTOR, EACH, EACH_SCHEDULE, EUR, TEAM, Client, product_line, refused, write_in
 
 from emulator import Emulator
 from emulator.values import ListLexer
+from tests.emulator.web_api import AARON, ASTOR, EACH, EACH_SCHEDULE, EUR, TEAM, Client, product_line, refused, write_in
 
 
 def names(client: Client, condition: str, entity_set: str = "salesorders") -> list[str]:

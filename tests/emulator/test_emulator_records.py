@@ -6,7 +6,9 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from web_api import (
+
+from emulator import Emulator
+from tests.emulator.web_api import (
     AARON,
     ASTOR,
     CALLER,
@@ -22,8 +24,6 @@ from web_api import (
     product_line,
     refused,
 )
-
-from emulator import Emulator
 
 # ---------------------------------------------------------------- create
 

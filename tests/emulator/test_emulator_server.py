@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import requests
-from web_api import AARON, CALLER, Client, order, organisation, product_line
 
 from emulator import Emulator, SnapshotError, serve
+from tests.emulator.web_api import AARON, CALLER, Client, order, organisation, product_line
 
 SERVE = """
 import json, sys

@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from web_api import EACH, EACH_SCHEDULE, HOUR, PHONE, Client, outcomes, product_line, refused
 
 from emulator import Emulator
+from tests.emulator.web_api import EACH, EACH_SCHEDULE, HOUR, PHONE, Client, outcomes, product_line, refused
 
 GROUP = {"name": "BOX", "baseuomname": "Each", "description": "Boxes of 12"}
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
-from dbt_runs import PROJECT, Dbt
 
 from loader.profile import read_target
 from loader.warehouse.connect import connect
 from sample import company
+from tests.project.dbt_runs import PROJECT, Dbt
 
 RUNS_OF_DBT = ("built", "on_sqlserver", "two_companies")
 

@@ -13,9 +13,9 @@ import duckdb
 import pytest
 import tsql_rules
 import yaml
-from dbt_runs import PROJECT, Dbt, Node, gp_columns_of
 
 from loader.push.reconciling import COLUMN_TYPES, COLUMNS, RECORD_TYPES, RECORDS
+from tests.project.dbt_runs import PROJECT, Dbt, Node, gp_columns_of
 
 TABLES = {"salesorder": "crm_salesorder", "salesorderdetail": "crm_salesorderdetail"}
 

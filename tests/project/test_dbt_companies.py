@@ -6,11 +6,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from dbt_runs import PROJECT, Dbt
 
 from loader.profile import read_target
 from loader.warehouse.connect import connect
 from sample import company
+from tests.project.dbt_runs import PROJECT, Dbt
 
 COMPANIES = '{gp_companies: [{name: Fabrikam}, {name: Contoso, schema: gp_contoso, prefix: "C-"}]}'
 

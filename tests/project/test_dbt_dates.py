@@ -8,7 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
-from dbt_runs import PROJECT, Dbt
+
+from tests.project.dbt_runs import PROJECT, Dbt
 
 ZONE = "America/New_York"
 SKIPPED = {("Pacific/Apia", "2011-12-30"), ("Pacific/Kwajalein", "1993-08-21"), ("Pacific/Kiritimati", "1994-12-31")}

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dbt_runs import PROJECT
+from tests.project.dbt_runs import PROJECT
 
 
 def test_the_mapping_page_is_up_to_date() -> None:

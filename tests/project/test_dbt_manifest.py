@@ -8,7 +8,8 @@ import re
 import duckdb
 import pytest
 import yaml
-from dbt_runs import PROJECT, Dbt, Node, gp_columns_of
+
+from tests.project.dbt_runs import PROJECT, Dbt, Node, gp_columns_of
 
 ORDER, LINE = "crm_salesorder", "crm_salesorderdetail"
 

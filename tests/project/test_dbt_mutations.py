@@ -10,7 +10,8 @@ from functools import cached_property
 
 import duckdb
 import pytest
-from dbt_runs import Dbt, Node
+
+from tests.project.dbt_runs import Dbt, Node
 
 MAPPED = ("crm_salesorder", "crm_salesorderdetail")
 END = "select * from final"

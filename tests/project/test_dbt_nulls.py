@@ -8,7 +8,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from dbt_runs import Dbt
+
+from tests.project.dbt_runs import Dbt
 
 VIEWS = ("crm_salesorder", "crm_salesorderdetail", "audit_order_status", "audit_order_balance", "audit_field_trace")
 DEFAULTS = {"char": "''", "smallint": "0", "int": "0", "numeric": "0", "datetime": "timestamp '1900-01-01'"}

@@ -6,9 +6,9 @@ import csv
 
 import duckdb
 import pytest
-from dbt_runs import PROJECT, Dbt
 
 from sample import company
+from tests.project.dbt_runs import PROJECT, Dbt
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dbt_runs import PROJECT, Dbt
 
 from loader.contract import read_contract
 from loader.errors import ContractError
 from loader.profile import read_target
+from tests.project.dbt_runs import PROJECT, Dbt
 
 WRONG = {
     "amounts": ("foo", '"spec", "reconciled"'),

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import sqlglot
-import tsql_rules
-from dbt_runs import PROJECT, Dbt
 from sqlglot import exp
+
+from tests.project import tsql_rules
+from tests.project.dbt_runs import PROJECT, Dbt
 
 REFUSED = {
     "boolean_literal": "select a from t where a = true",

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from warehouse_places import Place, StoppedClock, drop_schema, duckdb_target, sqlserver_target
 
 from loader.profile import Target
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal, RunStart
+from tests.warehouse.warehouse_places import Place, StoppedClock, drop_schema, duckdb_target, sqlserver_target
 
 BACKENDS = ("pyodbc", "mssql-python")
 """Of dbt-sqlserver, and of the loader with it."""

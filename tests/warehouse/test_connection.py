@@ -12,7 +12,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from warehouse_places import Place, duckdb_target, sqlserver_target
 
 from loader.errors import AccessRefused, LoaderError, UsageError, WarehouseUnavailable
 from loader.profile import Attachment, Target
@@ -20,6 +19,7 @@ from loader.secrets import Secret
 from loader.warehouse import sqlserver
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse, WarehouseBusy
+from tests.warehouse.warehouse_places import Place, duckdb_target, sqlserver_target
 
 
 def test_values_are_exact(warehouse: Warehouse) -> None:

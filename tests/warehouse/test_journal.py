@@ -11,7 +11,6 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from warehouse_places import NOW, Place, StoppedClock
 
 from loader.errors import NotFound, UsageError
 from loader.warehouse.connection import Warehouse
@@ -24,6 +23,7 @@ from loader.warehouse.journal import (
     RunCounts,
     RunStart,
 )
+from tests.warehouse.warehouse_places import NOW, Place, StoppedClock
 
 Begin = Callable[..., RunStart]
 GUID = "5d1f2f3a-0000-4000-8000-000000000001"

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from warehouse_places import NOW, Place, StoppedClock
 
 from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import SCHEMA_VERSION, Journal, events
+from tests.warehouse.warehouse_places import NOW, Place, StoppedClock
 
 WRITTEN: dict[str, list[dict[str, Any]]] = json.loads(
     Path(__file__).with_name("journal_version_1.json").read_text(encoding="utf-8")

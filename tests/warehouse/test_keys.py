@@ -7,12 +7,12 @@ import re
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from warehouse_places import Place
 
 from emulator.store import fold as crm_fold
 from loader.keys import fold, folded, match_key, near_key
 from loader.warehouse.connection import Warehouse
 from tests.conftest import PROJECT
+from tests.warehouse.warehouse_places import Place
 
 CODE_PAGES = [874, 932, *range(1250, 1259)]
 """Windows' code pages, whose letters are all that GP's columns of type char can hold."""

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from warehouse_places import Place, StoppedClock, duckdb_target
 
 from loader.errors import AnotherRunActive, GuardTripped
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal, RunCounts, RunStart, process_exists, this_host
+from tests.warehouse.warehouse_places import Place, StoppedClock, duckdb_target
 
 Begin = Callable[..., RunStart]
 
@@ -172,7 +172,7 @@ HOLDER = """
     import sys, time
     from pathlib import Path
     sys.path.insert(0, sys.argv[1])
-    from warehouse_places import duckdb_target, journal_tables
+    from tests.warehouse.warehouse_places import duckdb_target, journal_tables
     from loader.warehouse.connect import connect
     from loader.warehouse.journal import Journal, RunStart
 
@@ -190,7 +190,7 @@ HOLDER = """
 @pytest.fixture
 def holder(tmp_path: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(HOLDER), str(Path(__file__).parent), str(tmp_path)],
+        [sys.executable, "-c", textwrap.dedent(HOLDER), str(Path(__file__).parents[2]), str(tmp_path)],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -213,7 +213,7 @@ def test_a_push_beside_another_process_names_it(
 def test_a_killed_process_leaves_a_lock_that_the_next_run_takes_over_at_once(
     holder: subprocess.Popen[str], tmp_path: Path, begin: Begin
 ) -> None:
-    from warehouse_places import journal_tables
+    from tests.warehouse.warehouse_places import journal_tables
 
     assert holder.stdout is not None
     killed = holder.stdout.readline().strip()

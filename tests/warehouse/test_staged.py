@@ -9,11 +9,11 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from warehouse_places import Column, Model, Place, duckdb_target
 
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse, WarehouseBusy
 from loader.warehouse.staged import StagedRows
+from tests.warehouse.warehouse_places import Column, Model, Place, duckdb_target
 
 HEADER = (
     ("name", "varchar(300)"),
