@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dbt_runs import PROJECT
+
+from tests.project.dbt_runs import PROJECT
 
 FILES = sorted((PROJECT / "macros").rglob("*.sql"))
 FOLDERS = sorted({file.parent for file in FILES})
