@@ -11,10 +11,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
-import tsql_rules
 import yaml
 
 from loader.push.reconciling import COLUMN_TYPES, COLUMNS, RECORD_TYPES, RECORDS
+from tests.project import tsql_rules
 from tests.project.dbt_runs import PROJECT, Dbt, Node, gp_columns_of
 
 TABLES = {"salesorder": "crm_salesorder", "salesorderdetail": "crm_salesorderdetail"}
