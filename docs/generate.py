@@ -52,6 +52,8 @@ allowed ones.
 | `default_area_code` | `"000"` | put in front of a phone number without an area code; `"000"` is none |
 | `amounts` | `spec` | `reconciled` sends figures that add up: trade discount, gross amounts, discounts of whole lines |
 | `transferred` | `fully` | `partly` takes an order out of scope as soon as any quantity was transferred |
+| `sync` | all `false` | which integrations around the order are built: `units`, `products`, `customers`, `transferred_orders`, `invoices` |
+| `account_owner` | `create` | `always` keeps an account's owner as GP's salesperson; CRM then assigns its orders and invoices, too |
 | `nolock` | `false` | `true` reads GP's tables `with (nolock)` |
 """
 

@@ -24,6 +24,9 @@ grant select on dbo.IV00101 to gp_to_crm;
 -- Only where var `sync` switches them on: units, products (IV40201 alone).
 grant select on dbo.IV40201 to gp_to_crm;
 grant select on dbo.IV40202 to gp_to_crm;
+-- Customers.
+grant select on dbo.RM00101 to gp_to_crm;
+grant select on dbo.SY01200 to gp_to_crm;
 go
 
 -- Its own database: dbt creates views, seeds and test views, the loader the journal.
