@@ -52,8 +52,8 @@ allowed ones.
 | `default_area_code` | `"000"` | put in front of a phone number without an area code; `"000"` is none |
 | `amounts` | `spec` | `reconciled` sends figures that add up: trade discount, gross amounts, discounts of whole lines |
 | `transferred` | `fully` | `partly` takes an order out of scope as soon as any quantity was transferred |
-| `sync` | all `false` | which integrations around the order are built: `units`, `products`, `customers`, `transferred_orders`, `invoices` |
-| `account_owner` | `create` | `always` keeps an account's owner as GP's salesperson; CRM then assigns its orders and invoices, too |
+| `sync` | all `false` | `units`, `products`, `customers`, `transferred_orders`, `invoices`: which are built |
+| `account_owner` | `create` | `always` keeps GP's salesperson as an account's owner, also of its orders and invoices |
 | `nolock` | `false` | `true` reads GP's tables `with (nolock)` |
 """
 
