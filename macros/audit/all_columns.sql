@@ -1,5 +1,3 @@
-{#- The list of a select: every column of `columns`, null where `model_columns`, those of the model at hand, lack it. So
-    that the models of one CRM table can be put together by `union all`. -#}
 {% macro all_columns(columns, model_columns) -%}
     {%- set names = model_columns | map(attribute='name') | list -%}
     {%- for column in columns %}

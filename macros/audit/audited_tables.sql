@@ -1,6 +1,3 @@
-{#- The CRM tables of the contract, each with its crm models, as a list of {table, noun, models, columns, closed, deletes,
-    lines}. `columns` are those of all its models. `lines` is none or {table, via, match_on, models, columns}, where each of
-    its models is that of the lines of one of the table's. -#}
 {% macro audited_tables() -%}
     {%- set tables = {} -%}
     {%- for model in audited_models() -%}
@@ -27,10 +24,4 @@
         {%- endif -%}
     {%- endfor -%}
     {{ return(tables.values() | list) }}
-{%- endmacro %}
-
-{% macro add_columns(columns, more) -%}
-    {%- for column in more if column.name not in columns | map(attribute='name') -%}
-        {%- do columns.append(column) -%}
-    {%- endfor -%}
 {%- endmacro %}

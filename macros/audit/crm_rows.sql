@@ -1,4 +1,3 @@
-{#- A select: the rows of a CRM table in crm_snapshot_record, with `columns` in the types in which they are staged. -#}
 {% macro crm_rows(table, columns) -%}
     {{ return(adapter.dispatch('crm_rows')(table, columns)) }}
 {%- endmacro %}

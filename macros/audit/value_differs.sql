@@ -1,5 +1,3 @@
-{#- 1 where the value of the column that `held.column_name` names is not what CRM would make of the staged one. Of the models
-    of one CRM table some may lack the column. -#}
 {% macro value_differs(columns, models, is_line=false) -%}
     case held.column_name
         when '' then 0
