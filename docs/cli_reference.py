@@ -22,23 +22,23 @@ HEAD = """\
 <!-- Written by docs/cli_reference.py from the commands' --help. Change it there. -->
 # The command line
 
-`loader`, or `python -m loader`. Results go to stdout, talk and progress to stderr. Exit codes and reason codes are in
-[promises.md](promises.md), schedules and monitoring in [operating.md](operating.md).
+Run `loader` or `python -m loader`. Results are printed on stdout, messages and progress on stderr. Exit codes and reason codes
+are in [promises.md](promises.md), schedules and monitoring in [operating.md](operating.md).
 
-The shell completes commands and flags after `eval "$(_LOADER_COMPLETE=bash_source loader)"` in `~/.bashrc`
-(`zsh_source` in `~/.zshrc`; `_LOADER_COMPLETE=fish_source loader | source` in fish's configuration).
+To have the shell complete commands and flags, put `eval "$(_LOADER_COMPLETE=bash_source loader)"` in `~/.bashrc` (for zsh,
+`zsh_source` in `~/.zshrc`; for fish, `_LOADER_COMPLETE=fish_source loader | source` in its configuration).
 
 """
 
 EVERYWHERE = """\
 ## Everywhere
 
-These options work before and after the command's name, `--version` before it.
+These options can be given before or after the command's name, except `--version`, which must come before it.
 
 """
 
 TAIL = """\
-`--json` prints one document, also where a command fails:
+`--json` prints one document, even if the command fails:
 
 ```json
 {
@@ -50,25 +50,25 @@ TAIL = """\
 }
 ```
 
-`error` is there whenever the exit code is not 0, beside the `data` that there is: also where the command came to its
-end and records are waiting (`records_waiting`), `check` found a ✗ (`check_failed`), a probe found trouble (`not_well`),
-or `--detailed-exitcode` found changes (`changes_planned`). Numbers are exact decimals, times are UTC. It comes as one
-line.
+Whenever the exit code is not 0, there is an `error` beside the available `data`. This includes commands that finished although
+records are waiting (`records_waiting`), `check` found a ✗ (`check_failed`), a probe found a problem (`not_well`) or
+`--detailed-exitcode` found changes (`changes_planned`). Numbers are exact decimals, and times are UTC. The document is printed as
+one line.
 
-Every change and every warning, here, in plan files and in the journal, says what it is about in fields of their own:
-`table` (CRM's), `key`, `line` (the number of the line; null for the record itself) and `column`.
+Here, in plan files and in the journal, every change and every warning has the fields `table` (CRM's), `key`, `line` (the line's
+number; null for the record itself) and `column`.
 
-`plan` and `push` count by table in `tables` (`create`, `update`, `unchanged`, `skipped` and `blocked`; `created`,
-`updated`, `unchanged`, `skipped`, `blocked` and `failed`), and in `records` all of them together. Each entry of `plans`
-and `results` has the `table` and `key` of its record.
+`plan` and `push` have counts for each table in `tables`, and for all tables together in `records`. For `plan` these are `create`,
+`update`, `unchanged`, `skipped` and `blocked`; for `push`, `created`, `updated`, `unchanged`, `skipped`, `blocked` and `failed`.
+Each entry of `plans` and `results` has the `table` and `key` of its record.
 
-What comes from GP, CRM or a server cannot act on a terminal: control characters and bidirectional controls are shown as
-escapes such as `\\x1b` and `\\u202e`, also in a pipe; JSON escapes them in its own way.
+Text from GP, CRM or a server cannot control a terminal: control characters and bidirectional controls are shown as escapes such
+as `\\x1b` and `\\u202e`, even in a pipe. JSON escapes them in its own way.
 
-`--log-format json` makes stderr one JSON object a line: `time`, `level` (`info`, `warning`, `error`), `run_id`,
+With `--log-format json`, stderr has one JSON object per line: `time`, `level` (`info`, `warning`, `error`), `run_id`,
 `table`, `key`, `message`; `outcome` and `reason` with a record that was blocked (warning) or failed (error), `code` and
-`remedy` with an error that stops the command. It says more than the text does, which leaves to stdout what stdout
-tells anyway.
+`remedy` with an error that stops the command. It has more than the text log, which leaves out what
+is printed on stdout anyway.
 
 Output that goes to a file or a pipe is UTF-8 on every system.
 """

@@ -29,79 +29,79 @@ HEAD = """\
 <!-- Written by docs/generate.py from the models' YAML. Change it there. -->
 # The mapping
 
-Which column of Dynamics GP ends up in which column of CRM, and by which rule. The SQL is in `models/`, one view per CRM
-table, and beside every view its YAML with one sentence per column and a unit test per rule. A blank rule means that the
-value stays as GP has it.
+Which column of Dynamics GP goes to which column of CRM, and by which rule. The SQL is in `models/`, with one view per CRM table.
+Beside each view is its YAML, with one sentence per column and a unit test per rule. A blank rule means that GP's value is copied
+as it is.
 
-`dbt show --select crm_salesorder` shows staged orders; `loader explain ORDER` shows one order from GP's row to CRM's.
+`dbt show --select crm_salesorder` shows staged orders. `loader explain ORDER` shows one order from GP's row to CRM's.
 """
 
 SETTINGS = """\
 ## What can be set
 
-Under `vars:` in `dbt_project.yml`, or for one run with `--vars`. A value that is not allowed stops dbt and names the
-allowed ones.
+Set these under `vars:` in `dbt_project.yml`, or for one run with `--vars`. If a value is not allowed, dbt stops, and the message
+names the allowed ones.
 
 | var | default | what it does |
 |---|---|---|
-| `gp_database` | `GP_CRM_GP_DATABASE`, else the target's own | the database of GP's company |
+| `gp_database` | `GP_CRM_GP_DATABASE`, otherwise the target's own | the GP company's database |
 | `gp_schema` | `dbo` (DuckDB: `gp`) | the schema of GP's tables there |
-| `gp_companies` | none | several companies instead, with prefixes ([operating.md](operating.md)) |
-| `gp_currency` | the CRM organisation's base currency | ISO code of the currency that GP's functional amounts are in |
-| `gp_time_zone` | US Eastern: `{iana: …, windows: …}` | GP's zone, as DuckDB and as SQL Server names it |
-| `default_area_code` | `"000"` | put in front of a phone number without an area code; `"000"` is none |
-| `amounts` | `spec` | `reconciled` sends figures that add up: trade discount, gross amounts, discounts of whole lines |
-| `transferred` | `fully` | `partly` takes an order out of scope as soon as any quantity was transferred |
-| `sync` | all `false` | `units`, `products`, `customers`, `transferred_orders`, `invoices`: which are built |
-| `account_owner` | `create` | `always` keeps GP's salesperson as an account's owner, also of its orders and invoices |
-| `nolock` | `false` | `true` reads GP's tables `with (nolock)` |
+| `gp_companies` | none | several companies, with prefixes ([operating.md](operating.md)) |
+| `gp_currency` | the CRM organisation's base currency | ISO code of GP's functional currency |
+| `gp_time_zone` | US Eastern: `{iana: …, windows: …}` | GP's time zone, by its names in DuckDB and in SQL Server |
+| `default_area_code` | `"000"` | put in front of a phone number without an area code; `"000"` means none |
+| `amounts` | `spec` | `reconciled` sends amounts that add up: trade discount, gross amounts, discounts per line |
+| `transferred` | `fully` | with `partly`, an order is no longer pushed once any quantity has been transferred |
+| `sync` | all `false` | which of `units`, `products`, `customers`, `transferred_orders`, `invoices` are built |
+| `account_owner` | `create` | with `always`, GP's salesperson stays the owner of an account, and so of its orders and invoices |
+| `nolock` | `false` | with `true`, GP's tables are read `with (nolock)` |
 """
 
 RULES = """\
 ## Rules
 
-- **Text**: GP's blank padding goes; blank is null. SQL never cuts a text: what is too long for CRM is the loader's to
-  cut, and what CRM refuses (control characters) it replaces by a blank, each with a warning.
-- **Dates**: a date of the year 1900 is none. Others are midnight in GP's time zone, as UTC. Requested delivery is the
-  day after: the day is added before the conversion, so that a clock change does not move it. There is no day after
-  9999-12-31: null, and a dbt test warns. CRM holds 1753-01-01 to 9999-12-30: the loader leaves any other date
-  empty, with a warning. Where clocks change at midnight (Cuba, Lebanon, the Azores), a day that has no midnight begins
-  when it begins, at 1:00, and one that has two begins with the first, on both warehouses. When a zone's clocks change
-  is for the database to know: DuckDB and Windows learn of new rules with their updates.
-- **Phones**: GP's 14 digits are area code, number and extension. `60355512340567` is `603-555-1234 x567`; extension
-  0000 goes, so do an extension's leading zeros; area code 000 is none; all zeros are null. What was typed in is read
-  likewise: `(603) 555-1234 Ext. 567`. What is not a US number stays as it is, a number that a spreadsheet has eaten
-  (`6.03556E+13`) is null; a dbt test warns of both.
-- **Codes** that are looked up (customers, items, units, price levels, terms, methods, territories) match whatever their
-  case and trailing blanks. A blank code clears the column in CRM.
-- **Cross-references** (`seeds/xref/`) turn GP's status, terms and shipping methods into CRM's options. A code that is
-  missing there leaves CRM's terms or method as they are, with a warning; a missing status blocks the order.
-- **Lines**: components of kits stay out; a repeated line counts once. A line that GP does not know as an item
-  (`NONINVEN` above 0) is a write-in: it has a description and neither product nor unit.
+- **Text**: GP's trailing blanks are removed, and a blank text is null. SQL never cuts a text. The loader cuts texts that are too
+  long for CRM, and replaces characters that CRM refuses (control characters) by blanks, each with a warning.
+- **Dates**: a date in the year 1900 means no date. Other dates become midnight in GP's time zone, in UTC. The requested delivery
+  date is the day after: the day is added before the conversion, so that a clock change does not move it. 9999-12-31 has no day
+  after it, so it becomes null and a dbt test warns. CRM stores dates from 1753-01-01 to 9999-12-30; the loader leaves any other
+  date empty, with a warning. In time zones whose clocks change at midnight (Cuba, Lebanon, the Azores), a day without a midnight
+  begins at 1:00, and a day with two midnights begins at the first, on both warehouses. The database knows when a zone's clocks
+  change: DuckDB and Windows get new rules with their updates.
+- **Phones**: GP's 14 digits are area code, number and extension. `60355512340567` becomes `603-555-1234 x567`. Extension 0000 and
+  leading zeros of an extension are removed, area code 000 means none, and all zeros become null. Numbers that were typed in
+  another form are read in the same way: `(603) 555-1234 Ext. 567`. A number that is not a US number stays as it is, and one that
+  a spreadsheet has mangled (`6.03556E+13`) becomes null; a dbt test warns of both.
+- **Codes** that are looked up (customers, items, units, price levels, terms, methods, territories) match regardless of case and
+  trailing blanks. A blank code clears the column in CRM.
+- **Cross-references** (`seeds/xref/`) translate GP's status, terms and shipping methods into CRM's options. If a code is missing
+  there, CRM's terms or method stay as they are, with a warning; a missing status blocks the order. (The journal's table
+  `crm_xref` is something else: it says which CRM record belongs to which GP record.)
+- **Lines**: components of kits are left out, and a repeated line counts once. A line for something that is not an item in GP
+  (`NONINVEN` above 0) is a write-in line: it has a description, but no product and no unit.
 - **Amounts** with var `amounts: reconciled`: the base amount is `QUANTITY × UNITPRCE`, rounded once to five decimals,
-  and the discount what `XTNDPRCE` is less. A difference that GP's rounding of `XTNDPRCE` makes is no discount: up to
-  half a cent, or up to a half where `XTNDPRCE` is a whole amount (of yen) above the product. Then the discount is 0 and
-  the base amount is `XTNDPRCE`. A discount that a markdown (`MRKDNAMT`) gives stays, however little it is.
-- **Numbers** go as GP has them. The loader rounds to CRM's precision, half away from zero, and blocks an order with a
-  value that CRM cannot hold.
-- **Null**: GP's columns are never null. In a copy of its tables (a mirror, a file) null is read as what GP would hold:
-  0, blank or 1900-01-01. The tests `nulls_in_<table>` warn and name the columns.
-- A GP row that makes no sense never fails a view: it becomes null or is staged as it is, and a test or the loader says
-  so.
+  and the discount is that amount minus `XTNDPRCE`. A difference that comes from GP's rounding of `XTNDPRCE` is not a discount: up
+  to half a cent or, if `XTNDPRCE` is a whole amount (of yen) above the product, up to a half. In that case the discount is 0 and
+  the base amount is `XTNDPRCE`. A discount from a markdown (`MRKDNAMT`) is kept, however small it is.
+- **Numbers** are staged as GP has them. The loader rounds them to CRM's precision, half away from zero, and blocks an order with a
+  value that CRM cannot store.
+- **Null**: GP's columns are never null. In a copy of its tables (a mirror, a file), null is read as what GP would
+  have: 0, blank or 1900-01-01. The tests `nulls_in_<table>` warn and name the columns.
+- A bad value in GP never makes a view fail: it becomes null or is staged as it is, and a test or the loader reports it.
 
 ## Which orders
 
-`int_sales_orders_scoped` gives every order that GP has open its `scope_reason`; CRM gets those that are `open`. GP has
-no column that says "transferred", so an order is open when it is an order (`SOPTYPE` 2), not voided, has a customer,
-is not also in history (`SOP30200`), and something is left: no sales line yet, or one with
-`QUANTITY − QTYCANCE − QTYPRINV − QTYPRORD − QTYPRBAC` other than 0. With var `transferred: partly`, it must also have
-nothing in `QTYPRINV`, `QTYPRORD` and `QTYPRBAC`. `audit_order_status` shows the verdict on each order.
+`int_sales_orders_scoped` gives each order in GP's table of open documents a `scope_reason`; those that are `open` are pushed. GP
+has no column that says "transferred". An order counts as open if it is an order (`SOPTYPE` 2), is not voided, has a customer, is
+not also in history (`SOP30200`), and has something left: no sales line yet, or a line for which
+`QUANTITY − QTYCANCE − QTYPRINV − QTYPRORD − QTYPRBAC` is not 0. With var `transferred: partly`, `QTYPRINV`, `QTYPRORD` and
+`QTYPRBAC` must also be 0. `audit_order_status` shows the result for each order.
 """
 
 LOADER_RULES = """\
-The loader does the rest: `DBLOOKUP`, `DBLOOKUP2` and `DBLOOKUPCached` against CRM (each key once a run), `OR`,
-`ISERROR` and `ENDJOBFAILEDMSG` (product or unit not found blocks the order), account dependency, update against
-insert, the lines' refresh and sharing with the account's owner.
+The loader does the rest: `DBLOOKUP`, `DBLOOKUP2` and `DBLOOKUPCached` in CRM (each key once per run), `OR`, `ISERROR` and
+`ENDJOBFAILEDMSG` (an order is blocked if a product or unit is not found), the dependency on the account, the choice between
+update and insert, the refresh of lines, and sharing with the account's owner.
 """
 
 
@@ -191,13 +191,13 @@ def _disagreement(model: Yaml, path: str) -> str:
 
 
 def crm_meta(node: Yaml) -> Yaml:
-    """What a model or a column tells the loader."""
+    """The `meta.crm` of a model or a column."""
     meta: Yaml = node.get("config", {}).get("meta", {}).get("crm", {})
     return meta
 
 
 def gp_columns_of(meta: Yaml) -> list[str]:
-    """The GP columns that a column comes from: `gp` is one or a list of them."""
+    """The GP columns that a column comes from. `gp` is one of them or a list."""
     names = meta.get("gp", [])
     return [names] if isinstance(names, str) else names
 
@@ -238,7 +238,7 @@ def _column(column: Yaml, noun: str) -> str:
 
 
 def _type(data_type: str) -> str:
-    """The type, on both warehouses where they differ."""
+    """The data type; both of them if the warehouses differ."""
     choice = re.fullmatch(r"\{\{ '(.+)' if target.type == 'duckdb' else '(.+)' \}\}", data_type)
     return f"{choice[2]} (DuckDB: {choice[1]})" if choice else data_type
 
@@ -284,7 +284,7 @@ def _cross_references(project: Path) -> str:
 
 
 def _tests(project: Path) -> str:
-    """The formulas and business rules, and the unit tests that hold them."""
+    """The formulas and business rules, and the unit tests for them."""
     covered: dict[str, list[str]] = {}
     for path in sorted((project / "models").rglob("*.yml")):
         for test in _read(path).get("unit_tests", []):

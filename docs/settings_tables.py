@@ -1,4 +1,4 @@
-"""The tables of docs/settings.md: CRM's settings out of loader/settings.py, the warehouse's out of profiles.yml."""
+"""The tables of docs/settings.md: CRM's settings from loader/settings.py, the warehouse's from profiles.yml."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ DOCS = Path(__file__).resolve().parent
 PAGE = DOCS / "settings.md"
 
 WAREHOUSE = {
-    "GP_CRM_DUCKDB_PATH": "Target `duckdb`: the file; GP's tables are in its schema `gp`.",
-    "GP_CRM_SQLSERVER_HOST": "Target `sqlserver`: the server.",
+    "GP_CRM_DUCKDB_PATH": "For target `duckdb`: the file. GP's tables are in its schema `gp`.",
+    "GP_CRM_SQLSERVER_HOST": "For target `sqlserver`: the server.",
     "GP_CRM_SQLSERVER_PORT": "Its port.",
-    "GP_CRM_SQLSERVER_DATABASE": "The database in which dbt builds and the loader keeps its journal; not GP's own.",
+    "GP_CRM_SQLSERVER_DATABASE": "The database in which dbt builds and the loader keeps its journal, not GP's own.",
     "GP_CRM_SQLSERVER_SCHEMA": "The schema there.",
     "GP_CRM_SQLSERVER_USER": "SQL login.",
     "GP_CRM_SQLSERVER_PASSWORD": "Its password. A secret.",
     "GP_CRM_SQLSERVER_DRIVER": "Name or path of the ODBC driver; `loader driver` prints the path of the one that came "
     "with `gp-to-crm[sqlserver]`.",
     "GP_CRM_SQLSERVER_ENCRYPT": "Whether the connection is encrypted.",
-    "GP_CRM_SQLSERVER_TRUST_CERT": "Whether the server's certificate is trusted unchecked.",
-    "GP_CRM_GP_DATABASE": "GP's company database; empty is the target's own. The var `gp_database` goes first.",
+    "GP_CRM_SQLSERVER_TRUST_CERT": "Whether the server's certificate is trusted without a check.",
+    "GP_CRM_GP_DATABASE": "GP's company database. Blank means the target's own database. The var `gp_database` takes precedence.",
 }
 DBT = {
-    "DBT_TARGET": "The output of `profiles.yml` that dbt and the loader use where `--target` names none.",
-    "DBT_PROFILE": "The profile, in place of the one that `dbt_project.yml` names.",
-    "DBT_PROFILES_DIR": "The directory of `profiles.yml`, where `--profiles-dir` names none.",
+    "DBT_TARGET": "The output of `profiles.yml` that dbt and the loader use without `--target`.",
+    "DBT_PROFILE": "The profile to use instead of the one that `dbt_project.yml` names.",
+    "DBT_PROFILES_DIR": "The directory of `profiles.yml`, without `--profiles-dir`.",
     "DBT_TARGET_PATH": "The directory to which dbt writes its manifest, and from which the loader reads it.",
 }
 _PLACE = re.compile(r"(<!-- settings: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -76,7 +76,7 @@ def _checked(text: str, remedy: str) -> SplitResult:
         raise BadAddress("not an https URL.", remedy)
     if parts.scheme == "http" and not is_loopback(host):
         raise BadAddress(
-            "plain http would send the credentials readable.",
+            "plain http would send the credentials unencrypted.",
             f"Use https. Plain http is allowed to this machine only ({', '.join(LOOPBACK)}).",
         )
     return parts

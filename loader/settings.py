@@ -1,4 +1,4 @@
-"""Where CRM is and how to talk to it: flags > environment > .env > loader.toml > defaults, checked first of all.
+"""Where CRM is and how to talk to it: flags > environment > .env > loader.toml > defaults. Checked at the start.
 
 A setting has one name everywhere: `CRM_BATCH_SIZE` in the environment is `crm_batch_size` in loader.toml.
 """
@@ -38,17 +38,17 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class _Given:
-    """A value as someone wrote it, and where."""
+    """A value as somebody wrote it, and where."""
 
     name: str
     value: object
     origin: str
     base: Path
-    """What a relative path in it is relative to."""
+    """The directory that a relative path in the value starts from."""
 
 
 class _Refused(ValueError):
-    """What is wrong with a value, beside naming it. With `hidden` the value may be a secret and is not repeated."""
+    """What is wrong with a value. If `hidden`, the value may be a secret and must not be shown."""
 
     def __init__(self, why: str, remedy: str, *, hidden: bool = False) -> None:
         super().__init__(why)
@@ -108,7 +108,7 @@ def _secret(value: object) -> Secret:
 
 
 def _password(value: object) -> Secret:
-    """Blanks and quotes around a password may be part of it: `Settings.doubts` has them."""
+    """Accepts blanks and quotes around a password, which may be part of it. `Settings.doubts` mentions them."""
     return Secret(_flawless(str(value), strict=False))
 
 
@@ -155,7 +155,7 @@ def _setting(name: str, description: str, default: object = None, *, secret: boo
 
 
 class Settings(BaseModel):
-    """All settings, checked. `origins` says where each came from: a flag, the environment, a file, the default."""
+    """All settings, checked. `origins` says where each came from: a flag, the environment, a file or the default."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
 
@@ -171,10 +171,10 @@ class Settings(BaseModel):
         "CRM_AUTH", f"How to sign in: {', '.join(get_args(Auth))}.", "client_secret"
     )
     tenant_id: Annotated[str, BeforeValidator(_identity)] | None = _setting(
-        "CRM_TENANT_ID", "Tenant of Microsoft Entra ID, as an id or a domain."
+        "CRM_TENANT_ID", "Tenant in Microsoft Entra ID, as an id or a domain."
     )
     client_id: Annotated[str, BeforeValidator(_identity)] | None = _setting(
-        "CRM_CLIENT_ID", "Application (client) id of the loader's registration."
+        "CRM_CLIENT_ID", "Application (client) id of the loader's app registration."
     )
     client_secret: Annotated[Secret, BeforeValidator(_secret)] | None = _setting(
         "CRM_CLIENT_SECRET", "Secret of that application.", secret=True
@@ -186,7 +186,7 @@ class Settings(BaseModel):
         "CRM_CERTIFICATE_PASSWORD", "Password of that file.", secret=True
     )
     access_token: Annotated[Secret, BeforeValidator(_token)] | None = _setting(
-        "CRM_ACCESS_TOKEN", "A token that another tool fetched.", secret=True
+        "CRM_ACCESS_TOKEN", "An access token that another tool obtained.", secret=True
     )
     user: Annotated[str, BeforeValidator(_identity)] | None = _setting(
         "CRM_USER", r"User of CRM on premises, as DOMAIN\user."
@@ -196,21 +196,23 @@ class Settings(BaseModel):
     )
     authority: Annotated[str, BeforeValidator(_authority)] = _setting(
         "CRM_AUTHORITY",
-        "Login service; another one for a national cloud or for AD FS.",
+        "Login service. National clouds and AD FS have others.",
         "https://login.microsoftonline.com",
     )
     ca_bundle: Annotated[Path, BeforeValidator(_existing)] | None = _setting(
-        "CRM_CA_BUNDLE", "Path of the certificates by which CRM's own is checked, where the system's do not know it."
+        "CRM_CA_BUNDLE", "Path of the certificate authorities to trust for CRM, if the system does not know them."
     )
-    concurrency: Annotated[int, _whole_number(1, 52)] = _setting("CRM_CONCURRENCY", "Requests at once, 1 to 52.", 4)
+    concurrency: Annotated[int, _whole_number(1, 52)] = _setting(
+        "CRM_CONCURRENCY", "How many requests are sent at once, 1 to 52.", 4
+    )
     batch_size: Annotated[int, _whole_number(1, 1000)] = _setting(
-        "CRM_BATCH_SIZE", "Operations per request, 1 to 1000. A record that needs more goes alone.", 1000
+        "CRM_BATCH_SIZE", "Operations per request, 1 to 1000. A record that needs more gets a request of its own.", 1000
     )
     timeout: Annotated[int, _whole_number(1, 3600)] = _setting(
-        "CRM_TIMEOUT", "Seconds to wait for a reply, 1 to 3600.", 120
+        "CRM_TIMEOUT", "Seconds that a request may take, 1 to 3600.", 120
     )
     max_wait: Annotated[int, _whole_number(1, 3600)] = _setting(
-        "CRM_MAX_WAIT", "Longest time in seconds that CRM may tell the loader to wait, 1 to 3600.", 300
+        "CRM_MAX_WAIT", "Longest time in seconds that CRM may make the loader wait, 1 to 3600.", 300
     )
     retention_days: Annotated[int, _whole_number(1, 36500)] = _setting(
         "GP_CRM_RETENTION_DAYS", "Days for which the journal keeps finished runs and their events.", 90
@@ -219,7 +221,7 @@ class Settings(BaseModel):
 
     @property
     def doubts(self) -> list[str]:
-        """What may be right, and more often is a slip: to be told before anybody is locked out."""
+        """Values that may be right but are probably mistakes, to be mentioned before somebody is locked out."""
         passwords = (("CRM_CERTIFICATE_PASSWORD", self.certificate_password), ("CRM_PASSWORD", self.password))
         return [
             f"{name} ({self.origins[name]}) {found}, which is taken as part of it."
@@ -233,7 +235,7 @@ SETTINGS: Mapping[str, FieldInfo] = {field.alias: field for field in Settings.mo
 
 
 def is_secret(field: FieldInfo) -> bool:
-    """Whether the setting may stand in no file and on no command line."""
+    """Whether the setting is a secret, which may be in no file but .env and on no command line."""
     return isinstance(field.json_schema_extra, dict) and field.json_schema_extra["secret"] is True
 
 
@@ -247,7 +249,7 @@ def read_settings(
     """Reads and checks every setting. Raises UsageError naming the setting, its value, its origin and what is allowed.
 
     `flags` maps a setting's name to the value given on the command line; None counts as not given. Commands that
-    never speak to CRM pass `crm_needed=False`: then CRM_URL and credentials may be absent, but not wrong.
+    never contact CRM pass `crm_needed=False`: then CRM_URL and credentials may be missing, but not wrong.
     """
     file = _read_file(project_dir)
     given = {each.name: each for name in SETTINGS if (each := _first(name, project_dir, environ, flags or {}, file))}
@@ -267,7 +269,7 @@ def read_settings(
 def _first(
     name: str, project_dir: Path, environ: Mapping[str, str], flags: Mapping[str, object], file: Mapping[str, object]
 ) -> _Given | None:
-    """The value that counts."""
+    """The value with the highest precedence."""
     if flags.get(name) is not None:
         return _Given(name, flags[name], "flag", Path.cwd())
     text = environ.get(name, "")
@@ -349,11 +351,11 @@ def _require_credentials(settings: Settings) -> None:
 
 
 def _refuse_plain_login(settings: Settings) -> None:
-    """MSAL signs in over https alone, also on this machine."""
+    """MSAL signs in only over https, even on this machine."""
     if settings.auth in ("client_secret", "certificate", "device_code") and settings.authority.startswith("http:"):
         raise UsageError(
             f"CRM_AUTHORITY is {settings.authority!r} ({settings.origins['CRM_AUTHORITY']}): "
-            "plain http would send the credentials readable.",
+            "plain http would send the credentials unencrypted.",
             "Use https, or CRM_AUTH=token where there is none.",
         )
 

@@ -118,7 +118,7 @@ def test_on_a_terminal_it_asks_again_and_never_shows_a_secret(project: Path, crm
     _, status = os.waitpid(process, 0)
     text = screen.decode()
     assert os.waitstatus_to_exitcode(status) == 0, text
-    assert "plain http would send the credentials readable" in text
+    assert "plain http would send the credentials unencrypted" in text
     assert "Once more" in text
     assert crm.token not in text
     assert f"CRM_URL={crm.url}" in (project / ".env").read_text(encoding="utf-8")
