@@ -22,11 +22,11 @@ HEAD = """\
 <!-- Written by docs/cli_reference.py from the commands' --help. Change it there. -->
 # The command line
 
-Run `loader` or `python -m loader`. Results are printed on stdout, messages and progress on stderr. Exit codes and reason codes
-are in [promises.md](promises.md), schedules and monitoring in [operating.md](operating.md).
+Run `loader` or `python -m loader`. Results are printed on stdout, messages and progress on stderr. Exit codes and
+reason codes are in [promises.md](promises.md), schedules and monitoring in [operating.md](operating.md).
 
-To have the shell complete commands and flags, put `eval "$(_LOADER_COMPLETE=bash_source loader)"` in `~/.bashrc` (for zsh,
-`zsh_source` in `~/.zshrc`; for fish, `_LOADER_COMPLETE=fish_source loader | source` in its configuration).
+To have the shell complete commands and flags, put `eval "$(_LOADER_COMPLETE=bash_source loader)"` in `~/.bashrc` (for
+zsh, `zsh_source` in `~/.zshrc`; for fish, `_LOADER_COMPLETE=fish_source loader | source` in its configuration).
 
 """
 
@@ -50,20 +50,20 @@ TAIL = """\
 }
 ```
 
-Whenever the exit code is not 0, there is an `error` beside the available `data`. This includes commands that finished although
-records are waiting (`records_waiting`), `check` found a ✗ (`check_failed`), a probe found a problem (`not_well`) or
-`--detailed-exitcode` found changes (`changes_planned`). Numbers are exact decimals, and times are UTC. The document is printed as
-one line.
+Whenever the exit code is not 0, there is an `error` beside the available `data`. This includes commands that finished
+although records are waiting (`records_waiting`), `check` found a ✗ (`check_failed`), a probe found a problem
+(`not_well`) or `--detailed-exitcode` found changes (`changes_planned`). Numbers are exact decimals, and times are
+UTC. The document is printed as one line.
 
-Here, in plan files and in the journal, every change and every warning has the fields `table` (CRM's), `key`, `line` (the line's
-number; null for the record itself) and `column`.
+Here, in plan files and in the journal, every change and every warning has the fields `table` (CRM's), `key`, `line`
+(the line's number; null for the record itself) and `column`.
 
-`plan` and `push` have counts for each table in `tables`, and for all tables together in `records`. For `plan` these are `create`,
-`update`, `unchanged`, `skipped` and `blocked`; for `push`, `created`, `updated`, `unchanged`, `skipped`, `blocked` and `failed`.
-Each entry of `plans` and `results` has the `table` and `key` of its record.
+`plan` and `push` have counts for each table in `tables`, and for all tables together in `records`. For `plan` these
+are `create`, `update`, `unchanged`, `skipped` and `blocked`; for `push`, `created`, `updated`, `unchanged`,
+`skipped`, `blocked` and `failed`. Each entry of `plans` and `results` has the `table` and `key` of its record.
 
-Text from GP, CRM or a server cannot control a terminal: control characters and bidirectional controls are shown as escapes such
-as `\\x1b` and `\\u202e`, even in a pipe. JSON escapes them in its own way.
+Text from GP, CRM or a server cannot control a terminal: control characters and bidirectional controls are shown as
+escapes such as `\\x1b` and `\\u202e`, even in a pipe. JSON escapes them in its own way.
 
 With `--log-format json`, stderr has one JSON object per line: `time`, `level` (`info`, `warning`, `error`), `run_id`,
 `table`, `key`, `message`; `outcome` and `reason` with a record that was blocked (warning) or failed (error), `code` and

@@ -29,9 +29,9 @@ HEAD = """\
 <!-- Written by docs/generate.py from the models' YAML. Change it there. -->
 # The mapping
 
-Which column of Dynamics GP goes to which column of CRM, and by which rule. The SQL is in `models/`, with one view per CRM table.
-Beside each view is its YAML, with one sentence per column and a unit test per rule. A blank rule means that GP's value is copied
-as it is.
+Which column of Dynamics GP goes to which column of CRM, and by which rule. The SQL is in `models/`, with one view per
+CRM table. Beside each view is its YAML, with one sentence per column and a unit test per rule. A blank rule means
+that GP's value is copied as it is.
 
 `dbt show --select crm_salesorder` shows staged orders. `loader explain ORDER` shows one order from GP's row to CRM's.
 """
@@ -39,8 +39,8 @@ as it is.
 SETTINGS = """\
 ## What can be set
 
-Set these under `vars:` in `dbt_project.yml`, or for one run with `--vars`. If a value is not allowed, dbt stops, and the message
-names the allowed ones.
+Set these under `vars:` in `dbt_project.yml`, or for one run with `--vars`. If a value is not allowed, dbt stops, and
+the message names the allowed ones.
 
 | var | default | what it does |
 |---|---|---|
@@ -53,55 +53,60 @@ names the allowed ones.
 | `amounts` | `spec` | `reconciled` sends amounts that add up: trade discount, gross amounts, discounts per line |
 | `transferred` | `fully` | with `partly`, an order is no longer pushed once any quantity has been transferred |
 | `sync` | all `false` | which of `units`, `products`, `customers`, `transferred_orders`, `invoices` are built |
-| `account_owner` | `create` | with `always`, GP's salesperson stays the owner of an account, and so of its orders and invoices |
+| `account_owner` | `create` | with `always`, GP's salesperson stays the owner of an account, its orders and invoices |
 | `nolock` | `false` | with `true`, GP's tables are read `with (nolock)` |
 """
 
 RULES = """\
 ## Rules
 
-- **Text**: GP's trailing blanks are removed, and a blank text is null. SQL never cuts a text. The loader cuts texts that are too
-  long for CRM, and replaces characters that CRM refuses (control characters) by blanks, each with a warning.
-- **Dates**: a date in the year 1900 means no date. Other dates become midnight in GP's time zone, in UTC. The requested delivery
-  date is the day after: the day is added before the conversion, so that a clock change does not move it. 9999-12-31 has no day
-  after it, so it becomes null and a dbt test warns. CRM stores dates from 1753-01-01 to 9999-12-30; the loader leaves any other
-  date empty, with a warning. In time zones whose clocks change at midnight (Cuba, Lebanon, the Azores), a day without a midnight
-  begins at 1:00, and a day with two midnights begins at the first, on both warehouses. The database knows when a zone's clocks
-  change: DuckDB and Windows get new rules with their updates.
-- **Phones**: GP's 14 digits are area code, number and extension. `60355512340567` becomes `603-555-1234 x567`. Extension 0000 and
-  leading zeros of an extension are removed, area code 000 means none, and all zeros become null. Numbers that were typed in
-  another form are read in the same way: `(603) 555-1234 Ext. 567`. A number that is not a US number stays as it is, and one that
-  a spreadsheet has mangled (`6.03556E+13`) becomes null; a dbt test warns of both.
-- **Codes** that are looked up (customers, items, units, price levels, terms, methods, territories) match regardless of case and
-  trailing blanks. A blank code clears the column in CRM.
-- **Cross-references** (`seeds/xref/`) translate GP's status, terms and shipping methods into CRM's options. If a code is missing
-  there, CRM's terms or method stay as they are, with a warning; a missing status blocks the order. (The journal's table
-  `crm_xref` is something else: it says which CRM record belongs to which GP record.)
-- **Lines**: components of kits are left out, and a repeated line counts once. A line for something that is not an item in GP
-  (`NONINVEN` above 0) is a write-in line: it has a description, but no product and no unit.
+- **Text**: GP's trailing blanks are removed, and a blank text is null. SQL never cuts a text. The loader cuts texts
+  that are too long for CRM, and replaces characters that CRM refuses (control characters) by blanks, each with a
+  warning.
+- **Dates**: a date in the year 1900 means no date. Other dates become midnight in GP's time zone, in UTC. The
+  requested delivery date is the day after: the day is added before the conversion, so that a clock change does not
+  move it. 9999-12-31 has no day after it, so it becomes null and a dbt test warns. CRM stores dates from 1753-01-01
+  to 9999-12-30; the loader leaves any other date empty, with a warning. In time zones whose clocks change at midnight
+  (Cuba, Lebanon, the Azores), a day without a midnight begins at 1:00, and a day with two midnights begins at the
+  first, on both warehouses. The database knows when a zone's clocks change: DuckDB and Windows get new rules with
+  their updates.
+- **Phones**: GP's 14 digits are area code, number and extension. `60355512340567` becomes `603-555-1234 x567`.
+  Extension 0000 and leading zeros of an extension are removed, area code 000 means none, and all zeros become null.
+  Numbers that were typed in another form are read in the same way: `(603) 555-1234 Ext. 567`. A number that is not a
+  US number stays as it is, and one that a spreadsheet has mangled (`6.03556E+13`) becomes null; a dbt test warns of
+  both.
+- **Codes** that are looked up (customers, items, units, price levels, terms, methods, territories) match regardless
+  of case and trailing blanks. A blank code clears the column in CRM.
+- **Cross-references** (`seeds/xref/`) translate GP's status, terms and shipping methods into CRM's options. If a code
+  is missing there, CRM's terms or method stay as they are, with a warning; a missing status blocks the order. (The
+  journal's table `crm_xref` is something else: it says which CRM record belongs to which GP record.)
+- **Lines**: components of kits are left out, and a repeated line counts once. A line for something that is not an
+  item in GP (`NONINVEN` above 0) is a write-in line: it has a description, but no product and no unit.
 - **Amounts** with var `amounts: reconciled`: the base amount is `QUANTITY × UNITPRCE`, rounded once to five decimals,
-  and the discount is that amount minus `XTNDPRCE`. A difference that comes from GP's rounding of `XTNDPRCE` is not a discount: up
-  to half a cent or, if `XTNDPRCE` is a whole amount (of yen) above the product, up to a half. In that case the discount is 0 and
-  the base amount is `XTNDPRCE`. A discount from a markdown (`MRKDNAMT`) is kept, however small it is.
-- **Numbers** are staged as GP has them. The loader rounds them to CRM's precision, half away from zero, and blocks an order with a
-  value that CRM cannot store.
+  and the discount is that amount minus `XTNDPRCE`. A difference that comes from GP's rounding of `XTNDPRCE` is not a
+  discount: up to half a cent or, if `XTNDPRCE` is a whole amount (of yen) above the product, up to a half. In that
+  case the discount is 0 and the base amount is `XTNDPRCE`. A discount from a markdown (`MRKDNAMT`) is kept, however
+  small it is.
+- **Numbers** are staged as GP has them. The loader rounds them to CRM's precision, half away from zero, and blocks an
+  order with a value that CRM cannot store.
 - **Null**: GP's columns are never null. In a copy of its tables (a mirror, a file), null is read as what GP would
   have: 0, blank or 1900-01-01. The tests `nulls_in_<table>` warn and name the columns.
-- A bad value in GP never makes a view fail: it becomes null or is staged as it is, and a test or the loader reports it.
+- A bad value in GP never makes a view fail: it becomes null or is staged as it is, and a test or the loader reports
+  it.
 
 ## Which orders
 
-`int_sales_orders_scoped` gives each order in GP's table of open documents a `scope_reason`; those that are `open` are pushed. GP
-has no column that says "transferred". An order counts as open if it is an order (`SOPTYPE` 2), is not voided, has a customer, is
-not also in history (`SOP30200`), and has something left: no sales line yet, or a line for which
-`QUANTITY − QTYCANCE − QTYPRINV − QTYPRORD − QTYPRBAC` is not 0. With var `transferred: partly`, `QTYPRINV`, `QTYPRORD` and
-`QTYPRBAC` must also be 0. `audit_order_status` shows the result for each order.
+`int_sales_orders_scoped` gives each order in GP's table of open documents a `scope_reason`; those that are `open` are
+pushed. GP has no column that says "transferred". An order counts as open if it is an order (`SOPTYPE` 2), is not
+voided, has a customer, is not also in history (`SOP30200`), and has something left: no sales line yet, or a line for
+which `QUANTITY − QTYCANCE − QTYPRINV − QTYPRORD − QTYPRBAC` is not 0. With var `transferred: partly`, `QTYPRINV`,
+`QTYPRORD` and `QTYPRBAC` must also be 0. `audit_order_status` shows the result for each order.
 """
 
 LOADER_RULES = """\
-The loader does the rest: `DBLOOKUP`, `DBLOOKUP2` and `DBLOOKUPCached` in CRM (each key once per run), `OR`, `ISERROR` and
-`ENDJOBFAILEDMSG` (an order is blocked if a product or unit is not found), the dependency on the account, the choice between
-update and insert, the refresh of lines, and sharing with the account's owner.
+The loader does the rest: `DBLOOKUP`, `DBLOOKUP2` and `DBLOOKUPCached` in CRM (each key once per run), `OR`,
+`ISERROR` and `ENDJOBFAILEDMSG` (an order is blocked if a product or unit is not found), the dependency on the
+account, the choice between update and insert, the refresh of lines, and sharing with the account's owner.
 """
 
 

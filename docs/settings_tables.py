@@ -23,7 +23,7 @@ WAREHOUSE = {
     "with `gp-to-crm[sqlserver]`.",
     "GP_CRM_SQLSERVER_ENCRYPT": "Whether the connection is encrypted.",
     "GP_CRM_SQLSERVER_TRUST_CERT": "Whether the server's certificate is trusted without a check.",
-    "GP_CRM_GP_DATABASE": "GP's company database. Blank means the target's own database. The var `gp_database` takes precedence.",
+    "GP_CRM_GP_DATABASE": "GP's company database; blank means the target's own. The var `gp_database` has precedence.",
 }
 DBT = {
     "DBT_TARGET": "The output of `profiles.yml` that dbt and the loader use without `--target`.",
