@@ -1,4 +1,3 @@
-{#- As gp_text, for a column of SQL Server's old type text, which its functions refuse. -#}
 {% macro gp_long_text(column) -%}
     {{ return(adapter.dispatch('gp_long_text')(column)) }}
 {%- endmacro %}
