@@ -6,9 +6,11 @@ See docs/dataverse.md, "Accounts".
 from __future__ import annotations
 
 from . import addresses
+from .callers import Caller, allow
 from .errors import CrmError, bad_payload, not_implemented
 from .parameters import Json, Refs, record_parameter
-from .records import Caller, Records, Rules
+from .records import Records
+from .rules import Rules
 from .states import ACTIVE
 from .store import Ref, Row, Value
 
@@ -93,7 +95,7 @@ class Merging:
             raise CrmError(
                 400, "0x80045305", "Merge cannot be performed on master and sub-entities that are identical."
             )
-        self.records.allow(caller, "Write", self.table)
+        allow(caller, "Write", self.table)
         kept, left = self._active(target), self._active(subordinate)
         if kept.get("parentaccountid") == subordinate:
             raise CrmError(400, "0x80045300", "Merge could create cyclical parenting.")

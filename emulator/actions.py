@@ -8,12 +8,13 @@ from uuid import NAMESPACE_OID, uuid5
 
 from .accounts import Merging
 from .bulk import Bulk
+from .callers import PRIVILEGES, Caller, privilege_name
 from .documents import Documents
 from .errors import CrmError, bad_request, not_implemented
 from .metadata import Table
 from .orders import Closing
 from .parameters import Json, Refs, record_parameter
-from .records import PRIVILEGES, Caller, Records, privilege_name
+from .records import Records
 from .sharing import Sharing
 from .store import Ref
 
@@ -106,7 +107,7 @@ class Actions:
         match = re.search(r"['\"]@odata\.id['\"]\s*:\s*['\"]([^'\"]+)['\"]", text)
         if not match:
             raise bad_request("The parameter 'Target' needs {'@odata.id': '…'}.")
-        return self.records.reference(match.group(1), {})
+        return self.records.references.find(match.group(1), {})
 
     def bound_function(self, name: str, table: Table, row_id: str, arguments: Mapping[str, str]) -> Json:
         if table.name not in ("systemuser", "team"):

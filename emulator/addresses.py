@@ -5,9 +5,11 @@ See docs/dataverse.md, "Accounts".
 
 from __future__ import annotations
 
+from .callers import Caller
 from .errors import CrmError
 from .metadata import Table
-from .records import Caller, Records, Rules
+from .records import Records
+from .rules import Rules
 from .store import Ref, Row, Value
 
 ADDRESS = "customeraddress"

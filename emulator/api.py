@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from urllib.parse import unquote
 
 from .actions import Actions
+from .callers import Caller, allow
 from .definitions import Definitions
 from .errors import CrmError, method_not_allowed, no_such_segment, not_found
 from .messages import Asked, Json, Operation, Reply, etag, etag_matches, json_reply, no_content, read_json, text_reply
 from .metadata import Table
 from .navigation import Navigation
 from .query import Queries, headers_of, parse_options, parse_prefer, query_pairs, split_outside
-from .records import Caller, Records, content_reference, split_resource
+from .records import Records
+from .references import content_reference, split_resource
 from .store import Ref
 from .writing import Writing
 
@@ -62,14 +64,14 @@ class Api:
             return self._set(asked, table, rest)
         if not rest and asked.method == "PATCH":
             return self.writing.upsert(asked, table, key)
-        return self._record(asked, table, self.records.existing(table, key), rest)
+        return self._record(asked, table, self.records.references.existing(table, key), rest)
 
     # ------------------------------------------------ records
 
     def _set(self, asked: Asked, table: Table, rest: list[str]) -> Reply:
         if not rest:
             if asked.method == "GET":
-                self.records.allow(asked.caller, "Read", table)
+                allow(asked.caller, "Read", table)
                 prefer = parse_prefer(asked.header("prefer") or "")
                 answer = self.queries.collection(table, self.queries.options(asked.pairs), prefer, table.entity_set)
                 return json_reply(answer, headers=headers_of(prefer))
@@ -77,7 +79,7 @@ class Api:
                 return self.writing.create(asked, table)
             raise method_not_allowed(asked.method)
         if len(rest) == 1 and rest[0] == "$count" and asked.method == "GET":
-            self.records.allow(asked.caller, "Read", table)
+            allow(asked.caller, "Read", table)
             return text_reply(str(self.queries.count(table, self.queries.options(asked.pairs))))
         name = rest[0].removesuffix("()").removeprefix(NAMESPACE)
         action = self.actions.on_collection.get(name)
@@ -97,7 +99,7 @@ class Api:
         if rest:
             return self.navigation.part(asked, table, row_id, row, rest)
         if asked.method == "GET":
-            self.records.allow(asked.caller, "Read", table)
+            allow(asked.caller, "Read", table)
             if etag_matches(asked.header("if-none-match"), row):
                 return Reply(304, {"OData-Version": "4.0"})
             prefer = parse_prefer(asked.header("prefer") or "")

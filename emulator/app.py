@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import auth
 from .batch import ChangeSet, parse_batch, run_batch
+from .callers import Caller
 from .crm import Crm
 from .doors import KnownHosts, Refused, require_json
 from .errors import CrmError
@@ -28,7 +29,6 @@ from .faults import Fault, Seen
 from .log import RequestLog
 from .messages import Operation, Reply, dump, error_reply, relative
 from .query import parse_prefer
-from .records import Caller
 from .snapshot import SnapshotError, public
 from .store import Ref
 

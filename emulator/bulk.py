@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
+from .callers import Caller
 from .errors import CrmError, bad_payload, bad_request, not_implemented
 from .metadata import Table
 from .parameters import Json, Refs
-from .records import Caller, Records, no_record_by_key
+from .records import Records
+from .references import no_record_by_key
 from .store import Value
 from .values import GUID
 
@@ -43,7 +45,7 @@ class Bulk:
             match = re.search(r"\((.*)\)\s*$", address)
             if not match:
                 raise bad_payload(table.entity_set, f"'{address}' does not name a record.")
-            return self.records.resolve(table, match.group(1), in_url=False)
+            return self.records.references.resolve(table, match.group(1), in_url=False)
         own = target.get(table.id_column)
         if own is None:
             raise CrmError(400, "0x80040203", f"Every target needs '{table.id_column}' or '@odata.id'.")

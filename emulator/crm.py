@@ -12,6 +12,7 @@ from . import accounts, invoices, orders, pricelists, products, snapshot, units
 from .actions import Actions
 from .api import Api
 from .auth import Tokens
+from .callers import Caller
 from .definitions import Definitions
 from .doors import Control
 from .errors import CrmError
@@ -21,7 +22,7 @@ from .messages import Operation
 from .metadata import UTC, time_zones
 from .query import Queries
 from .reader import Reader
-from .records import Caller, Records
+from .records import Records
 from .store import Ref, Row
 from .throttle import Limits, Throttle
 from .values import Clock, Readings

@@ -8,11 +8,12 @@ from decimal import Decimal
 from uuid import NAMESPACE_OID, uuid5
 from xml.sax.saxutils import quoteattr
 
+from .callers import privilege_name
 from .errors import bad_request, no_such_segment, not_found, not_implemented
 from .metadata import AlternateKey, Column, Relationship, Schema, Table
 from .odata_filter import matches
 from .query import Expand, Options, parse_options
-from .records import privilege_name, split_resource
+from .references import split_resource
 from .values import DEFAULT_RANGE, FIRST_INSTANT, LAST_INSTANT
 
 Json = dict[str, object]

@@ -13,8 +13,10 @@ from decimal import Decimal
 from typing import ClassVar, NamedTuple
 
 from . import pricing
+from .callers import Caller, allow
 from .errors import CrmError, not_found, parent_read_only
-from .records import Caller, Records, Rules
+from .records import Records
+from .rules import Rules
 from .states import ACTIVE, STATE_COLUMNS
 from .store import Ref, Row, Value
 from .values import round_half_away
@@ -188,7 +190,7 @@ class Documents:
     def lock_prices(self, header_id: str, locked: bool, caller: Caller) -> None:
         """The actions Lock…Pricing and Unlock…Pricing."""
         header = self._existing(header_id)
-        self.records.allow(caller, "Write", self.headers)
+        allow(caller, "Write", self.headers)
         if header.get("statecode", ACTIVE) != ACTIVE:
             raise CrmError(400, "0x80040233", "The object is not in a valid state to perform this operation.")
         if bool(header.get("ispricelocked")) == locked:

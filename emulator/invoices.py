@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from . import pricing
+from .callers import Caller
 from .documents import Documents, HeaderRules, Kind, LineRules
 from .errors import CrmError, read_only
-from .records import Caller, Records
+from .records import Records
 from .states import ACTIVE, STATE_COLUMNS, default_status
 from .store import Row, Value
 

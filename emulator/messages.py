@@ -11,8 +11,8 @@ from typing import Any
 
 import simplejson
 
+from .callers import Caller
 from .errors import CrmError, bad_payload
-from .records import Caller
 from .store import VERSION, Ref, Row
 
 Json = dict[str, object]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .callers import allow
 from .errors import bad_payload, bad_request, method_not_allowed, no_such_segment, not_found
 from .messages import Asked, Reply, json_reply, no_content, text_reply
 from .metadata import Column, Table
 from .query import headers_of, parse_prefer
-from .records import split_resource
+from .references import split_resource
 from .store import Ref, Row
 from .values import on_the_wire
 from .writing import Writing
@@ -43,7 +44,7 @@ class Navigation:
     def _column(self, asked: Asked, table: Table, row_id: str, row: Row, column: Column, rest: list[str]) -> Reply:
         name = column.api_name
         if asked.method == "GET" and rest in ([], ["$value"]):
-            self.records.allow(asked.caller, "Read", table)
+            allow(asked.caller, "Read", table)
             value = on_the_wire(self.reader.reader(column)(row))
             if value is None:
                 return no_content()
@@ -68,7 +69,7 @@ class Navigation:
         relationship = table.collections[name]
         target = self.schema.tables[relationship.referencing]
         if key is not None:
-            child_id = self.records.existing(target, key)
+            child_id = self.records.references.existing(target, key)
             child = self.store.get(target.name, child_id)
             if child is None or child.get(relationship.column) != Ref(table.name, row_id):
                 raise not_found(target.name, child_id)
@@ -93,7 +94,7 @@ class Navigation:
     def _children(self, asked: Asked, table: Table, row_id: str, row: Row, name: str, rest: list[str]) -> Reply:
         target = self.schema.tables[table.collections[name].referencing]
         _, gather = self.reader.gather(table.name, name)
-        self.records.allow(asked.caller, "Read", target)
+        allow(asked.caller, "Read", target)
         options = self.queries.options(asked.pairs)
         if rest == ["$count"]:
             return text_reply(str(self.queries.count(target, options, gather(row))))
@@ -114,7 +115,7 @@ class Navigation:
         address = asked.operation.json(table.entity_set).get("@odata.id")
         if not isinstance(address, str):
             raise bad_payload(table.entity_set, "The body needs '@odata.id'.")
-        return self.records.reference(address, asked.refs)
+        return self.records.references.find(address, asked.refs)
 
     def _lookup(self, asked: Asked, table: Table, row_id: str, row: Row, name: str, rest: list[str]) -> Reply:
         relationships = table.lookups[name]

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from . import pricing
+from .callers import Caller, allow
 from .documents import Documents, HeaderRules, Kind, LineRules
 from .errors import CrmError, bad_payload, read_only
-from .records import Caller, Records
+from .records import Records
 from .states import ACTIVE, STATE_COLUMNS, default_status, mismatch
 from .store import Ref, Row, Value
 
@@ -101,12 +102,12 @@ class Closing:
         bound = close.get("salesorderid@odata.bind")
         if not isinstance(bound, str):
             raise CrmError(400, "0x80040203", "OrderClose needs 'salesorderid@odata.bind'.")
-        target = self.records.reference(bound, refs)
+        target = self.records.references.find(bound, refs)
         order, order_id = self.records.reader.target_row(target), target.id
         if target.table != self.table.name or order is None:
             raise bad_payload("OrderClose", f"'salesorderid' cannot be bound to a record of '{target.table}'.")
         for right in ("Write", "AppendTo"):
-            self.records.allow(caller, right, self.table)
+            allow(caller, right, self.table)
         if order.get("statecode") not in (ACTIVE, SUBMITTED):
             raise CrmError(400, "0x80040233", "The object is not in a valid state to perform this operation.")
         statuses = self.table.columns["statuscode"]

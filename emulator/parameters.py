@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .errors import bad_payload, not_found
-from .records import Records, content_reference
+from .records import Records
+from .references import content_reference
 from .store import Ref
 from .values import GUID
 
@@ -20,7 +21,7 @@ def record_parameter(records: Records, body: Json, name: str, refs: Refs) -> Ref
         raise bad_payload(name, f"The parameter '{name}' is missing.")
     address = value.get("@odata.id")
     if isinstance(address, str):
-        return content_reference(address, refs) if address.startswith("$") else records.reference(address, refs)
+        return content_reference(address, refs) if address.startswith("$") else records.references.find(address, refs)
     kind = str(value.get("@odata.type", "")).lstrip("#").removeprefix("Microsoft.Dynamics.CRM.")
     table = records.schema.tables.get(kind)
     if table is None:

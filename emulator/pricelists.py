@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from .callers import Caller
 from .errors import CrmError
 from .products import FAMILY, RETIRED
-from .records import Caller, Records, Rules
+from .records import Records
+from .rules import Rules
 from .store import Ref, Row, Value
 
 PRICE_LIST, ITEM = "pricelevel", "productpricelevel"

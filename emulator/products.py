@@ -5,8 +5,10 @@ See docs/dataverse.md, "Products".
 
 from __future__ import annotations
 
+from .callers import Caller
 from .errors import CrmError
-from .records import Caller, Records, Rules
+from .records import Records
+from .rules import Rules
 from .states import STATE_COLUMNS
 from .store import Ref, Row, Value
 

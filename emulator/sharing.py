@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import uuid4
 
+from .callers import PRIVILEGES, Caller, allow, privilege_name
 from .errors import CrmError, bad_payload, bad_request
 from .parameters import Json, Refs, record_parameter
-from .records import PRIVILEGES, Caller, Records, privilege_name
+from .records import Records
 from .store import Ref, Row
 
 RIGHTS = {
@@ -100,7 +101,7 @@ class Sharing:
 
     def grant_access(self, body: Json, caller: Caller, refs: Refs) -> None:
         target = record_parameter(self.records, body, "Target", refs)
-        self.records.allow(caller, "Share", self.schema.tables[target.table])
+        allow(caller, "Share", self.schema.tables[target.table])
         principal, mask = self._principal_access(body, refs)
         self._check_principal(target, principal, mask)
         _, share = self._share(target, principal)
@@ -108,14 +109,14 @@ class Sharing:
 
     def modify_access(self, body: Json, caller: Caller, refs: Refs) -> None:
         target = record_parameter(self.records, body, "Target", refs)
-        self.records.allow(caller, "Share", self.schema.tables[target.table])
+        allow(caller, "Share", self.schema.tables[target.table])
         principal, mask = self._principal_access(body, refs)
         self._check_principal(target, principal, mask)
         self._set_share(target, principal, mask)
 
     def revoke_access(self, body: Json, caller: Caller, refs: Refs) -> None:
         target = record_parameter(self.records, body, "Target", refs)
-        self.records.allow(caller, "Share", self.schema.tables[target.table])
+        allow(caller, "Share", self.schema.tables[target.table])
         share_id, _ = self._share(target, record_parameter(self.records, body, "Revokee", refs))
         if share_id is not None:
             self.store.remove("principalobjectaccess", share_id)

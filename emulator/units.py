@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from .callers import Caller
 from .errors import CrmError, duplicate_record
-from .records import Caller, Records, Rules
+from .records import Records
+from .rules import Rules
 from .store import Ref, Row, Value, fold
 
 SCHEDULE, UNIT = "uomschedule", "uom"

@@ -8,7 +8,8 @@ from .errors import duplicate_record, not_found, stale_version
 from .messages import Asked, Reply, etag, etag_matches, json_reply, no_content
 from .metadata import Table
 from .query import Queries, headers_of, parse_options, parse_prefer
-from .records import Records, no_record_by_key
+from .records import Records
+from .references import no_record_by_key
 from .store import Ref, Row, Value
 
 
@@ -30,7 +31,7 @@ class Writing:
         return self._written(asked, table, row_id, True, self.url(table, row_id))
 
     def upsert(self, asked: Asked, table: Table, key: str) -> Reply:
-        row_id, given = self.records.resolve(table, key)
+        row_id, given = self.records.references.resolve(table, key)
         row = self.store.get(table.name, row_id) if row_id is not None else None
         url = f"{self.api_url()}{table.entity_set}({key})" if given else self.url(table, str(row_id))
         if row is not None:
