@@ -141,9 +141,10 @@ class Demonstration:
         self._title("To look at it yourself")
         if run.target.type == "duckdb":
             self._say(f"DuckDB file: {run.target.path}")
-        relations = run.contract.relations
+        relations, model = run.contract.relations, run.contract.models[0]
+        shown = [name for name in (*model.meta.match_on, model.meta.title, model.meta.amount) if name]
         for sql in (
-            f"select name, customerid, totalamount, statuscode from {run.contract.models[0].relation}",
+            f"select {', '.join(shown)} from {model.relation}",
             f"select order_number, status, reason, message from {relations['audit_order_status']} where in_scope = 1",
             f"select * from {relations['audit_missing_references']} order by amount desc",
             f"select * from {relations['audit_run_history']} order by run_number",
