@@ -17,7 +17,7 @@ HEAD = "# Versions that the suite has passed with. `make constraints` writes thi
 def constraint(found: Distribution) -> str:
     """A version that some Python is too old for does not bind that Python."""
     line = f"{canonicalize_name(found.metadata['Name'])}=={found.version}"
-    allowed = SpecifierSet(found.metadata.get("Requires-Python") or "")
+    allowed = SpecifierSet(str(found.metadata.json.get("requires_python", "")))
     fitting = [python for python in PYTHONS if allowed.contains(f"{python}.99")]
     return line if fitting[:1] == [PYTHONS[0]] else f'{line} ; python_version >= "{fitting[0]}"'
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from decimal import Decimal
 from importlib.resources import files as package_files
 
@@ -12,8 +13,8 @@ TABLES = organisation.snapshot()["tables"]
 
 
 def declared():
-    with package_files("emulator").joinpath("columns.csv").open(encoding="utf-8", newline="") as file:
-        return {(row["table"], row["column"]): row for row in csv.DictReader(file)}
+    text = package_files("emulator").joinpath("columns.csv").read_text(encoding="utf-8")
+    return {(row["table"], row["column"]): row for row in csv.DictReader(io.StringIO(text, newline=""))}
 
 
 def cells():
