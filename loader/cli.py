@@ -27,22 +27,22 @@ COMMANDS: Mapping[str, str] = {
     "push": "Create and update records in CRM until they equal the staged ones.",
     "status": "Show how the last runs went and what waits in the retry queue.",
     "report": "Write a page for the browser: the last run, the trend, the queue, what blocks how much money.",
-    "retry": "The retry queue: records that could not go, and why.",
+    "retry": "The retry queue: records that could not be pushed, and why.",
     "explain": "Show one order column by column: GP's value, the rule, the staged value, CRM's value, and what"
     " happened to it.",
     "undo": "Put the records that a run changed back to what CRM held before.",
-    "reconcile": "Read the staged orders back from CRM into the warehouse, and count where CRM disagrees.",
+    "reconcile": "Read the staged orders back from CRM into the warehouse, and count the differences.",
     "sop-mode": "The organisation's sales order processing integration: whether CRM keeps GP's amounts.",
     "xref": "The cross-reference seeds: GP's codes and CRM's options.",
     "driver": "Print the ODBC driver that the loader uses for SQL Server, for dbt to use the same.",
     "emulator": "Run the local CRM of the demo, until interrupted.",
     "demo": "Build the sample company, push it to a local CRM and check the result value by value.",
 }
-"""The commands with the first sentence of their help, so that `loader --help` needs none of their modules."""
+"""The commands with the first sentence of their help, so that `loader --help` need not import their modules."""
 
 
 class _Modules(MutableMapping[str, click.Command]):
-    """The commands by name; one's module is loaded when it is asked for."""
+    """The commands by name. A command's module is imported when the command is used."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, click.Command] = {}
@@ -72,7 +72,7 @@ class _Modules(MutableMapping[str, click.Command]):
 
 
 class _Commands(click.Group):
-    """Lists its commands out of COMMANDS."""
+    """Lists the commands in COMMANDS."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         listed = click.Group(commands=[click.Command(name, help=text) for name, text in COMMANDS.items()])
@@ -93,7 +93,7 @@ def cli(context: click.Context) -> None:
 
     \b
     Exit codes: 0 in sync, 1 error, 2 usage or settings, 3 orders blocked or failed,
-    4 changes planned (plan --detailed-exitcode), 5 CRM or warehouse out of reach,
+    4 changes planned (plan --detailed-exitcode), 5 CRM or warehouse not reached,
     6 access refused, 7 stopped by a guard, 130/143 interrupted.
     """
     invocation = context.ensure_object(Invocation)
@@ -104,8 +104,8 @@ def cli(context: click.Context) -> None:
 
 
 def main() -> None:
-    """The console script: runs a command and exits with the code its outcome has."""
-    gc.set_threshold(100_000, 50, 1_000)  # plans make no cycles, and there are many of them
+    """The console script: runs a command and exits with its exit code."""
+    gc.set_threshold(100_000, 50, 1_000)  # plans contain no reference cycles, and there are many plans
     speak_utf8()
     exit_code = run_command(sys.argv[1:])
     if exit_code >= 128:
@@ -114,7 +114,7 @@ def main() -> None:
 
 
 def run_command(arguments: list[str], sources: Sources | None = None) -> int:
-    """Runs one command line and returns its exit code; nothing is raised."""
+    """Runs one command line and returns its exit code. Raises nothing."""
     invocation = Invocation(sources)
     invocation.output.json = "--json" in arguments
     if "--log-format=json" in arguments or ("--log-format", "json") in pairwise(arguments):
@@ -146,7 +146,7 @@ class _UsageProblem(LoaderError):
 
 
 def _command_words(arguments: list[str]) -> list[str]:
-    """The command's name out of the line, for the envelope."""
+    """The command's name from the command line, for the JSON envelope."""
     words = [word for word in arguments if not word.startswith("-")]
     known: click.Command = cli
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""One call of the command line: the flags that every command has, signals, and the project that it works with."""
+"""One call of the command line: the flags of every command, signals, and the project that it works with."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import click
 from loader.errors import Interrupted
 from loader.report.output import Output
 
-if TYPE_CHECKING:  # loaded when a command runs: help needs no warehouse
+if TYPE_CHECKING:  # imported when a command runs, because help needs no warehouse
     from loader.run import Run, Sources
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Invocation:
-    """The global flags, wherever on the line they stood."""
+    """The global flags, given before or after the command's name."""
 
     def __init__(self, sources: Sources | None = None) -> None:
         self.sources = sources
@@ -55,7 +55,7 @@ class Invocation:
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:
-        """A signal asks what is done within to finish what it has in hand."""
+        """Within the block, a signal asks the run to finish what it is doing and then stop."""
         self._finishes = True
         try:
             yield
@@ -64,7 +64,7 @@ class Invocation:
 
     @contextmanager
     def _signals(self, run: Run) -> Iterator[None]:
-        """The first signal stops the run, the second ends the process at once, whatever a thread still waits for."""
+        """The first signal stops the run. The second ends the process at once, even if threads are still waiting."""
 
         def stop(number: int, frame: object) -> None:
             if self.signal is not None:
@@ -73,7 +73,7 @@ class Invocation:
             run.stop.set()
             if not self._finishes:
                 raise KeyboardInterrupt
-            self.output.talk("Stopping after the orders in hand; once more to stop at once.")
+            self.output.talk("Stopping after the records that are being written. A second signal stops at once.")
 
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -86,14 +86,14 @@ class Invocation:
                 signal.signal(number, handler)
 
     def _leave(self, number: int) -> NoReturn:
-        """What this run did not finish, the next one takes up: a run may die at any moment."""
-        with suppress(Exception):  # it may be in the middle of a line
+        """Ends the process. The next run continues what this one did not finish: a run may die at any moment."""
+        with suppress(Exception):  # the output may be in the middle of a line
             self.output.error(Interrupted(number, "Interrupted at once."))
         end_now(128 + number)
 
 
 def end_now(exit_code: int) -> NoReturn:
-    """Ends the process without waiting for threads that wait for a server."""
+    """Ends the process without waiting for threads that are waiting for a server."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
@@ -112,20 +112,20 @@ def global_options(command: F) -> F:
 
     directory = click.Path(file_okay=False, path_type=Path)
     options = [
-        click.option("--target", metavar="NAME", help="dbt target; default is the profile's.", expose_value=False,
+        click.option("--target", metavar="NAME", help="dbt target. The default is the profile's.", expose_value=False,
                      callback=remember(lambda i, v: setattr(i, "target", v))),
-        click.option("--profiles-dir", type=directory, help="Directory of profiles.yml.", expose_value=False,
+        click.option("--profiles-dir", type=directory, help="Directory with profiles.yml.", expose_value=False,
                      callback=remember(lambda i, v: setattr(i, "profiles_dir", v))),
-        click.option("--project-dir", type=directory, help="Directory of dbt_project.yml.", expose_value=False,
+        click.option("--project-dir", type=directory, help="Directory with dbt_project.yml.", expose_value=False,
                      callback=remember(lambda i, v: setattr(i, "project_dir", v))),
-        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.", expose_value=False,
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.", expose_value=False,
                      callback=remember(lambda i, v: setattr(i.output, "json", True))),
         click.option("-v", "--verbose", is_flag=True, help="Say more.", expose_value=False,
                      callback=remember(lambda i, v: setattr(i.output, "verbose", True))),
-        click.option("-q", "--quiet", is_flag=True, help="Say only the result.", expose_value=False,
+        click.option("-q", "--quiet", is_flag=True, help="Print only the result.", expose_value=False,
                      callback=remember(lambda i, v: setattr(i.output, "quiet", True))),
         click.option("--log-format", type=click.Choice(["text", "json"]), expose_value=False,  # see run_command
-                     help="How stderr is written; default is text."),
+                     help="Format of stderr. The default is text."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -136,7 +136,7 @@ pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command with the global flags; its function gets the Invocation first."""
+    """A command with the global flags. Its function gets the Invocation as first argument."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         return click.command(name)(global_options(pass_invocation(function)))
@@ -154,8 +154,8 @@ def group(name: str) -> Callable[[Callable[[], None]], click.Group]:
 
 
 order_option = click.option(
-    "--order", "orders", metavar="KEY", multiple=True, help="Only the record of this key, such as an order; repeatable."
+    "--order", "orders", metavar="KEY", multiple=True, help="Only the record with this key. Can be repeated."
 )
 table_option = click.option(
-    "--table", "tables", metavar="TABLE", multiple=True, help="Only this table of CRM's, such as account; repeatable."
+    "--table", "tables", metavar="TABLE", multiple=True, help="Only this CRM table, such as account. Can be repeated."
 )

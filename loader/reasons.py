@@ -1,7 +1,8 @@
-"""Every reason why a record did not go, or did not go as staged: one row per reason. docs/promises.md is made from it.
+"""Every reason why a record was not pushed, or not as staged: one row per reason.
 
-A code with `*` stands for the codes that the models make: `account_not_found` is the look-up that meta.crm calls
-`account`. Whether such a code blocks the record or only warns is said there, too.
+docs/promises.md is generated from this table. A code with `*` stands for codes that depend on the models:
+`account_not_found` belongs to the look-up that meta.crm calls `account`. meta.crm also says whether such a code blocks
+the record or only warns.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ Outcome = Literal["blocked", "failed", "skipped", "warning", "resolved"]
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason: what it does to the record, why it comes up and what to do about it, in whole sentences."""
+    """One reason: its effect on the record, its cause and its remedy, in whole sentences."""
 
     code: str
     outcomes: tuple[Outcome, ...]
@@ -24,66 +25,66 @@ class Reason:
 
 
 REASONS: tuple[Reason, ...] = (
-    # The first row that fits a code is the one that counts: whole codes come before patterns.
+    # The first row that matches a code counts, so whole codes come before patterns.
     Reason(
         "currency_differs",
         ("blocked",),
-        "CRM holds the order in another currency than GP's amounts are in, and CRM never changes an order's currency.",
-        "Delete or rename the order in CRM, so that it is created anew; or set the var `gp_currency`.",
+        "In CRM, the order is in another currency than GP's amounts, and CRM never changes an order's currency.",
+        "Delete or rename the order in CRM, so that it is created again; or set the var `gp_currency`.",
     ),
     Reason(
         "*_too_large",
         ("blocked",),
-        "The record needs more than 1,000 operations, and one change set holds no more.",
+        "The record needs more than 1,000 operations, which is the most that a change set can have.",
         "Split it in GP, or enter its lines in CRM by hand.",
     ),
     Reason(
         "line_repeated",
         ("blocked",),
         "Two staged lines have the same line number.",
-        "The message names the line number; give the lines different ones in GP.",
+        "The message has the line number; give the lines different numbers in GP.",
     ),
     Reason(
         "value_out_of_range",
         ("blocked",),
-        "CRM cannot hold a number or an option; the message names the column and the value.",
+        "CRM cannot store a number or an option. The message names the column and the value.",
         "Correct the value in GP, or widen the column's range in CRM.",
     ),
     Reason(
         "value_refused",
         ("blocked",),
-        "CRM refuses to look for a value of the order; the message names the value and has CRM's own words.",
-        "Correct the value in GP; the orders that do not have it go all the same.",
+        "CRM refuses to search for a value of the order. The message names the value and quotes CRM.",
+        "Correct the value in GP. Orders without it are pushed all the same.",
     ),
     Reason(
         "version_missing",
         ("blocked",),
-        "CRM's reply has no version of the order, asked twice, so that nobody could tell whether it moved meanwhile.",
-        "Look for what takes `@odata.etag` out of replies between the loader and CRM.",
+        "CRM's reply did not contain the order's version, even when it was read again, so a change could be missed.",
+        "Find out what removes `@odata.etag` from replies between CRM and the loader.",
     ),
     Reason(
         "plan_stale",
         ("blocked",),
-        "The order changed in GP or in CRM after the plan was saved.",
-        "Make the plan again and push that one.",
+        "The order was changed in GP or in CRM after the plan was saved.",
+        "Make a new plan and push that one.",
     ),
     Reason(
         "crm_rejected",
         ("failed",),
-        "CRM refused the record; the message is CRM's own.",
-        "Correct what the message names; the record is tried again with every push.",
+        "CRM refused the record. The message is CRM's own.",
+        "Correct what the message names. Every push tries the record again.",
     ),
     Reason(
         "crm_unavailable",
         ("failed",),
-        "CRM could not be reached, or did not settle the order.",
-        "Run the push again when CRM is back; what arrived is not sent twice.",
+        "CRM could not be reached, or did not confirm what became of the order.",
+        "Run the push again when CRM is back. What has arrived is not sent twice.",
     ),
     Reason(
         "interrupted",
         ("failed",),
-        "The run was stopped before it came to the order.",
-        "Run the push again; it takes the order up.",
+        "The run was stopped before it reached the order.",
+        "Run the push again; it includes the order.",
     ),
     Reason(
         "inactive",
@@ -94,13 +95,13 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "not_in_crm",
         ("skipped",),
-        "The model only changes records that CRM has, and CRM lost this one while the run was under way.",
+        "The model only changes records that CRM has, and this one was deleted in CRM during the run.",
         "Nothing needs to be done.",
     ),
     Reason(
         "closed_in_crm",
         ("skipped",),
-        "The record is closed in CRM, as fulfilled, invoiced and cancelled orders are, so it is left alone.",
+        "The record is closed in CRM, as fulfilled, invoiced and cancelled orders are, so it is not changed.",
         "Nothing needs to be done.",
     ),
     Reason(
@@ -130,52 +131,52 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "value_cleaned",
         ("warning",),
-        "The text holds characters that CRM refuses, such as control characters; each became a blank.",
+        "The text has characters that CRM refuses, such as control characters. Each was replaced by a blank.",
         "Correct the text in GP.",
     ),
     Reason(
         "date_out_of_range",
         ("warning",),
-        "The date is before 1753-01-01 or after 9999-12-30, in UTC; CRM cannot hold it, so the column is left empty.",
+        "The date is before 1753-01-01 or after 9999-12-30, in UTC. CRM cannot store it, so the column is left empty.",
         "Correct the date in GP.",
     ),
     Reason(
         "*_taken_over",
         ("warning",),
-        "CRM had a record of this key that the loader did not write and that belonged to another account; "
-        "it now holds GP's.",
-        "If it was another one, enter that one again in CRM under another name.",
+        "CRM had a record with this key that the loader had not written and that belonged to another account. "
+        "It is now GP's record.",
+        "If it was a different record, enter that one again in CRM under another name.",
     ),
     Reason(
         "*_adopted",
         ("warning",),
-        "CRM had exactly one record without a key that is otherwise the same; it became GP's record and has its key.",
-        "If it was another one, clear its key in CRM and change what makes the two alike.",
+        "CRM had exactly one record that is otherwise the same but has no key. It became GP's record and got its key.",
+        "If it was a different record, clear its key in CRM and change what makes the two alike.",
     ),
     Reason(
         "*_loop",
         ("blocked",),
-        "Records of one table name each other in a circle, so that none of them can be created before the others.",
-        "The message names them; take one of them out of the circle in GP.",
+        "Records of one table refer to each other in a circle, so that none of them can be created before the others.",
+        "The message names them. Remove one of them from the circle in GP.",
     ),
     Reason(
         "*_differs",
         ("blocked",),
         "CRM made the record without the line that GP has as the one which all others are built on, such as the base "
         "unit of a unit schedule, and CRM never changes that line.",
-        "Correct it in GP, or delete the record in CRM where nothing uses it, so that it is created anew.",
+        "Correct it in GP, or delete the record in CRM if nothing uses it, so that it is created again.",
     ),
     Reason(
         "share_refused",
         ("warning",),
         "CRM refused to share the order with the owner of its account: the owner is disabled or lacks the privileges. "
-        "The order went without it.",
-        "Give the account another owner, and the order is shared with that one.",
+        "The order was written without it.",
+        "Give the account another owner; the order is then shared with that one.",
     ),
     Reason(
         "*_not_of_*",
         ("blocked", "warning"),
-        "The row that was found does not go with the other one: a unit is not of the product's own unit group.",
+        "Two rows that were found do not belong together: a unit is not in the product's own unit group.",
         "Correct the unit group in CRM, or the item's unit schedule in GP.",
     ),
     Reason(
@@ -187,20 +188,20 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "*_inactive",
         ("blocked", "warning"),
-        "CRM has only rows with GP's key that are not active. A warning says that the row is used all the same.",
+        "CRM has rows with GP's key, but none of them is active. With a warning, such a row is used all the same.",
         "Activate the row in CRM, or give its key to another one.",
     ),
     Reason(
         "*_not_found",
         ("blocked", "warning"),
-        "CRM has no row in use with the key that GP holds, or GP has no value where CRM needs one.",
-        "Create the row in CRM, or correct its key there or in GP; it is found with the next push.",
+        "CRM has no active row with GP's key, or GP has no value although CRM needs one.",
+        "Create the row in CRM, or correct its key there or in GP. The next push finds it.",
     ),
     Reason(
         "*_ambiguous",
         ("blocked", "warning"),
-        "CRM has several rows with the key that GP holds or one that it takes for the same, the key is staged twice, "
-        "or several rows could be adopted.",
+        "CRM has several rows with GP's key or with one that it treats as the same, the key is staged twice, or "
+        "several rows could be adopted.",
         "Deactivate, rename or delete all but one of them in CRM; `loader check` names keys that are staged twice.",
     ),
     Reason(

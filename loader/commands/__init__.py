@@ -1,1 +1,1 @@
-"""One command per module: its flags, and what it says. No decisions, and nothing of another command."""
+"""One command per module: its flags, and what it prints. No decisions, and no use of another command."""

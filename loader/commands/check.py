@@ -1,4 +1,4 @@
-"""`loader check`: what stands in the way of a push."""
+"""`loader check`: whether anything prevents a push."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def demo(invocation: Invocation, keep_emulator: bool) -> None:
         say("")
         say(f"Done in {time.monotonic() - started:.0f} seconds.")
         if keep_emulator:
-            say(f"The local CRM is at {crm.url}, token {crm.token}. Ctrl-C ends it.")
+            say(f"The local CRM is at {crm.url}, token {crm.token}. Press Ctrl-C to stop it.")
             with contextlib.suppress(KeyboardInterrupt):
                 while True:
                     time.sleep(1)

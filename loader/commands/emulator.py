@@ -1,4 +1,4 @@
-"""`loader emulator`: the demo's CRM on its own."""
+"""`loader emulator`: the demo's CRM by itself."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from loader.report.output import Output
 @click.option(
     "--save-folder",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="Where POST /_emulator/save may write; nowhere without.",
+    help="Where POST /_emulator/save may write. Without it, nowhere.",
 )
-@click.option("--remote-control", is_flag=True, help="Let other machines use /_emulator, too; they need its token.")
+@click.option("--remote-control", is_flag=True, help="Let other machines use /_emulator, too. They need its token.")
 def emulator(
     invocation: Invocation, host: str, port: int, snapshot: Path | None, save_folder: Path | None, remote_control: bool
 ) -> None:
     """Run the local CRM of the demo, until interrupted.
 
-    It says where it is, the bearer token that it takes, and the token that /_emulator takes in the header
-    X-Emulator-Token: requests there set faults, rows and switches, for tests.
+    It prints its address, the bearer token that it accepts, and the token that /_emulator accepts in the header
+    X-Emulator-Token. Requests to /_emulator set faults, rows and switches for tests.
 
     \b
     Example:
@@ -48,7 +48,7 @@ def emulator(
 def serve(
     host: str, port: int, snapshot: Path | None, save_folder: Path | None, remote_control: bool, output: Output
 ) -> None:
-    """Serves the sample organisation, or a snapshot, until a signal comes; a snapshot is saved back."""
+    """Serves the sample organisation or a snapshot until a signal arrives. A snapshot is then saved again."""
     require_emulator()
     from emulator import Control, Crm, SnapshotError
     from emulator import serve as serve_crm
@@ -64,7 +64,7 @@ def serve(
         control = Control(folder=save_folder, remote=remote_control)
         serve_crm(host, port, start, save_to=snapshot, on_ready=announce, control=control)
     except SnapshotError as error:
-        raise UsageError(f"{snapshot} is not a snapshot: {error}", "Correct it, or name a file that is new.") from None
+        raise UsageError(f"{snapshot} is not a snapshot: {error}", "Correct it, or name a new file.") from None
     except OSError as error:
         raise UsageError(
             f"The local CRM cannot listen on {host}, port {port}: {error}", "Give another --host or --port."

@@ -18,7 +18,7 @@ from loader.report.told import Told, ToldAsJson
 def explain(invocation: Invocation, order: str) -> None:
     """Show one order column by column: GP's value, the rule, the staged value, CRM's value, and what happened to it.
 
-    Of an order of more than 100 lines it shows 100, those that differ from CRM first; -v shows all.
+    If an order has more than 100 lines, it shows 100 of them, first those that differ from CRM; -v shows all.
 
     \b
     Example:

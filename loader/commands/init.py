@@ -25,8 +25,8 @@ def _flags(function: Any) -> Any:
 def init(invocation: Invocation, **answers: str | None) -> None:
     """Set up the project: ask for the warehouse, GP's database and CRM, try each, and write `.env`.
 
-    Every command reads `.env`; what the environment sets goes before it. Passwords and secrets are asked for without
-    echo, or taken from the environment: they have no flag. Whatever a flag gives is not asked for.
+    Every command reads `.env`; the environment takes precedence over it. Passwords and secrets are asked for without
+    echo, or taken from the environment: they have no flag. Values that are given by flags are not asked for.
 
     \b
     Example:
@@ -45,7 +45,7 @@ def init(invocation: Invocation, **answers: str | None) -> None:
 
 def _ask(question: Question) -> str:
     if question.secret:
-        known = " (Enter keeps the one that is set)" if question.default else ""
+        known = " (press Enter to keep the current one)" if question.default else ""
         answer = click.prompt(f"{question.text}{known}", default="", hide_input=True, show_default=False, err=True)
         return str(answer) or question.default
     return str(click.prompt(question.text, default=question.default or None, err=True))

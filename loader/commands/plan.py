@@ -18,11 +18,11 @@ from loader.sync.plan_file import plan_file_entry
 @order_option
 @table_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Save the plan for `loader push FILE`.")
-@click.option("--detailed-exitcode", is_flag=True, help="Exit with 4 when there is something to push.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 4 if there is something to push.")
 def plan(
     invocation: Invocation, orders: tuple[str, ...], tables: tuple[str, ...], out: Path | None, detailed_exitcode: bool
 ) -> None:
-    """Show what a push would do, field by field, old → new. Writes nothing.
+    """Show what a push would do, field by field, old → new. Nothing is written.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`loader push`: brings CRM's records to what is staged."""
+"""`loader push`: makes CRM's records equal to the staged ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from loader.report.pushed import PushTold
 @table_option
 @click.option("--max-changes", metavar="N|P%", help="Stop before the first write if more records would change.")
 @click.option("--build", is_flag=True, help="Run `dbt build` first; stop if the contract's tests fail.")
-@click.option("--allow-empty", is_flag=True, help="Go on where nothing is staged though CRM has open records of ours.")
+@click.option("--allow-empty", is_flag=True, help="Continue if nothing is staged although CRM has open records.")
 def push(
     invocation: Invocation,
     planfile: Path | None,
@@ -30,9 +30,9 @@ def push(
     build: bool,
     allow_empty: bool,
 ) -> None:
-    """Create and update records in CRM until they equal the staged ones. Each record lands whole or not at all.
+    """Create and update records in CRM until they equal the staged ones. Each is written as a whole or not at all.
 
-    With PLANFILE, apply exactly that plan; records that moved since are refused one by one.
+    With PLANFILE, apply exactly that plan. Records that changed since are refused one by one.
 
     \b
     Example:

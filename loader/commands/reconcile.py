@@ -1,4 +1,4 @@
-"""`loader reconcile`: reads CRM's side back, and says where it disagrees."""
+"""`loader reconcile`: reads the orders back from CRM, and says where they differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loader.push.reconciling import DIFFERENCES, Reconciled
 
 @command("reconcile")
 def reconcile(invocation: Invocation) -> None:
-    """Read the staged orders back from CRM into the warehouse, and count where CRM disagrees. CRM is only read.
+    """Read the staged orders back from CRM into the warehouse, and count the differences. CRM is only read.
 
     \b
     Example:

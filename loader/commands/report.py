@@ -23,7 +23,7 @@ from loader.report.html import headline, render
 def report(invocation: Invocation, out: Path | None, runs: int) -> None:
     """Write a page for the browser: the last run, the trend, the queue, what blocks how much money.
 
-    The page is one file that loads nothing from elsewhere. --json gives its figures.
+    The page is one file that loads nothing from anywhere else. --json prints its figures.
 
     \b
     Example:

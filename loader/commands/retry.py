@@ -1,4 +1,4 @@
-"""`loader retry`: the queue of records that could not go."""
+"""`loader retry`: the queue of records that could not be pushed."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from loader.warehouse.journal import WAITING
 
 @group("retry")
 def retry() -> None:
-    """The retry queue: records that could not go, and why."""
+    """The retry queue: records that could not be pushed, and why."""
 
 
 @retry.command("list")
-@click.option("--all", "everything", is_flag=True, help="Resolved entries too.")
+@click.option("--all", "everything", is_flag=True, help="Show resolved entries, too.")
 @click.option(
-    "--limit", default=1000, show_default=True, type=click.IntRange(1), help="How many, the longest waiting first."
+    "--limit", default=1000, show_default=True, type=click.IntRange(1), help="How many to show, the oldest first."
 )
 @table_option
 @global_options
 @pass_invocation
 def retry_list(invocation: Invocation, everything: bool, limit: int, tables: tuple[str, ...]) -> None:
-    """List what waits: since when, how often tried, what is missing.
+    """List what is waiting: since when, how often it was tried, and what is missing.
 
     \b
     Example:
@@ -53,7 +53,7 @@ def retry_list(invocation: Invocation, everything: bool, limit: int, tables: tup
 @global_options
 @pass_invocation
 def retry_now(invocation: Invocation, tables: tuple[str, ...]) -> None:
-    """Push the records of the queue that are open, and no others.
+    """Push only the open records in the queue.
 
     \b
     Example:
@@ -83,13 +83,13 @@ def _queue_command(name: str, state: Literal["held", "ignored", "open"], help_: 
         invocation.output.data(content, text)
 
 
-_queue_command("hold", "held", "Leave records alone until they are released; they stay in the queue.")
-_queue_command("ignore", "ignored", "Leave records alone for good; the queue no longer counts them.")
-_queue_command("release", "open", "Let held or ignored records go again, with the next push.")
+_queue_command("hold", "held", "Set records aside until they are released. They stay in the queue.")
+_queue_command("ignore", "ignored", "Set records aside for good. The queue no longer counts them.")
+_queue_command("release", "open", "Release held or ignored records, so that the next push includes them.")
 
 
 def waiting(run: Run, everything: bool, limit: int, tables: Sequence[str] = ()) -> Answer:
-    """The retry queue's entries that have waited longest; resolved ones only where asked for."""
+    """The entries of the retry queue that have waited longest. Resolved ones only on request."""
     entries = run.journal.queue(None if everything else WAITING, None if tables else limit)
     counts = run.journal.queue_counts()
     more = 0 if everything else sum(counts.values()) - len(entries)
@@ -110,7 +110,7 @@ def waiting(run: Run, everything: bool, limit: int, tables: Sequence[str] = ()) 
         if amount:
             yield f"{money(amount)} waits."
         if more:
-            yield f"{more:,} more wait; --limit shows more of them."
+            yield f"{more:,} more are waiting; --limit shows more of them."
 
     return {"queue": queue, "counts": counts, "amount": amount}, text
 
@@ -120,7 +120,7 @@ def decided(
 ) -> Answer:
     """Holds, ignores or releases records.
 
-    Raises NotFound for one that is neither staged nor in the queue, UsageError for one that several tables have.
+    Raises NotFound for a record that is neither staged nor in the queue, UsageError for a key in several tables.
     """
     models = models_of(run, tables)
     chosen = [(_table_of(run, models, key), key) for key in keys]
@@ -130,13 +130,13 @@ def decided(
 
 
 def _table_of(run: Run, models: Sequence[Model], key: str) -> str:
-    """The one of the models' tables that has a record of this key, staged or in the queue."""
+    """The table that has a record with this key, staged or in the queue."""
     known = {model.table for model in models}
     found = {entry.table for entry in run.journal.queue_of(key)} & known
     found |= {model.table for model in models if model.table not in found and run.stage(model, [key]).keys}
     if len(found) > 1:
         raise UsageError(
-            f"{key} is the key of records of several tables: {', '.join(sorted(found))}.", "Name one with --table."
+            f"{key} is the key of records in several tables: {', '.join(sorted(found))}.", "Name one with --table."
         )
     if not found:
         nouns = " or ".join(dict.fromkeys(model.noun for model in models))

@@ -1,4 +1,4 @@
-"""`loader sop-mode`: shows and turns the switch that lets CRM keep GP's amounts."""
+"""`loader sop-mode`: shows and changes the setting that lets CRM keep GP's amounts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _sop_lines(content: dict[str, Any]) -> Iterator[str]:
 @global_options
 @pass_invocation
 def sop_show(invocation: Invocation) -> None:
-    """Show the switch and the caller's role."""
+    """Show the setting and the caller's role."""
     with invocation.run() as run:
         content = switching.show(run)
     invocation.output.data(content, lambda: _sop_lines(content))
@@ -37,7 +37,7 @@ def sop_show(invocation: Invocation) -> None:
 @global_options
 @pass_invocation
 def sop_enable(invocation: Invocation, integration_user: bool) -> None:
-    """Turn SOP integration on: orders are Submitted when created, and GP's amounts are kept.
+    """Turn SOP integration on: new orders are Submitted, and GP's amounts are kept.
 
     \b
     Example:

@@ -20,15 +20,17 @@ from loader.warehouse.journal import Event, RunRecord
 
 
 @command("status")
-@click.option("--run", "run_id", metavar="ID", help="One run with its events; the first characters of the id will do.")
+@click.option("--run", "run_id", metavar="ID", help="One run with its events. The beginning of its id is enough.")
 @click.option("--last", default=10, show_default=True, help="How many runs to list.")
-@click.option("--max-age", metavar="TIME", help="Probe: exit with 1 if the last push ended longer ago (90m, 2h, 1d).")
-@click.option("--max-blocked", metavar="N|P%", help="Probe: exit with 1 if more of its orders are blocked or failed.")
+@click.option("--max-age", metavar="TIME", help="Probe: exit with 1 if the last push is older than this (90m, 2h, 1d).")
+@click.option(
+    "--max-blocked", metavar="N|P%", help="Probe: exit with 1 if more records than this are waiting (20, 5%)."
+)
 def status(invocation: Invocation, run_id: str | None, last: int, max_age: str | None, max_blocked: str | None) -> None:
     """Show how the last runs went and what waits in the retry queue.
 
-    With --max-age or --max-blocked, say in one line whether all is well: for monitors. A last push that ended in an
-    error is never well.
+    With --max-age or --max-blocked, print one line that says whether all is well, for monitors. If the last push ended
+    in an error, it is not.
 
     \b
     Example:
@@ -61,7 +63,7 @@ def _probed(invocation: Invocation, max_age: str | None, max_blocked: str | None
 
 
 def last_runs(run: Run, number: int) -> Answer:
-    """The latest runs and how many orders wait."""
+    """The latest runs, and how many orders are waiting."""
     runs = run.journal.runs(number)
     states = run.journal.queue_counts()
     now = run.journal.now()
@@ -77,7 +79,7 @@ def last_runs(run: Run, number: int) -> Answer:
 
 
 def one_run(run: Run, run_id: str, told: Told) -> Answer:
-    """A run; what it did to each order goes to `told`. Raises NotFound."""
+    """A run. Writes what it did to each order to `told`. Raises NotFound."""
     record = run.journal.run(run_id)
     for event in run.journal.events_of_run(record.run_id):
         if isinstance(told, ToldAsJson):

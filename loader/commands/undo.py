@@ -1,4 +1,4 @@
-"""`loader undo`: puts back what a run changed."""
+"""`loader undo`: restores what a run changed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from loader.report.text import place_of, table
 
 
 @command("undo")
-@click.option("--run", "run_id", metavar="ID", required=True, help="The run to take back.")
-@click.option("--plan", "plan_only", is_flag=True, help="Show what would be put back; write nothing.")
+@click.option("--run", "run_id", metavar="ID", required=True, help="The run to undo.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would be restored, without writing anything.")
 @click.option("--cancel-created", is_flag=True, help="Cancel the records that the run created.")
 def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: bool) -> None:
-    """Put the records that a run changed back to what CRM held before. Records changed since are refused.
+    """Put the records that a run changed back to what CRM held before. Records that changed since then are refused.
 
     \b
     Example:
@@ -37,9 +37,9 @@ def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: b
         return
     verdict: LoaderError | None = None
     if invocation.signal is not None:
-        verdict = Interrupted(invocation.signal, "Interrupted after the records in hand.")
+        verdict = Interrupted(invocation.signal, "Interrupted after finishing the records that were being written.")
     elif refused:
-        text = f"{refused} of {len(done.records)} records are not put back."
+        text = f"{refused} of {len(done.records)} records were not restored."
         verdict = RecordsWaiting(text, "Each says why it was refused.")
     output.data(content, lambda: lines(done.records), verdict)
 

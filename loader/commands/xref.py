@@ -1,4 +1,4 @@
-"""`loader xref`: the cross-reference seeds against GP and CRM."""
+"""`loader xref`: compares the cross-reference seeds with GP and CRM."""
 
 from __future__ import annotations
 

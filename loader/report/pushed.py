@@ -34,7 +34,7 @@ class PushTold:
             return
         verdict: LoaderError | None = None
         if signal is not None:
-            verdict = Interrupted(signal, "Interrupted after the records in hand.")
+            verdict = Interrupted(signal, "Interrupted after finishing the records that were being written.")
         elif report.in_trouble:
             told = report.counted("blocked", "failed")
             verdict = RecordsWaiting(f"Of {report.counted()}, blocked or failed: {told}.")

@@ -48,7 +48,7 @@ def test_a_signal_ends_the_run_after_the_orders_in_hand(
     process.send_signal(number)
     result = ended(process)
     assert result.exit_code == exit_code, result.stdout + result.stderr
-    assert "Stopping after the orders in hand" in result.stderr
+    assert "Stopping after the records that are being written" in result.stderr
     went = [row["key"] for row in result.data["results"] if row["outcome"] in ("created", "updated")]
     left = {row["key"] for row in result.data["results"] if row["outcome"] == "failed"}
     assert 2 <= len(went) == result.orders["created"] + result.orders["updated"] < len(GOING)
