@@ -14,7 +14,7 @@ _PLACE = re.compile(r"(<!-- reasons: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def promises(model_codes: Iterable[tuple[str, str]]) -> str:
-    """The page with its tables written anew. `model_codes`: the codes that the models make, with their outcomes."""
+    """The page with its tables generated again. `model_codes`: the codes that the models make, with their outcomes."""
     tables = "\n".join(_tables(list(dict.fromkeys(model_codes))))
     return _PLACE.sub(lambda place: f"{place[1]}{tables}\n{place[2]}", PAGE.read_text(encoding="utf-8"))
 

@@ -35,7 +35,7 @@ _PLACE = re.compile(r"(<!-- settings: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def page() -> str:
-    """The page with its tables written anew."""
+    """The page with its tables generated again."""
     tables = {"crm": _crm, "warehouse": _warehouse, "dbt": _dbt}
     text = PAGE.read_text(encoding="utf-8")
     return _PLACE.sub(lambda place: "\n".join([place[1].rstrip("\n"), *tables[place[2]](), place[3]]), text)

@@ -73,7 +73,7 @@ def _server(crm: Crm, tls: tuple[str | Path, str | Path] | None, kind: type[_Ser
         log_config=None,
         access_log=False,
         server_header=False,
-        h11_max_incomplete_event_size=1 << 18,
+        h11_max_incomplete_event_size=256 * 1024,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
         backlog=512,

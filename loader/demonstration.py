@@ -171,7 +171,7 @@ class Demonstration:
 
 
 def _refuse_real_data(warehouse: Warehouse, kind: str) -> None:
-    """The demo makes GP's tables anew: never where somebody's data may be."""
+    """Refuses a database that may contain somebody's data, because the demo replaces GP's tables."""
     from sample import company
 
     schema = "gp" if kind == "duckdb" else "dbo"

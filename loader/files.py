@@ -21,7 +21,7 @@ _mask = 0
 
 
 def open_private(path: Path) -> TextIO:
-    """`path` to be written anew, in UTF-8 and with plain line feeds. Raises OSError."""
+    """Opens `path` for writing from the start, in UTF-8 and with plain line feeds. Raises OSError."""
     return open(
         path, "w", encoding="utf-8", newline="\n", opener=lambda name, flags: os.open(name, flags, 0o666 & ~PRIVATE)
     )

@@ -12,9 +12,9 @@ _QUOTES = "\"'`´‘’“”„«»"
 
 
 def flaw(text: str, *, strict: bool = True) -> str | None:
-    """What does not belong to the value, in words; None where nothing is odd.
+    """In words, what does not belong to the value; None if there is nothing.
 
-    `strict` also minds surrounding blanks and quotes, which a password may have.
+    `strict` also reports surrounding blanks and quotes, which a password may have.
     """
     if "\n" in text or "\r" in text:
         return f"{_place(text, chr(10) + chr(13))} a line break"

@@ -123,7 +123,7 @@ class _Timed(io.RawIOBase):
 class _Reply(http.client.HTTPResponse):
     def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
-        self.fp: Any = io.BufferedReader(_Timed(self.fp.detach(), sock), 1 << 16)
+        self.fp: Any = io.BufferedReader(_Timed(self.fp.detach(), sock), 64 * 1024)
 
 
 class _Connection(HTTPConnection):

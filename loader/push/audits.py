@@ -1,4 +1,4 @@
-"""Rows of the audit models: what commands and the report tell of the journal and of what is staged, they ask here."""
+"""Rows of the audit models. Commands and the report get their figures on the journal and the staged rows here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STATUS = "audit_record_status"
 
 
 def rows_of(run: Run, audit: str, where: str = "", params: Sequence[object] = ()) -> Rows:
-    """All columns of these rows of an audit model; none where it is not built."""
+    """All columns of these rows of an audit model; no rows if the model is not built."""
     relation = run.contract.relations.get(audit)
     names = columns_of(run.warehouse, relation) if relation else []
     return _select(run, audit, names, where, params) if names else []
@@ -25,7 +25,7 @@ def rows_of(run: Run, audit: str, where: str = "", params: Sequence[object] = ()
 def rows_of_record(
     run: Run, audit: str, model: Model, key: str, where: str = "", params: Sequence[object] = ()
 ) -> Rows:
-    """The same, of one record."""
+    """The same for one record."""
     relation = run.contract.relations.get(audit)
     names = columns_of(run.warehouse, relation) if relation else []
     number = next((name for name in ("record_key", f"{model.noun}_number") if name in names), None)
@@ -40,7 +40,7 @@ def rows_of_record(
 
 
 def about(run: Run, records: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str | None, Decimal | None]]:
-    """What staged records are called beside their key, and what they are worth.
+    """The titles and amounts of staged records.
 
     By (table, key as it is compared): (title, amount).
     """

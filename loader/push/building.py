@@ -143,7 +143,7 @@ def same_warehouse(run: Run) -> list[str]:
 
 
 def dbt_environ(run: Run) -> dict[str, str]:
-    """The run's environment; dbt is told where the packaged ODBC driver is, which it would not find."""
+    """The run's environment; it tells dbt where the packaged ODBC driver is."""
     environ = dict(run.environ)
     if run.target.type == "sqlserver" and run.target.backend == "pyodbc":
         from loader.warehouse.sqlserver import driver_path

@@ -197,7 +197,7 @@ def _currency(bindings: Bindings) -> Iterator[Finding]:
 
 
 def _orders(run: Run, session: Session, staged: StagedRecords) -> Iterator[Finding]:
-    """What a push would say of each order, by reason. What look-ups lack is told key by key, in `_lookups`."""
+    """What a push would report for each order, by reason. `_lookups` reports what look-ups lack, key by key."""
     model = staged.model
     told: dict[tuple[bool, str], dict[str, str]] = {}
     elsewhere = {f"{each.called}_{why}" for each in _all_lookups(model) for why in ("not_found", "ambiguous")}
@@ -243,7 +243,7 @@ def _one_lookup(orders: StagedRecords, model: Model, column: Column, index: Inde
         if any(row[staged.index(name)] is None for name in lookup.blank):
             blank.append(key)
         elif isinstance(outcome, Refused):
-            refused.append(key)  # told in `_orders`, with CRM's words
+            refused.append(key)  # `_orders` reports it with CRM's message
         elif isinstance(outcome, Missing) or not (outcome.is_active or lookup.inactive != "missing"):
             missing.append(key)
         elif isinstance(outcome, Ambiguous):

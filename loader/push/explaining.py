@@ -21,11 +21,11 @@ _Values: TypeAlias = "dict[tuple[str, str], str | None]"
 """CRM column and GP column → what GP holds there, as text."""
 
 LINES = 100
-"""Lines of an order, and warnings, that are shown unless all are asked for."""
+"""How many lines of an order, and warnings, are shown by default."""
 _EVENTS = 5
 _TRACE = "audit_field_trace"
 _TRACED = 1000
-"""Lines whose values in GP are asked for together."""
+"""How many lines' values in GP are read at a time."""
 
 
 def explain(
@@ -35,10 +35,10 @@ def explain(
     every_line: bool = False,
     words: Callable[[RecordPlan], list[str]] = lambda plan: [],
 ) -> dict[str, Any]:
-    """Everything known of an order, staged or not. Raises NotFound where neither GP, CRM nor the journal know it.
+    """Everything known of an order, staged or not. Raises NotFound if neither GP, CRM nor the journal has it.
 
-    `tell` gets its lines one by one. Of an order of more than `LINES` it gets those that differ from CRM first, and no
-    more than `LINES` unless `every_line` is asked for. `words` tells its plan as lines of text.
+    `tell` is called for one line after another. If there are more than `LINES`, it is called first for those that
+    differ from CRM and, unless `every_line`, for only `LINES` of them. `words` turns a plan into lines of text.
     """
     model = run.contract.models[0]
     status = _status(run, model, order)
@@ -95,7 +95,7 @@ def _add_staged(
 
 
 class _InGp:
-    """What GP holds of one record, before any rule; nothing where audit_field_trace does not trace it."""
+    """GP's values of one record, before any rule; none if audit_field_trace does not have the record."""
 
     def __init__(self, run: Run, model: Model, key: str) -> None:
         self._run, self._model, self._key = run, model, key
@@ -104,7 +104,7 @@ class _InGp:
         return {_field(row): row["gp_value"] for row in self._rows("part = 'header'")}
 
     def of_lines(self, keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], _Values]:
-        """By the line's key, where that is a number."""
+        """Sorts by the line's key if that is a number."""
         numbers = ", ".join(str(number) for number, *more in keys if isinstance(number, int) and not more)
         found: dict[tuple[Any, ...], _Values] = {}
         for row in self._rows(f"part = 'line' and line_number in ({numbers})") if numbers else ():

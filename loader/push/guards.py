@@ -23,7 +23,7 @@ class MaxChanges:
         return cls(int(match[1]), bool(match[2]))
 
     def check(self, changes: int, staged: int, told: str) -> None:
-        """Raises GuardTripped. `told` are the changes in words: `3 accounts, 1 order`."""
+        """Raises GuardTripped. `told` has the changes in words: `3 accounts, 1 order`."""
         allowed = staged * self.limit / 100 if self.percent else self.limit
         if changes > allowed:
             shown = f"{self.limit}% of {staged}" if self.percent else str(self.limit)

@@ -1,4 +1,4 @@
-"""What a push would do: every record planned, counted by outcome; plan files on disk. CRM is only read."""
+"""Plans what a push would do, counts it by outcome, and writes and reads plan files. CRM is only read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PlanReport:
     lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("create", "update", "delete"), 0))
     requests: dict[str, int] = field(default_factory=lambda: {"read": 0, "write": 0})
     reasons: Counter[str] = field(default_factory=Counter)
-    """How many records each reason sets apart."""
+    """How many records each reason blocks or skips."""
     warnings: Counter[str] = field(default_factory=Counter)
     """How many records have each warning."""
 
@@ -54,7 +54,7 @@ class PlanReport:
 
     @property
     def verdict(self) -> LoaderError | None:
-        """What --detailed-exitcode tells."""
+        """The verdict for --detailed-exitcode."""
         changes = {table: counts["create"] + counts["update"] for table, counts in self.tables.items()}
         blocked = {table: counts["blocked"] for table, counts in self.tables.items()}
         if any(changes.values()):
@@ -84,7 +84,7 @@ def plan(
 ) -> PlanReport:
     """Plans every staged record, those of some tables or those named. Reads only.
 
-    `tell` gets those that there is something to say of.
+    `tell` is called for every record that would change, is blocked or skipped, or has a warning.
     """
     report = PlanReport(run.contract)
     for model in models_of(run, tables):
@@ -98,7 +98,7 @@ def plan(
 
 
 def planned(run: Run, only: Sequence[str], tables: Sequence[str], progress: Progress) -> Iterator[RecordPlan]:
-    """The plan of each record, in the order in which a push would go."""
+    """The plan of each record, in the order of a push."""
     models = models_of(run, tables)
     landings = Landings.of(models)
     everything = stage(run, models, only)

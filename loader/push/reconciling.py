@@ -280,7 +280,7 @@ def _held_columns(binding: Binding, at: dt.datetime, via: str = "") -> Iterator[
 
 
 def _why_not(column: Column, found: Field | None, binding: Binding, is_line: bool) -> str | None:
-    """Why a push does not see to it that CRM holds what is staged. A line that differs is deleted and created anew."""
+    """Why a push does not make CRM equal to what is staged. A line that differs is deleted and created again."""
     if found is None:
         return "computed by CRM" if column.name in binding.table.attributes else "absent in CRM"
     return None if found.on_update or is_line else "set only on creation"

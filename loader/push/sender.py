@@ -1,6 +1,6 @@
-"""Sends planned records and settles every one of them, whatever CRM answers. The promises are kept here.
+"""Sends planned records and settles each of them, whatever CRM answers. This module keeps the promises.
 
-Sending happens on worker threads; results are settled (counted, journalled) on the caller's thread.
+Worker threads send. The caller's thread settles results: it counts them and records them in the journal.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from loader.sync.records import Staged
 from loader.sync.refusals import located
 
 SHARE = 100
-"""Operations that are not divided further when the last orders of a run are spread over the workers."""
+"""The fewest operations per request when the last orders of a run are divided among the workers."""
 ROUNDS = 9
-"""How often an order is read again and sent again before it is given up for this run."""
+"""How many times an order is read and sent again before this run gives it up."""
 GIVEN_UP = 3
-"""Orders given up in a row because no reply to them ever arrived: CRM is out of reach, and the run ends."""
+"""After this many orders in a row without any reply, CRM counts as out of reach and the run ends."""
 
 Outcome = Literal["created", "updated", "unchanged", "skipped", "blocked", "failed"]
 _UNSENT: Mapping[str, Outcome] = {"unchanged": "unchanged", "skip": "skipped", "block": "blocked"}
@@ -44,7 +44,7 @@ class Settled:
     message: str = ""
     request_id: str = ""
     reached: bool = True
-    """False where the run ended before it did anything about the order."""
+    """False if the run ended before it did anything about the order."""
 
     @property
     def pushed(self) -> bool:
@@ -53,7 +53,7 @@ class Settled:
 
 @dataclass
 class Pusher:
-    """Sends plans and settles them. `settle` gets every order exactly once, from the calling thread."""
+    """Sends plans and settles them. `settle` is called exactly once per order, on the calling thread."""
 
     session: Session
     settle: Callable[[list[Settled]], None]
@@ -63,12 +63,12 @@ class Pusher:
     failure: LoaderError | None = None
     """What ended the run early: CRM out of reach, credentials refused, the lock lost."""
     still_wanted: Callable[[RecordPlan], RecordPlan] = lambda plan: plan
-    """Has the last word on an order that is planned anew because it moved, or because its reply was lost."""
+    """Decides about an order that was planned again because it had changed or because its reply was lost."""
     _given_up: int = 0
     _sent: set[Future[list[Settled]]] = field(default_factory=set)
 
     def run(self, chunks: Iterable[Sequence[tuple[Staged, RecordPlan]]]) -> None:
-        """Pushes everything. Raises the first error that ends the run, after the requests under way came back."""
+        """Pushes everything. Raises the first error that ends the run, once the current requests have returned."""
         waiting = _Waiting()
         with ThreadPoolExecutor(self.concurrency, thread_name_prefix="send") as senders:
             try:
@@ -94,7 +94,7 @@ class Pusher:
         self._collect(at_most=2 * self.concurrency)
 
     def _collect(self, at_most: int) -> None:
-        """Settles what came back, waiting until at most so many requests are under way."""
+        """Settles the orders of finished requests. Waits until at most this many requests are running."""
         failure: Exception | None = None
         while self._sent:
             over = len(self._sent) - at_most
@@ -116,12 +116,12 @@ class Pusher:
             self.settle(orders)
 
     def _send(self, orders: list[tuple[Staged, RecordPlan]]) -> list[Settled]:
-        """Sends one batch and keeps at it until each of its orders is settled."""
+        """Sends one batch, again if necessary, until each of its orders is settled."""
         settled: list[Settled] = []
         pending = [_Attempt(self.session, staged, plan) for staged, plan in orders]
         try:
             for number in range(ROUNDS):
-                self._apply_all(pending, len(orders) >> 2 * number, settled)
+                self._apply_all(pending, len(orders) // 4**number, settled)
                 pending = [attempt for attempt in pending if not attempt.is_settled]
                 if pending:
                     self._plan_again(pending, number, settled)
@@ -151,7 +151,7 @@ class Pusher:
         ]
 
     def _apply_all(self, pending: list[_Attempt], size: int, settled: list[Settled]) -> None:
-        """Sends orders in requests of `size`: one that CRM never answers is kept apart from the others in the end."""
+        """Sends orders in requests of `size`, so that an order that CRM never answers is finally sent alone."""
         pending.sort(key=lambda attempt: attempt.times_lost)
         lost_before = False
         for start in range(0, len(pending), max(1, size)):
@@ -162,7 +162,7 @@ class Pusher:
             lost_before = was_lost
 
     def _apply(self, pending: list[_Attempt], settled: list[Settled]) -> bool:
-        """Sends orders in one request; says whether the reply arrived."""
+        """Sends orders in one request. Returns whether the reply arrived."""
         try:
             replies = self.session.client.apply([attempt.plan.operations for attempt in pending])
         except LostReply as error:
@@ -182,7 +182,7 @@ class Pusher:
         return True
 
     def _plan_again(self, pending: list[_Attempt], number: int, settled: list[Settled]) -> None:
-        """Reads the orders again whose fate is unknown, or which moved, and plans what is still to do."""
+        """Reads orders again that have changed or whose outcome is unknown, and plans what is left to do."""
         if any(attempt.is_passing for attempt in pending):
             asked = max(attempt.retry_after for attempt in pending)
             self.session.client.patience.wait(asked or backoff(number))
@@ -194,7 +194,7 @@ class Pusher:
             settled += attempt.planned_again(self.still_wanted(plan) if asks else plan)
 
     def _give_up(self, pending: list[_Attempt]) -> None:
-        """Raises CrmUnavailable when it is not one order that CRM cannot answer, but CRM itself."""
+        """Raises CrmUnavailable if CRM itself does not answer, and not only for one order."""
         self._given_up += len(pending)
         if self._given_up >= GIVEN_UP:
             raise CrmUnavailable(
@@ -205,7 +205,7 @@ class Pusher:
 
 @dataclass
 class _Attempt:
-    """One order on its way."""
+    """One order that is being sent."""
 
     session: Session
     staged: Staged
@@ -216,13 +216,13 @@ class _Attempt:
     is_settled: bool = False
     id_attempt: int = 0
     is_passing: bool = False
-    """CRM is in trouble rather than the order: leave it alone for a while."""
+    """Whether the failure is CRM's rather than the order's, so that the loader should wait for a while."""
     retry_after: float = 0.0
     last_error: str | None = None
     share_refusal: str = ""
-    """CRM's words, when it would not share the record."""
+    """CRM's message if it refused to share the record."""
     is_halfway: bool = False
-    """The record is there, and its lines are the next change set's."""
+    """Whether the record exists now, and the next change set has its lines."""
 
     def lost(self, error: LostReply) -> None:
         self.was_lost = self.is_passing = True
@@ -246,7 +246,8 @@ class _Attempt:
         if error.is_passing or error.is_conflict:
             self.last_error, self.is_passing = str(error), error.is_passing
             self.retry_after = error.retry_after or 0.0
-            self.id_attempt += error.code == DUPLICATE_ID and not self.was_lost and self.plan.action == "create"
+            if error.code == DUPLICATE_ID and not self.was_lost and self.plan.action == "create":
+                self.id_attempt += 1
             return []
         if self.plan.share and error.refuses_share(self.plan.share[1]):
             self.share_refusal = str(error)
@@ -276,7 +277,7 @@ class _Attempt:
         return [settled_unsent(plan)]
 
     def completes(self, plan: RecordPlan) -> bool:
-        """Whether a plan made anew is the rest of what was begun: the lines of a record that needs two change sets."""
+        """Whether the new plan is the second half of a record that needs two change sets, that is, its lines."""
         first = self._intended
         return first.is_part and plan.action == "update" and plan.crm_id == first.crm_id
 
@@ -294,7 +295,7 @@ class _Attempt:
 
 
 def reason_of(failure: LoaderError) -> str:
-    """The reason of orders that a run did not get to the end with because of `failure`."""
+    """The reason for orders that a run did not finish because of `failure`."""
     return "interrupted" if isinstance(failure, (LockLost, WarehouseUnavailable)) else "crm_unavailable"
 
 
@@ -308,7 +309,7 @@ def settled_unsent(plan: RecordPlan) -> Settled:
 
 
 class _Waiting:
-    """Orders that are planned and not sent yet."""
+    """Orders that are planned but not sent yet."""
 
     def __init__(self) -> None:
         self.operations = 0

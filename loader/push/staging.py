@@ -1,4 +1,4 @@
-"""What a command works with of what dbt staged: the records of each model that are its business."""
+"""Chooses, from what dbt staged, the records of each model that a command works with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loader.run import Run, StagedRecords, require
 
 
 def models_of(run: Run, tables: Sequence[str] = ()) -> tuple[Model, ...]:
-    """The models of these tables, or all of them, in the order in which they go. Raises UsageError."""
+    """The models of these tables, or all of them, in the order of a push. Raises UsageError."""
     known = dict.fromkeys(model.table for model in run.contract.models)
     for table in tables:
         if table not in known:
@@ -29,7 +29,7 @@ def stage(run: Run, models: Sequence[Model], only: Sequence[str] = ()) -> list[S
 
 
 def stage_chosen(run: Run, models: Sequence[Model], chosen: Mapping[str, Sequence[str]]) -> list[StagedRecords]:
-    """Of the records that were chosen, by table, those that are staged."""
+    """Those of the chosen records that are staged, by table."""
     return list(_staged(run, [model for model in models if chosen.get(model.table)], chosen))
 
 

@@ -1,4 +1,4 @@
-"""What is settled, counted and entered in the journal; what a run has not come to, and its report."""
+"""Counts settled records, records them in the journal, knows which ones a run did not reach, and makes its report."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _LINES = ("create", "update", "delete")
 
 @dataclass
 class PushReport:
-    """How a run ended; `failure` is what ended it early."""
+    """How a run ended. `failure` is the error that ended it early, if any."""
 
     run_id: str
     tell: Callable[[Settled], None] = lambda settled: None
-    """Gets the records that there is something to say of."""
+    """Is called for each record that changed, was blocked, failed or has a warning."""
     contract: Contract | None = None
     staged: int = 0
     tables: dict[str, dict[str, int]] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LINES, 0))
     requests: dict[str, int] = field(default_factory=lambda: {"read": 0, "write": 0})
     stale: int = 0
-    """Blocked ones that only moved since the plan was made: nothing waits for them."""
+    """Blocked records that only changed since the plan was made. They are not queued."""
     failure: LoaderError | None = None
     interrupted: bool = False
 
@@ -70,7 +70,7 @@ class PushReport:
 
 
 class Tally:
-    """Counts and journals what is settled; knows what is not."""
+    """Counts settled records, records them in the journal, and knows which ones are not settled."""
 
     def __init__(self, run: Run, model: Model, keys: Sequence[str], report: PushReport, progress: Progress) -> None:
         self._run, self._model, self._report, self._progress = run, model, report, progress
@@ -89,7 +89,8 @@ class Tally:
         for each in orders:
             self._open[each.plan.key] -= 1
             self._report.tables[each.plan.table][each.outcome] += 1
-            self._report.stale += each.reason == "plan_stale"
+            if each.reason == "plan_stale":
+                self._report.stale += 1
             if each.pushed:
                 for action in _LINES:
                     self._report.lines[action] += each.plan.count_lines(action)
@@ -106,7 +107,7 @@ class Tally:
         self._progress(self._done, self._total)
 
     def settle_rest(self, failure: LoaderError | None) -> None:
-        """Orders the run did not come to. In a run that came to its end those are no longer staged."""
+        """The orders that the run did not reach. If the run finished, they are no longer staged."""
         left = list(self._open.elements())
         if not left:
             return
@@ -123,7 +124,7 @@ class Tally:
         self.settle(settled)
 
     def _is_news(self, settled: Settled) -> bool:
-        """Unchanged orders concern the journal only where it did not know them, or believed them in trouble."""
+        """Whether the journal needs an unchanged order: only if it does not know it, or has it in the queue."""
         key = match_key(settled.plan.key)
         return (
             settled.outcome != "unchanged"
@@ -161,7 +162,7 @@ def _result(settled: Settled) -> OrderResult:
 
 
 def _missing(plan: RecordPlan) -> list[dict[str, Any]]:
-    """The rows that CRM lacks for the order, each once however many of its lines name it."""
+    """The rows that CRM lacks for the order, each once even if several lines name it."""
     distinct = {(each.code, each.table, tuple(each.match.items())) for each in plan.obstacles if each.table}
     return [{"code": code, "table": table, "match": dict(match)} for code, table, match in sorted(distinct)]
 

@@ -1,7 +1,7 @@
 """What a command says: data on stdout, talk on stderr, one JSON envelope with --json.
 
-With --log-format json stderr holds one JSON object a line. What the loader logs (`logging`, below "loader") is shown
-only then: as text it would say again what stdout says.
+With --log-format json, stderr has one JSON object per line. What the loader logs (`logging`, below "loader") is shown
+only then, because as text it would repeat what stdout says.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def speak_utf8() -> None:
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON. A run's id, once told, stays on the lines that follow."""
+    """A log record as one line of JSON. Once a run's id is known, all later lines have it."""
 
     _run_id: str | None = None
 

@@ -40,7 +40,8 @@ class PlanText:
 
     def add(self, plan: RecordPlan) -> None:
         self._warnings.add(plan)
-        self._new += plan.new is not None
+        if plan.new is not None:
+            self._new += 1
         if plan.new and self._new > NEW_IN_FULL and not self._verbose:
             self._told.add(f"{_head(plan)}, {plan.new.line_count} lines")
         elif plan.writes or plan.action == "block" or self._verbose:

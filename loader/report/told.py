@@ -1,4 +1,4 @@
-"""What is told of each order, set aside until the command knows how it ended: in a file where it is much."""
+"""Collects what a command says about each order until it knows how it ended; in a temporary file if it is much."""
 
 from __future__ import annotations
 
