@@ -22,7 +22,7 @@ OnMissing = Literal["block", "leave", "clear"]
 OnInactive = Literal["warn", "block", "missing"]
 
 CURRENCY = "transactioncurrencyid"
-"""The column by which CRM says in which currency a record is."""
+"""CRM's column with the currency of a record."""
 
 _STEPS = {0: CURRENCY, 1: "lookup.column", 2: "staged_column.lookup.column"}
 
@@ -32,14 +32,14 @@ class _Meta(BaseModel):
 
 
 class Lookup(_Meta):
-    """A staged value that names a row of another CRM table; the loader turns it into that row's id.
+    """A staged value that identifies a row of another CRM table. The loader replaces it by that row's id.
 
     `match` maps a CRM column, or a one-step path such as `uomscheduleid.name`, to the staged column that holds its
-    value. `block` keeps the whole record back, `leave` leaves the column as it is in CRM, `clear` empties it. Null
-    clears the column; with `required_unless` it is missing, except where that staged column is not 0.
+    value. `block` blocks the whole record, `leave` leaves the column as it is in CRM, `clear` empties it. Null
+    clears the column; with `required_unless`, null counts as missing unless that staged column is not 0.
 
-    `active` says by which values a row is in use: such a row wins over others of its key. Where CRM has only others,
-    `inactive` says what happens: the row is used with a warning, blocks the record, or counts as missing.
+    `active` has the values that mark a row as in use, which is preferred to others with the same key. If CRM has only
+    others, `inactive` decides: the row is used with a warning, blocks the record, or counts as missing.
     `agree` maps a step of the found row, `uomscheduleid.name`, to the same thing in the row that another look-up of
     the model found, `productid.defaultuomscheduleid.name`, or to the record's own currency; the ids are compared, and
     messages show the columns after the dot. `blank` holds, for staged columns of `match`, why GP has no value there.
@@ -60,7 +60,7 @@ class Lookup(_Meta):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """What has to be read of a found row: whether it is in use, and what has to agree with other rows."""
+        """The columns to read of the row that is found: whether it is in use, and what has to agree with other rows."""
         return self._reads
 
     @model_validator(mode="after")
@@ -76,7 +76,7 @@ class Lookup(_Meta):
 
 
 class Xref(_Meta):
-    """A value translated by a seed. Null while the helper column `code` is not: the code has no translation."""
+    """A value translated by a seed. If it is null although the helper column `code` is not, the code is unmapped."""
 
     code: str
     called: str
@@ -112,21 +112,21 @@ class ColumnMeta(_Meta):
 
 
 class MadeByParent(_Meta):
-    """A child whose staged `column` is not 0 is made by CRM itself, together with the parent."""
+    """A child whose staged `column` is not 0 is created by CRM itself, together with the parent."""
 
     column: str
     called: str
 
 
 class ChildrenMeta(_Meta):
-    """The model whose rows are the parent's lines; `via` holds the parent's key and becomes its id."""
+    """The model whose rows are the parent's lines. `via` has the parent's key, and is sent as its id."""
 
     model: str
     via: str
     match_on: list[str] = Field(min_length=1)
     refresh: Literal["merge", "replace"] = "merge"
     named_by: list[str] = []
-    """The lines' columns of which the first that is not null names a line to people."""
+    """The first of these columns that is not null names a line to people."""
     delete: bool = True
     """Whether lines that are not staged are deleted in CRM."""
     made_by_parent: MadeByParent | None = None
@@ -146,7 +146,7 @@ class ShareWith(_Meta):
 
 
 class Born(_Meta):
-    """The state in which CRM makes a record: always the same one, or by a yes-or-no setting of the organisation."""
+    """The state of a record that CRM has just created: one state, or one of two by a setting of the organisation."""
 
     state: dict[str, int] = {}
     setting: str | None = None
@@ -167,7 +167,7 @@ class Born(_Meta):
 
 
 class StateAction(_Meta):
-    """An action of CRM's by which a state is reached.
+    """An action of CRM that sets a state.
 
     `parameter` is the action's parameter that takes a record of the table `type`; `bind` is that table's look-up to
     the record.
@@ -180,11 +180,11 @@ class StateAction(_Meta):
 
 
 class States(_Meta):
-    """Which states CRM lets one edit: `editable` is what to set first when the record is in a `locked` state.
+    """In which states CRM allows edits: `editable` must be set first if the record is in a `locked` state.
 
-    Records in a `closed` state are left alone. `born` is the state of a new record where it is not `editable`;
-    `actions` holds, by statecode, how states are reached that no update sets. `cancelled` is the state that an undo
-    gives to a record which the run created.
+    Records in a `closed` state are not changed. `born` is the state of a new record if that is not `editable`.
+    `actions` has, by statecode, the actions for states that an update cannot set. `cancelled` is the state that an
+    undo gives to a record which the run created.
     """
 
     editable: dict[str, int] = Field(min_length=1)
@@ -204,7 +204,7 @@ class States(_Meta):
 
 
 class CreateUnless(_Meta):
-    """A record that CRM lacks is skipped with `reason` where the staged `column` is not 0."""
+    """A record that CRM does not have is skipped with `reason` if the staged `column` is not 0."""
 
     column: str
     reason: str
@@ -213,8 +213,8 @@ class CreateUnless(_Meta):
 class ModelMeta(_Meta):
     """`meta.crm` of a model.
 
-    `noun` is what people call one of its records, `title` a staged column that names it beside its key, `amount` one
-    that holds its money. `currency` is the ISO code of the currency that the amounts are in; blank is the
+    `noun` is what people call one of its records, `title` a staged column that people know it by, `amount` one with its
+    amount of money. `currency` is the ISO code of the currency that the amounts are in; blank is the
     organisation's base currency. `belongs_to` is the look-up that says whose record it is.
     """
 
@@ -226,21 +226,21 @@ class ModelMeta(_Meta):
     amount: str | None = None
     match_on: list[str] = []
     create: Literal["always", "never"] = "always"
-    """`never`: a record that CRM does not have open is not this model's business."""
+    """`never`: the model ignores records that CRM does not have, or that are closed there."""
     create_unless: CreateUnless | None = None
     sought_by: str | None = None
     """The staged column by which the warehouse finds the records of a model that never creates."""
     adopt_by: list[str] = []
-    """Columns by which a record of CRM's without a key is taken as the record."""
+    """Columns by which a record in CRM that has no key is recognised as the record."""
     children: ChildrenMeta | None = None
     share_with: ShareWith | None = None
     state: States | None = None
     sop_mode: bool = False
-    """Whether CRM makes these records in a locked state while SOP integration is on."""
+    """Whether CRM creates these records in a locked state while SOP integration is on."""
     currency: str = ""
     belongs_to: str | None = None
     time_zone: str | None = None
-    """IANA's name of the zone whose days GP's dates are. Lines without one have their parent's."""
+    """The IANA name of the time zone of GP's dates. Lines without one use their parent's."""
 
     @field_validator("time_zone")
     @classmethod
@@ -248,7 +248,7 @@ class ModelMeta(_Meta):
         try:
             return name if name is None else ZoneInfo(name).key
         except (ValueError, OSError, KeyError):
-            raise ValueError(f"{name!r} is not a time zone of IANA's, such as America/New_York") from None
+            raise ValueError(f"{name!r} is not an IANA time zone, such as America/New_York") from None
 
     @model_validator(mode="after")
     def _words_go_together(self) -> ModelMeta:
@@ -298,11 +298,11 @@ class Model:
 
     @property
     def key_column(self) -> str:
-        """The staged column by which a record is known in plans, queue and journal; the first of several."""
+        """The staged column that identifies a record in plans, queue and journal; the first of several."""
         return self.meta.match_on[0]
 
     def key_of(self, row: Mapping[str, object]) -> str:
-        """The text by which a staged record is known in plans, queue and journal."""
+        """The text that identifies a staged record in plans, queue and journal."""
         return KEY_SEPARATOR.join(str(row[column]).rstrip(" ") for column in self.meta.match_on)
 
     @property
@@ -325,7 +325,7 @@ class Model:
 
     @property
     def own_lookups(self) -> tuple[Column, ...]:
-        """The look-ups by which records of the model name others of it."""
+        """The look-ups by which records of the model refer to others of the same model."""
         return tuple(column for column in self.sent if column.meta.lookup and column.meta.lookup.table == self.table)
 
     def column(self, name: str) -> Column:
@@ -353,7 +353,7 @@ class SeedOptions:
 
 @dataclass(frozen=True)
 class ContractTest:
-    """A data test that a push depends on: its name in dbt, and the model with meta.crm that it is about."""
+    """A data test that a push depends on: its name in dbt, and the model with meta.crm that it tests."""
 
     name: str
     model: str
@@ -361,7 +361,7 @@ class ContractTest:
 
 @dataclass(frozen=True)
 class Contract:
-    """All that the loader reads from the manifest."""
+    """Everything that the loader reads from the manifest."""
 
     adapter: str
     models: tuple[Model, ...]
@@ -390,7 +390,7 @@ class Contract:
         return ", ".join(told) or self.models[-1].counted(0)
 
     def key_columns(self, name: str) -> tuple[str, ...]:
-        """The columns by which rows of a model are told apart."""
+        """The columns that distinguish the rows of a model."""
         for model in self.models:
             lines = model.meta.children
             if model.name == name:
@@ -565,7 +565,7 @@ def _parents(models: Mapping[str, Model]) -> tuple[Model, ...]:
 
 
 def _in_order(parents: Iterable[Model]) -> tuple[Model, ...]:
-    """A table comes after the tables that it looks up; of one table's models, those that create come first."""
+    """Puts a table after the tables that it looks up, and of one table's models those that create records first."""
     waiting = sorted(parents, key=lambda model: (model.meta.create == "never", model.name))
     ordered: list[Model] = []
     while waiting:
@@ -573,8 +573,8 @@ def _in_order(parents: Iterable[Model]) -> tuple[Model, ...]:
         if ready is None:
             circle = _circle(waiting)
             raise ContractError(
-                f"Models {', '.join(circle)} look each other up in a circle, so none of them can go first.",
-                "Take one of these look-ups out.",
+                f"Models {', '.join(circle)} look each other up in a circle, so none of them can be pushed first.",
+                "Remove one of these look-ups.",
             )
         ordered.append(ready)
         waiting.remove(ready)
@@ -582,7 +582,7 @@ def _in_order(parents: Iterable[Model]) -> tuple[Model, ...]:
 
 
 def _awaits(model: Model, waiting: Iterable[Model]) -> list[Model]:
-    """The models that have to go before this one. A look-up to a table that the model itself fills is no matter."""
+    """The models that must be pushed before this one. Look-ups to a table that the model itself fills do not count."""
     own = _filled(model)
     looked_up = {
         column.meta.lookup.table for each in _with_lines(model) for column in each.sent if column.meta.lookup
@@ -599,7 +599,7 @@ def _awaits(model: Model, waiting: Iterable[Model]) -> list[Model]:
 
 
 def _circle(waiting: Sequence[Model]) -> list[str]:
-    """Models that wait for each other, in the order in which they do."""
+    """Models that wait for each other in a circle, in order."""
     path = [waiting[0]]
     while (following := _awaits(path[-1], waiting)[0]) not in path:
         path.append(following)

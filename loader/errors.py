@@ -1,4 +1,4 @@
-"""What can go wrong, as types: the class says whether the run stops (with this exit code) or one order is blocked."""
+"""What can go wrong, as exceptions. Each class has the exit code with which it ends the command."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class AnotherRunActive(GuardTripped):
     """Another run holds the lock."""
 
     code = "another_run_active"
-    remedy = "Wait for that run to end. A run that died gives the lock back when its lease ends."
+    remedy = "Wait for that run to end. The lock of a run that died becomes free when its lease ends."
 
 
 class LockLost(GuardTripped):
@@ -79,7 +79,7 @@ class NotFound(LoaderError):
     code = "not_found"
 
 
-# What a command that came to its end found: its exit code is not 0 all the same.
+# For commands that finished, but whose exit code is still not 0.
 
 
 class RecordsWaiting(LoaderError):
@@ -87,7 +87,7 @@ class RecordsWaiting(LoaderError):
 
     code = "records_waiting"
     exit_code = 3
-    remedy = "`loader retry list` says what each of them waits for."
+    remedy = "`loader retry list` says what each of them is waiting for."
 
 
 class ChangesPlanned(LoaderError):
@@ -99,7 +99,7 @@ class ChangesPlanned(LoaderError):
 
 
 class CheckFailed(LoaderError):
-    """`check` or `xref check` found what stands in the way of a push."""
+    """`check` or `xref check` found something that prevents a push."""
 
     code = "check_failed"
     remedy = "Each finding has its remedy."
@@ -109,14 +109,14 @@ class NotWell(LoaderError):
     """`status` with --max-age or --max-blocked found the integration not well."""
 
     code = "not_well"
-    remedy = "`loader status` lists the last runs, `loader retry list` what waits."
+    remedy = "`loader status` lists the last runs, `loader retry list` the waiting records."
 
 
 class Interrupted(LoaderError):
     """A signal ended the command."""
 
     code = "interrupted"
-    remedy = "Run it again: a push takes up where CRM stands."
+    remedy = "Run it again: a push continues from what CRM has."
 
     def __init__(self, signal_number: int, message: str = "Interrupted.") -> None:
         super().__init__(message)

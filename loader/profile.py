@@ -39,7 +39,7 @@ class Target:
     schema: str
     database: str
     profiles_dir: Path = Path(".")
-    """The directory of the profiles.yml that says all this: dbt is given the same."""
+    """The directory of this profiles.yml. The loader passes it to dbt."""
     # DuckDB
     path: Path | None = None
     attach: tuple[Attachment, ...] = ()
@@ -180,7 +180,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class _Marked:
-    """Text that one of dbt's filters marks for conversion; without a filter a rendered value stays text."""
+    """Text that one of dbt's filters marks for conversion. Without a filter, a rendered value stays text."""
 
     value: object
     kind: Literal["as_bool", "as_number", "as_native"]
@@ -252,7 +252,7 @@ class _Renderer:
             from jinja2.sandbox import ImmutableSandboxedEnvironment
 
             class Environment(ImmutableSandboxedEnvironment, NativeEnvironment):
-                """Whoever can write the file gets nothing run by it: no attributes of Python's own, no globals."""
+                """Prevents the file from running anything: templates get no Python attributes and no globals."""
 
                 concat = staticmethod(_joined)
 
@@ -272,7 +272,7 @@ class _Renderer:
 
 
 def _var(name: str, default: object = None) -> object:
-    """dbt's `var` in a profile knows what stands on dbt's command line alone; the loader gives it nothing there."""
+    """dbt's `var` in a profile has only values from dbt's command line, of which the loader has none."""
     if default is None:
         raise ValueError(f"var {name!r} is not set")
     return default
@@ -289,11 +289,11 @@ def _joined(values: Iterable[object]) -> object:
 
 
 class _Expected(ValueError):
-    """A value that is not what its key needs; says what would be."""
+    """A value of the wrong kind. Says which kind the key needs."""
 
 
 class _Flawed(ValueError):
-    """A secret with something in it that does not belong to it; says what. The value itself is not shown."""
+    """A secret that contains something that does not belong to it. Says what, without showing the value."""
 
 
 def _text(value: object) -> str:
@@ -343,7 +343,7 @@ _ALIASES = {
 
 
 class _Keys(BaseModel):
-    """Keys of profiles.yml under all the names that dbt's adapters know them by. A blank value is no value."""
+    """Keys of profiles.yml, under all the names that dbt's adapters accept. A blank value counts as missing."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
 

@@ -1,4 +1,4 @@
-"""What must never be shown: secrets as values, and their removal from texts that others wrote."""
+"""Secrets: values that are never shown, and their removal from texts that servers wrote."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 _MASK = "***"
 _SHORTEST = 4
-"""Characters; to replace anything shorter would make every message unreadable, and give the secret away."""
+"""In characters. Replacing a shorter secret would make messages unreadable, and reveal the secret."""
 _JWT = r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
 """A signed token, whoever issued it."""
 
@@ -53,7 +53,7 @@ class Secret:
 
 _lock = threading.Lock()
 _in_use: WeakValueDictionary[int, Secret] = WeakValueDictionary()
-"""By identity: of two equal ones, one may go out of use before the other."""
+"""By identity, because one of two equal secrets may go out of use before the other."""
 
 
 def redact(text: str) -> str:
@@ -64,7 +64,7 @@ def redact(text: str) -> str:
 
 
 def excerpt(content: bytes, length: int) -> str:
-    """The beginning of what a server sent, for a message. Secrets go first: half of one would not be recognised."""
+    """The beginning of what a server sent, for a message. Secrets are removed first, while they are still whole."""
     return redact(content[: 1 << 20].decode("utf-8", "replace")).strip()[:length]
 
 
@@ -76,7 +76,7 @@ def _pattern(known: frozenset[str]) -> re.Pattern[str]:
 
 
 def _encoded(character: str) -> str:
-    """A pattern for one character as servers write it back; the character itself begins some of its other forms."""
+    """A pattern for one character in the forms in which servers repeat it, the longer forms first."""
     if character.isascii() and character.isalnum():
         return character
     number = ord(character)

@@ -52,7 +52,9 @@ def test_of_the_models_of_one_table_the_one_that_creates_goes_first(tmp_path: Pa
 
 
 def test_tables_that_look_each_other_up_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match="Models a, b look each other up in a circle, so none of them can go first"):
+    with pytest.raises(
+        ContractError, match="Models a, b look each other up in a circle, so none of them can be pushed first"
+    ):
         contract_of(tmp_path, model("a", "one", "two"), model("b", "two", "one"), model("c", "three", "one"))
 
 

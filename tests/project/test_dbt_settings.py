@@ -48,7 +48,7 @@ def test_the_contracts_time_zone_is_the_projects(bare_project: Path, tmp_path: P
 
 def test_an_unknown_time_zone_is_refused(bare_project: Path, tmp_path: Path) -> None:
     assert Dbt(tmp_path, bare_project).parse("--vars", "{gp_time_zone: {iana: Mars/Olympus, windows: any}}") is None
-    with pytest.raises(ContractError, match="'Mars/Olympus' is not a time zone of IANA's"):
+    with pytest.raises(ContractError, match="'Mars/Olympus' is not an IANA time zone"):
         read_contract(tmp_path / "target" / "manifest.json", "duckdb")
 
 
