@@ -14,6 +14,7 @@
             'noun': meta.get('noun', 'order'),
             'meta': meta,
             'columns': model.columns,
+            'trace': model.get('trace'),
             'child': dict(mapping[child], name=child) if child in mapping else none,
             'is_ended': meta.get('create') == 'never',
         }) -%}

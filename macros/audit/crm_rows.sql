@@ -2,7 +2,6 @@
     {{ return(adapter.dispatch('crm_rows')(table, columns)) }}
 {%- endmacro %}
 
-{#- CRM's texts hold characters that GP's do not. -#}
 {% macro default__crm_rows(table, columns) -%}
     select
         snapshot.record_key,
@@ -13,11 +12,18 @@
     from {{ ref('crm_snapshot_record') }} as snapshot
     cross apply openjson(case when isjson(snapshot.content) = 1 then snapshot.content end) with (
         {%- for column in columns %}
-        {%- set kind = column.data_type %}
-        {{ column.name }} {{ 'n' ~ kind if kind.startswith('varchar') else kind }} '$.{{ column.name }}'{{ ',' if not loop.last }}
+        {{ column.name }} {{ crm_type(column.data_type) }} '$.{{ column.name }}'{{ ',' if not loop.last }}
         {%- endfor %}
     ) as field
     where snapshot.crm_table = '{{ table }}'
+{%- endmacro %}
+
+{#- The type of a staged column that takes CRM's values: their texts hold any character. -#}
+{% macro crm_type(data_type) -%}
+    {%- if data_type.startswith('varchar') -%} n{{ data_type }}
+    {%- elif data_type.startswith('timestamp') -%} datetime2(0)
+    {%- else -%} {{ data_type }}
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro duckdb__crm_rows(table, columns) -%}

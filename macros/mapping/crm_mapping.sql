@@ -11,7 +11,9 @@
                 'is_sent': '__' not in column.name,
             }) -%}
         {%- endfor -%}
-        {%- do models.update({node.name: {'meta': node.config.meta.crm, 'columns': columns}}) -%}
+        {%- do models.update({
+            node.name: {'meta': node.config.meta.crm, 'columns': columns, 'trace': node.config.meta.get('trace')}
+        }) -%}
     {%- endfor -%}
     {{ return(models) }}
 {%- endmacro %}

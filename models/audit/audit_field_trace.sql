@@ -1,6 +1,8 @@
+{{ crm_dependencies() }}
+-- depends_on: {{ ref('int_journal_records') }}
 {#- GP's own tables, not staging: this shows what GP holds before any rule has touched it. -#}
 {%- set order_fields = mapped_fields('crm_salesorder', ['SOP10100', 'RM00102']) -%}
-{%- set line_fields = mapped_fields('crm_salesorderdetail', ['SOP10100', 'SOP10200', 'IV00101']) -%}
+{%- set line_fields = mapped_fields('crm_salesorderdetail', ['SOP10100', 'SOP10200', 'IV00101']) %}
 
 with
 
@@ -109,9 +111,11 @@ line_fields as (
 order_trace as (
 
     select
-        {{ own_collation('staged.name') }} as order_number,
+        'salesorder' as crm_table,
+        {{ own_collation('cast(staged.name as varchar(300))') }} as record_key,
         'header' as part,
-        cast(null as int) as line_number,
+        'salesorder' as row_table,
+        {{ own_collation('cast(null as varchar(300))') }} as line_key,
         fields.field_no,
         fields.crm_column,
         fields.is_sent,
@@ -134,9 +138,11 @@ order_trace as (
 line_trace as (
 
     select
-        {{ own_collation('staged.salesorderid') }} as order_number,
+        'salesorder' as crm_table,
+        {{ own_collation('cast(staged.salesorderid as varchar(300))') }} as record_key,
         'line' as part,
-        staged.lineitemnumber as line_number,
+        'salesorderdetail' as row_table,
+        {{ own_collation('cast(staged.lineitemnumber as varchar(300))') }} as line_key,
         fields.field_no,
         fields.crm_column,
         fields.is_sent,
@@ -158,11 +164,38 @@ line_trace as (
 
 ),
 
-final as (
+traced as (
 
     select * from order_trace
     union all
     select * from line_trace
+    {%- for each in field_traces() %}
+
+    union all
+
+    {{ each }}
+    {%- endfor %}
+
+),
+
+final as (
+
+    select
+        crm_table,
+        record_key,
+        part,
+        row_table,
+        line_key,
+        case when part = 'line' then try_cast(line_key as int) end as line_number,
+        field_no,
+        crm_column,
+        is_sent,
+        gp_column,
+        gp_value,
+        mapping_rule,
+        staged_value
+
+    from traced
 
 )
 

@@ -132,7 +132,7 @@ def test_every_mapped_field_is_traced_to_its_gp_columns(
 def test_the_traced_values_are_gps_and_the_staged_ones(built: Dbt, warehouse: duckdb.DuckDBPyConnection) -> None:
     rows = warehouse.execute(
         "select crm_column, gp_column, gp_value, staged_value from audit_field_trace"
-        " where order_number = 'ORDST2226' and part = 'header'"
+        " where record_key = 'ORDST2226' and part = 'header'"
     ).fetchall()
     cursor = warehouse.execute("select * from gp.SOP10100 where rtrim(SOPNUMBE) = 'ORDST2226' and SOPTYPE = 2")
     names = [column[0] for column in cursor.description or []]
