@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +14,10 @@ import duckdb
 import pytest
 import yaml
 
+from loader.profile import read_target
 from loader.push.reconciling import COLUMN_TYPES, COLUMNS, RECORD_TYPES, RECORDS
+from loader.warehouse.connect import connect
+from sample import company
 from tests.project import tsql_rules
 from tests.project.dbt_runs import PROJECT, Dbt, Node, gp_columns_of
 
@@ -228,3 +232,49 @@ def test_the_audit_reads_each_crm_view_once(with_units: Dbt) -> None:
 def test_the_audit_is_built_after_every_crm_model(on_sqlserver: Dbt, name: str) -> None:
     crm_models = {model["unique_id"] for model in on_sqlserver.nodes("model").values() if crm(model)}
     assert crm_models <= set(on_sqlserver.nodes("model")[name]["depends_on"]["nodes"])
+
+
+@pytest.fixture(scope="module")
+def units_built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The sample company with units switched on: the models that the audit of units needs."""
+    dbt = Dbt(tmp_path_factory.mktemp("built_units"))
+    target = read_target(PROJECT, PROJECT, "duckdb", {"GP_CRM_DUCKDB_PATH": str(dbt.duckdb_path)})
+    warehouse = connect(target, create=True)
+    company.load(warehouse)
+    warehouse.close()
+    audits = [f"+{name}" for name in (*GENERATED, "audit_field_trace")]
+    dbt.succeed(
+        *("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"),
+        *("--vars", "{sync: {units: true}}", "--select", *audits),
+    )
+    connection = duckdb.connect(str(dbt.duckdb_path), read_only=True)
+    yield connection
+    connection.close()
+
+
+def test_every_record_of_a_table_that_is_switched_on_has_its_status(units_built: duckdb.DuckDBPyConnection) -> None:
+    staged = units_built.execute("select name, description from crm_uomschedule order by all").fetchall()
+    status = units_built.execute(
+        "select record_key, title from audit_record_status"
+        " where crm_table = 'uomschedule' and status = 'not_pushed_yet' and is_staged = 1 order by all"
+    ).fetchall()
+    assert status == staged
+    assert staged
+
+
+def test_a_unit_is_traced_to_each_row_of_gp_that_it_is_made_of(units_built: duckdb.DuckDBPyConnection) -> None:
+    traced = units_built.execute(
+        "select gp_column, gp_value, staged_value from audit_field_trace"
+        " where record_key = 'CABLE' and line_key = 'Spool' and crm_column = 'quantity' order by all"
+    ).fetchall()
+    assert traced == [
+        ("IV40201.BASEUOFM", "Foot", "500.00000"),
+        ("IV40202.EQUIVUOM", "Foot", "500.00000"),
+        ("IV40202.EQUOMQTY", "500.00000", "500.00000"),
+        ("IV40202.QTYBSUOM", "500.00000", "500.00000"),
+    ]
+    schedule = units_built.execute(
+        "select part, line_key, gp_value from audit_field_trace where row_table = 'uomschedule'"
+        " and record_key = 'CABLE' and crm_column = 'description'"
+    ).fetchall()
+    assert schedule == [("header", None, "Cable by the foot")]

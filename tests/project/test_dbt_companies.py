@@ -88,8 +88,7 @@ def test_the_audit_tells_them_apart(ask: duckdb.DuckDBPyConnection) -> None:
     doubled = "select order_number from audit_order_status group by 1 having count(*) > 1"
     assert ask.execute(doubled).fetchall() == []
     traced = ask.execute(
-        "select record_key, gp_value from audit_field_trace"
-        " where crm_column = 'name' and record_key like '%ORDST2226'"
+        "select record_key, gp_value from audit_field_trace where crm_column = 'name' and record_key like '%ORDST2226'"
     ).fetchall()
     assert dict(traced) == {"ORDST2226": "ORDST2226", "C-ORDST2226": "ORDST2226"}
     orders, traces = ask.execute(
