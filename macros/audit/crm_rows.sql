@@ -18,14 +18,6 @@
     where snapshot.crm_table = '{{ table }}'
 {%- endmacro %}
 
-{#- The type of a staged column that takes CRM's values: their texts hold any character. -#}
-{% macro crm_type(data_type) -%}
-    {%- if data_type.startswith('varchar') -%} n{{ data_type }}
-    {%- elif data_type.startswith('timestamp') -%} datetime2(0)
-    {%- else -%} {{ data_type }}
-    {%- endif -%}
-{%- endmacro %}
-
 {% macro duckdb__crm_rows(table, columns) -%}
     {%- set types = [] -%}
     {%- for column in columns -%}{%- do types.append('"' ~ column.name ~ '": "' ~ column.data_type ~ '"') -%}{%- endfor -%}

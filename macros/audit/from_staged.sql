@@ -3,7 +3,7 @@
     {%- if is_ended %}
     where exists (
         select 1
-        from {{ ref('int_journal_records') }} as journal
+        from {{ ref('audit_journal_records') }} as journal
         where
             journal.crm_table = '{{ table }}'
             and journal.match_key = {{ folded(key) }}

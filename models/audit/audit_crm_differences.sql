@@ -12,7 +12,7 @@ latest as (
 
 journal as (
 
-    select * from {{ ref('int_journal_records') }}
+    select * from {{ ref('audit_journal_records') }}
 
 ),
 

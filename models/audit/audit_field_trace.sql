@@ -1,5 +1,5 @@
 {{ crm_dependencies() }}
--- depends_on: {{ ref('int_journal_records') }}
+-- depends_on: {{ ref('audit_journal_records') }}
 {#- GP's own tables, not staging: this shows what GP holds before any rule has touched it. -#}
 {%- set order_fields = mapped_fields('crm_salesorder', ['SOP10100', 'RM00102']) -%}
 {%- set line_fields = mapped_fields('crm_salesorderdetail', ['SOP10100', 'SOP10200', 'IV00101']) %}

@@ -41,7 +41,7 @@ history as (
 
 journal as (
 
-    select * from {{ ref('int_journal_records') }}
+    select * from {{ ref('audit_journal_records') }}
     where crm_table = 'salesorder'
 
 ),

@@ -5,7 +5,7 @@ with
 
 journal as (
 
-    select * from {{ ref('int_journal_records') }}
+    select * from {{ ref('audit_journal_records') }}
 
 ),
 

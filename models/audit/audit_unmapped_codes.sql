@@ -1,5 +1,5 @@
 {{ crm_dependencies() }}
--- depends_on: {{ ref('int_journal_records') }}
+-- depends_on: {{ ref('audit_journal_records') }}
 {%- set selects = unmapped_codes() %}
 
 with

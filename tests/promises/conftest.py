@@ -253,7 +253,7 @@ def small(built: Built, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 
 
 AUDITS = (
-    "int_journal_records",
+    "audit_journal_records",
     "audit_record_status",
     "audit_record_warnings",
     "audit_missing_references",
