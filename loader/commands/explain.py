@@ -10,7 +10,7 @@ import click
 from loader.invocation import Invocation, command
 from loader.push import explaining
 from loader.report.explained import line_text, lines, plan_text
-from loader.report.told import Told, ToldAsJson
+from loader.report.spool import JsonSpool, Spool
 
 
 @command("explain")
@@ -25,7 +25,7 @@ def explain(invocation: Invocation, order: str) -> None:
         loader explain ORDST2226
     """
     output = invocation.output
-    text, entries = Told(), ToldAsJson()
+    text, entries = Spool(), JsonSpool()
 
     def tell(line: Mapping[str, Any]) -> None:
         if output.json:

@@ -8,8 +8,8 @@ import click
 
 from loader.invocation import Invocation, command, order_option, table_option
 from loader.push import planning
+from loader.report.spool import JsonSpool
 from loader.report.text import PlanText
-from loader.report.told import ToldAsJson
 from loader.sync.plan import RecordPlan
 from loader.sync.plan_file import plan_file_entry
 
@@ -30,7 +30,7 @@ def plan(
         loader plan --out monday.plan && loader push monday.plan
     """
     output = invocation.output
-    text, entries, saved = PlanText(output.verbose), ToldAsJson(), ToldAsJson()
+    text, entries, saved = PlanText(output.verbose), JsonSpool(), JsonSpool()
 
     def tell(each: RecordPlan) -> None:
         if output.json:

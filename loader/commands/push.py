@@ -11,7 +11,7 @@ from loader.push import pushing
 from loader.push.building import build_or_stop
 from loader.push.guards import MaxChanges
 from loader.push.planning import read_plan_file
-from loader.report.pushed import PushTold
+from loader.report.pushed import PushOutput
 
 
 @command("push")
@@ -38,7 +38,7 @@ def push(
     Example:
         loader push --max-changes 10%
     """
-    told = PushTold(invocation.output.json)
+    pushed = PushOutput(invocation.output.json)
     if planfile and (orders or tables):
         raise click.UsageError("A plan file already names its records: leave out --order and --table.")
     limit = MaxChanges.parse(max_changes) if max_changes else None
@@ -58,6 +58,6 @@ def push(
                 allow_empty=allow_empty,
                 command=name if saved is None else "push FILE" if saved.whole else "push --order",
                 progress=progress,
-                tell=told.add,
+                tell=pushed.add,
             )
-    told.tell(invocation.output, report, invocation.signal)
+    pushed.tell(invocation.output, report, invocation.signal)

@@ -16,7 +16,7 @@ from loader.push import pushing
 from loader.push.audits import about, money_waiting
 from loader.push.staging import models_of
 from loader.report.output import Answer
-from loader.report.pushed import PushTold
+from loader.report.pushed import PushOutput
 from loader.report.text import queue_lines
 from loader.report.words import money
 from loader.run import Run
@@ -59,7 +59,7 @@ def retry_now(invocation: Invocation, tables: tuple[str, ...]) -> None:
     Example:
         loader retry now
     """
-    told = PushTold(invocation.output.json)
+    pushed = PushOutput(invocation.output.json)
     with invocation.run("push") as run, invocation.stoppable():
         chosen = pushing.open_in_queue(run, tables)
         if not chosen:
@@ -67,8 +67,8 @@ def retry_now(invocation: Invocation, tables: tuple[str, ...]) -> None:
             invocation.output.data(empty, lambda: iter(["The retry queue has no open record that is staged."]))
             return
         with invocation.output.progress("Pushing") as progress:
-            report = pushing.push(run, chosen=chosen, command="retry now", progress=progress, tell=told.add)
-    told.tell(invocation.output, report, invocation.signal)
+            report = pushing.push(run, chosen=chosen, command="retry now", progress=progress, tell=pushed.add)
+    pushed.tell(invocation.output, report, invocation.signal)
 
 
 def _queue_command(name: str, state: Literal["held", "ignored", "open"], help_: str) -> None:

@@ -12,8 +12,8 @@ from loader.errors import NotWell
 from loader.invocation import Invocation, command
 from loader.report.output import Answer
 from loader.report.probe import MaxAge, MaxBlocked, ahead, probe
+from loader.report.spool import JsonSpool, Spool
 from loader.report.text import place_of, run_lines
-from loader.report.told import Told, ToldAsJson
 from loader.report.words import span
 from loader.run import Run
 from loader.warehouse.journal import Event, RunRecord
@@ -44,10 +44,10 @@ def status(invocation: Invocation, run_id: str | None, last: int, max_age: str |
         return
     output = invocation.output
     if run_id:
-        told = ToldAsJson() if output.json else Told()
+        spool = JsonSpool() if output.json else Spool()
         with invocation.run() as run:
-            content, text = one_run(run, run_id, told)
-        output.data(content, text, entries=("events", told))
+            content, text = one_run(run, run_id, spool)
+        output.data(content, text, entries=("events", spool))
         return
     with invocation.run() as run:
         content, text = last_runs(run, last)
@@ -78,21 +78,21 @@ def last_runs(run: Run, number: int) -> Answer:
     return {"runs": [_run_json(each) for each in runs], "queue": states}, text
 
 
-def one_run(run: Run, run_id: str, told: Told) -> Answer:
-    """A run. Writes what it did to each order to `told`. Raises NotFound."""
+def one_run(run: Run, run_id: str, spool: Spool) -> Answer:
+    """A run. Writes what it did to each order to `spool`. Raises NotFound."""
     record = run.journal.run(run_id)
     for event in run.journal.events_of_run(record.run_id):
-        if isinstance(told, ToldAsJson):
-            told.add_entry(asdict(event))
+        if isinstance(spool, JsonSpool):
+            spool.add_entry(asdict(event))
         else:
             for line in _event_lines(event):
-                told.add(line)
+                spool.add(line)
 
     def text() -> Iterator[str]:
         yield from run_lines([record])
         if record.message:
             yield record.message
-        yield from told
+        yield from spool
 
     return {"run": _run_json(record)}, text
 

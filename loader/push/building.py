@@ -73,11 +73,11 @@ def build(run: Run, talk: Callable[[str], None]) -> None:
 def stopped(run: Run, tests: Sequence[Mapping[str, Any]]) -> GuardTripped:
     """Names the failed tests, their models and the rows that fail, and the command that shows them all."""
     names = [run.contract.tests[result["unique_id"]].name for result in tests]
-    told = [_told(run, result) for result in tests[:SHOWN]]
+    described = [_described(run, result) for result in tests[:SHOWN]]
     more = f"\nand {len(tests) - SHOWN} more tests" if len(tests) > SHOWN else ""
     counted = "1 test" if len(tests) == 1 else f"{len(tests)} tests"
     return GuardTripped(
-        f"{counted} of the crm models failed, so nothing was written.\n" + "\n".join(told) + more,
+        f"{counted} of the crm models failed, so nothing was written.\n" + "\n".join(described) + more,
         f"Correct the rows in GP or in the seeds. `{shown_by(run, names[0])}` shows"
         + (" them." if len(names) == 1 else " those of the first test; the others' in the same way."),
     )
@@ -94,7 +94,7 @@ def shown_by(run: Run, test: str) -> str:
     return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
 
 
-def _told(run: Run, result: Mapping[str, Any]) -> str:
+def _described(run: Run, result: Mapping[str, Any]) -> str:
     test = run.contract.tests[result["unique_id"]]
     number = result.get("failures")
     text = f"{test.name} of {test.model}: " + ("1 row fails" if number == 1 else f"{number} rows fail")
@@ -106,8 +106,8 @@ def _told(run: Run, result: Mapping[str, Any]) -> str:
     except LoaderError:
         return text
     keys = run.contract.key_columns(test.model)
-    told = "; ".join(_row(dict(zip(names, row, strict=True)), keys) for row in rows)
-    return f"{text}: {told}" + (" …" if number > len(rows) else "")
+    described = "; ".join(_row(dict(zip(names, row, strict=True)), keys) for row in rows)
+    return f"{text}: {described}" + (" …" if number > len(rows) else "")
 
 
 def _row(row: Mapping[str, object], keys: Sequence[str]) -> str:

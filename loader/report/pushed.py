@@ -6,16 +6,16 @@ from loader.errors import Interrupted, LoaderError, RecordsWaiting
 from loader.push.sender import Settled
 from loader.push.tally import PushReport, result_json
 from loader.report.output import Output
+from loader.report.spool import JsonSpool
 from loader.report.text import PushText
-from loader.report.told import ToldAsJson
 
 
-class PushTold:
+class PushOutput:
     """The records of a push, in the form that was asked for."""
 
     def __init__(self, as_json: bool) -> None:
         self.text = PushText()
-        self.results = ToldAsJson()
+        self.results = JsonSpool()
         self._as_json = as_json
 
     def add(self, settled: Settled) -> None:

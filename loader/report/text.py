@@ -11,7 +11,7 @@ from loader.push.checking import Finding
 from loader.push.planning import PlanReport
 from loader.push.sender import Settled
 from loader.push.tally import PushReport
-from loader.report.told import Told
+from loader.report.spool import Spool
 from loader.report.words import money
 from loader.sync.diff import Change
 from loader.sync.plan import RecordPlan
@@ -34,7 +34,7 @@ class PlanText:
 
     def __init__(self, verbose: bool) -> None:
         self._verbose = verbose
-        self._told = Told()
+        self._lines = Spool()
         self._warnings = Warnings()
         self._new = 0
 
@@ -43,13 +43,13 @@ class PlanText:
         if plan.new is not None:
             self._new += 1
         if plan.new and self._new > NEW_IN_FULL and not self._verbose:
-            self._told.add(f"{_head(plan)}, {plan.new.line_count} lines")
+            self._lines.add(f"{_head(plan)}, {plan.new.line_count} lines")
         elif plan.writes or plan.action == "block" or self._verbose:
             for line in order_lines(plan):
-                self._told.add(line)
+                self._lines.add(line)
 
     def lines(self, report: PlanReport) -> Iterator[str]:
-        yield from self._told
+        yield from self._lines
         yield from self._warnings.lines()
         lines = report.lines
         if self._new > NEW_IN_FULL and not self._verbose:
@@ -111,17 +111,17 @@ class PushText:
     """A push for people: the records in trouble, warnings, counts by table."""
 
     def __init__(self) -> None:
-        self._told = Told()
+        self._lines = Spool()
         self._warnings = Warnings()
 
     def add(self, settled: Settled) -> None:
         self._warnings.add(settled.plan)
         if settled.outcome in ("blocked", "failed"):
             name = styled(f"! {settled.plan.key}", "red", bold=True)
-            self._told.add(f"{name} {settled.outcome}: {settled.reason}, {settled.message}")
+            self._lines.add(f"{name} {settled.outcome}: {settled.reason}, {settled.message}")
 
     def lines(self, report: PushReport) -> Iterator[str]:
-        yield from self._told
+        yield from self._lines
         yield from self._warnings.lines()
         for table_, counts in report.tables.items():
             yield f"{_nouns(report.contract, table_)}: {_counted(counts)}."

@@ -12,8 +12,8 @@ IN_MEMORY = 8_000_000
 """Bytes; what is longer goes to a temporary file."""
 
 
-class Told:
-    """Lines of text, in the order in which they were added."""
+class Spool:
+    """Lines of text, in the order in which they were added; kept in a temporary file if they are many."""
 
     def __init__(self) -> None:
         self._file = SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8", errors="replace", newline="\n")  # noqa: SIM115
@@ -27,7 +27,7 @@ class Told:
             yield line.rstrip("\n")
 
 
-class ToldAsJson(Told):
+class JsonSpool(Spool):
     """Entries of a JSON document, each in JSON."""
 
     def add_entry(self, entry: Any) -> None:
