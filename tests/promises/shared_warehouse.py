@@ -35,10 +35,10 @@ class Server:
 
     def __init__(self, target: Target) -> None:
         context = get_context("spawn")
-        self._lines, telling = context.Pipe(duplex=False)
+        self._started, telling = context.Pipe(duplex=False)
         self._process = context.Process(target=serve, args=(target, telling), daemon=True)
         self._process.start()
-        self.address: tuple[str, int] = self._lines.recv()
+        self.address: tuple[str, int] = self._started.recv()
 
     def connect(self) -> SharedWarehouse:
         return SharedWarehouse(self.address)
