@@ -19,6 +19,9 @@ renamed as (
         {{ gp_key('CUSTNMBR') }} as customer_key,
         {{ gp_text('PRBTADCD') }} as bill_to_address_code,
         {{ gp_key("coalesce(PRBTADCD, '')") }} as bill_to_address_key,
+        {{ gp_number('ORIGTYPE') }} as original_type,
+        {{ gp_document_name('ORIGNUMB') }} as original_name,
+        {{ gp_number('MSTRNUMB') }} as master_number,
 
         ---------- status
         {{ gp_number('SOPSTATUS') }} as order_status,
@@ -43,9 +46,12 @@ renamed as (
         {{ gp_text('FAXNUMBR') }} as ship_to_fax,
 
         ---------- dates, local
+        DOCDATE as document_day, {#- bare, for GP's index #}
         {{ gp_date('DOCDATE') }} as document_date,
         {{ gp_date('INVODATE') }} as invoice_date,
         {{ gp_date('ReqShipDate') }} as requested_ship_date,
+        {{ gp_date('ACTLSHIP') }} as actual_ship_date,
+        {{ gp_date('DUEDATE') }} as due_date,
 
         ---------- amounts, functional currency
         {{ gp_number('DISTKNAM') }} as terms_discount_amount,

@@ -1,0 +1,3 @@
+{% macro deleted_orders() -%}
+    {{ return(setting('deleted_orders', ['leave', 'cancel'])) }}
+{%- endmacro %}

@@ -1,0 +1,3 @@
+{% macro transferred_as() -%}
+    {{ return(setting('transferred_as', ['fulfilled', 'invoiced'])) }}
+{%- endmacro %}

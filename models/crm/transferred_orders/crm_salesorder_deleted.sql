@@ -1,0 +1,36 @@
+with
+
+cross_reference as (
+
+    select * from {{ ref('crm_xref') }}
+    where crm_table = 'salesorder'
+
+),
+
+final as (
+
+    select
+        cast(cross_reference.record_key as varchar(300)) as name,
+        cast(2 as int) as statecode,
+        cast(4 as int) as statuscode
+
+    from cross_reference
+    where
+        {% if deleted_orders() == 'cancel' -%}
+        not exists (
+            select 1
+            from {{ ref('stg_gp__sales_orders') }} as orders
+            where orders.document_type = 2 and {{ folded('orders.document_name') }} = cross_reference.match_key
+        )
+        and not exists (
+            select 1
+            from {{ ref('stg_gp__sales_order_history') }} as orders
+            where orders.document_type = 2 and {{ folded('orders.document_name') }} = cross_reference.match_key
+        )
+        {%- else -%}
+        1 = 0
+        {%- endif %}
+
+)
+
+select * from final

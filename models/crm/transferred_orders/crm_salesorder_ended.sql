@@ -1,0 +1,35 @@
+with
+
+orders as (
+
+    select * from {{ ref('int_sales_orders_ended') }}
+
+),
+
+final as (
+
+    {% call sales_header_mapping('orders') %}
+        ---------- keys
+        cast(orders.document_name as varchar(300)) as name,
+        cast(orders.document_name as varchar(100)) as ordernumber,
+        {{ sought_name('orders') }} as name__gp,
+
+        ---------- dates, UTC
+        {{ gp_local_to_utc('orders.document_date') }} as datedelivered,
+        {{ gp_local_to_utc('orders.invoice_date') }} as datefulfilled,
+        {{ gp_local_to_utc('orders.requested_ship_date', days=1) }} as requestdeliveryby,
+
+        ---------- status
+        {%- if transferred_as() == 'invoiced' %}
+        cast(case when orders.end_reason = 'transferred' then 4 else 2 end as int) as statecode,
+        cast(case when orders.end_reason = 'transferred' then 100003 else 4 end as int) as statuscode,
+        {%- else %}
+        cast(case when orders.end_reason = 'transferred' then 3 else 2 end as int) as statecode,
+        cast(case when orders.end_reason = 'transferred' then 100001 else 4 end as int) as statuscode,
+        {%- endif %}
+        cast(orders.end_reason as varchar(20)) as statuscode__end,
+    {% endcall %}
+
+)
+
+select * from final
