@@ -54,6 +54,9 @@ the message names the allowed ones.
 | `transferred` | `fully` | with `partly`, an order is no longer pushed once any quantity has been transferred |
 | `sync` | all `false` | which of `units`, `products`, `customers`, `transferred_orders`, `invoices` are built |
 | `account_owner` | `create` | with `always`, GP's salesperson stays the owner of an account, its orders and invoices |
+| `transferred_as` | `fulfilled` | `invoiced` closes an order that GP has transferred as Invoiced, not as Fulfilled |
+| `deleted_orders` | `leave` | `cancel` cancels orders in CRM that GP has deleted |
+| `invoices_since` | `90` | invoices from this document date on: so many days back, or a date such as `"2024-01-31"` |
 | `nolock` | `false` | with `true`, GP's tables are read `with (nolock)` |
 """
 

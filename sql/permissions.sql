@@ -27,6 +27,11 @@ grant select on dbo.IV40202 to gp_to_crm;
 -- Customers.
 grant select on dbo.RM00101 to gp_to_crm;
 grant select on dbo.SY01200 to gp_to_crm;
+-- Transferred orders, invoices.
+grant select on dbo.SOP30300 to gp_to_crm;
+-- Invoices.
+grant select on dbo.RM20101 to gp_to_crm;
+grant select on dbo.RM30101 to gp_to_crm;
 go
 
 -- Its own database: dbt creates views, seeds and test views, the loader the journal.

@@ -22,7 +22,6 @@ work as (
     where
         orders.document_type = 2
         and orders.document_number is not null
-        {%- if transferred() == 'partly' %}
         and not exists (
             select 1
             from {{ ref('stg_gp__sales_order_lines') }} as lines
@@ -35,7 +34,6 @@ work as (
                 and lines.quantity - lines.quantity_cancelled - lines.quantity_invoiced - lines.quantity_reordered
                 - lines.quantity_back_ordered <> 0
         )
-        {%- endif %}
 
 ),
 

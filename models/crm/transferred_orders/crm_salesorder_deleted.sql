@@ -16,8 +16,8 @@ final as (
 
     from cross_reference
     where
-        {% if deleted_orders() == 'cancel' -%}
-        not exists (
+        '{{ deleted_orders() }}' = 'cancel'
+        and not exists (
             select 1
             from {{ ref('stg_gp__sales_orders') }} as orders
             where orders.document_type = 2 and {{ folded('orders.document_name') }} = cross_reference.match_key
@@ -27,9 +27,6 @@ final as (
             from {{ ref('stg_gp__sales_order_history') }} as orders
             where orders.document_type = 2 and {{ folded('orders.document_name') }} = cross_reference.match_key
         )
-        {%- else -%}
-        1 = 0
-        {%- endif %}
 
 )
 

@@ -1,3 +1,5 @@
+{%- set state, status = (4, 100003) if transferred_as() == 'invoiced' else (3, 100001) -%}
+
 with
 
 orders as (
@@ -20,13 +22,8 @@ final as (
         {{ gp_local_to_utc('orders.requested_ship_date', days=1) }} as requestdeliveryby,
 
         ---------- status
-        {%- if transferred_as() == 'invoiced' %}
-        cast(case when orders.end_reason = 'transferred' then 4 else 2 end as int) as statecode,
-        cast(case when orders.end_reason = 'transferred' then 100003 else 4 end as int) as statuscode,
-        {%- else %}
-        cast(case when orders.end_reason = 'transferred' then 3 else 2 end as int) as statecode,
-        cast(case when orders.end_reason = 'transferred' then 100001 else 4 end as int) as statuscode,
-        {%- endif %}
+        cast(case when orders.end_reason = 'transferred' then {{ state }} else 2 end as int) as statecode,
+        cast(case when orders.end_reason = 'transferred' then {{ status }} else 4 end as int) as statuscode,
         cast(orders.end_reason as varchar(20)) as statuscode__end,
     {% endcall %}
 
