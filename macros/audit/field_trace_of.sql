@@ -33,6 +33,8 @@
             {{ 'and ' if not loop.first }}
             {%- if value is number -%}
                 gp_{{ number }}.{{ column }} = {{ value }}
+            {%- elif value.startswith("'") -%}
+                {{ folded('gp_' ~ number ~ '.' ~ column) }} = {{ folded(value) }}
             {%- elif '.' in value -%}
                 {{ folded('gp_' ~ number ~ '.' ~ column) }} = {{ folded(traced_column(trace, value, '')) }}
             {%- else -%}

@@ -190,12 +190,13 @@ def test_a_crm_model_that_the_audit_does_not_list_is_an_error_that_names_it(tmp_
     assert "The audit models do not know crm_salesorderdetail, which has a meta.crm." in done.stdout
 
 
+SWITCHED_ON = "{sync: {units: true, products: true, customers: true}}"
 GENERATED = ("audit_record_status", "audit_unmapped_codes", "audit_crm_differences")
 
 
 @pytest.fixture(scope="module")
-def with_units(tmp_path_factory: pytest.TempPathFactory) -> Dbt:
-    """The project with units switched on, compiled for SQL Server."""
+def switched_on(tmp_path_factory: pytest.TempPathFactory) -> Dbt:
+    """The project with units, products and customers switched on, compiled for SQL Server."""
     dbt = Dbt(tmp_path_factory.mktemp("units"))
     return dbt.succeed(
         *(
@@ -205,24 +206,31 @@ def with_units(tmp_path_factory: pytest.TempPathFactory) -> Dbt:
             "--no-introspect",
             "--no-populate-cache",
             "--vars",
-            "{sync: {units: true}}",
+            SWITCHED_ON,
         )
     )
 
 
-def test_a_table_that_is_switched_on_is_in_the_audit(with_units: Dbt) -> None:
-    compiled = {name: with_units.compiled[f"models/audit/{name}.sql"] for name in GENERATED}
+def test_a_table_that_is_switched_on_is_in_the_audit(switched_on: Dbt) -> None:
+    compiled = {name: switched_on.compiled[f"models/audit/{name}.sql"] for name in GENERATED}
     assert "'uomschedule' as crm_table" in compiled["audit_record_status"]
     assert "'unit_schedule_not_in_crm'" in compiled["audit_crm_differences"]
     assert "'uom' as row_table" in compiled["audit_crm_differences"]
     assert {name: tsql_rules.breaches(text) for name, text in compiled.items() if tsql_rules.breaches(text)} == {}
 
 
-def test_the_audit_reads_each_crm_view_once(with_units: Dbt) -> None:
+def test_the_audit_reads_each_crm_view_once(switched_on: Dbt) -> None:
     """SQL Server evaluates a view, and a CTE, as often as a query names it."""
     for name in GENERATED:
-        sql = re.sub(r"--.*", "", with_units.compiled[f"models/audit/{name}.sql"])
-        for model in ("crm_salesorder", "crm_salesorderdetail", "crm_uomschedule", "crm_uom"):
+        sql = re.sub(r"--.*", "", switched_on.compiled[f"models/audit/{name}.sql"])
+        for model in (
+            "crm_salesorder",
+            "crm_salesorderdetail",
+            "crm_uomschedule",
+            "crm_uom",
+            "crm_product",
+            "crm_account",
+        ):
             assert sql.count(f'"{model}"') <= 1, (name, model)
         for cte in set(re.findall(r"^(staged_?\w*) as \(", sql, re.MULTILINE)):
             assert len(re.findall(rf"(?:from|join) {cte}\b", sql)) == 1, (name, cte)
@@ -235,8 +243,8 @@ def test_the_audit_is_built_after_every_crm_model(on_sqlserver: Dbt, name: str) 
 
 
 @pytest.fixture(scope="module")
-def units_built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The sample company with units switched on: the models that the audit of units needs."""
+def built_switched_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The sample company with these switched on: the models that the audit needs."""
     dbt = Dbt(tmp_path_factory.mktemp("built_units"))
     target = read_target(PROJECT, PROJECT, "duckdb", {"GP_CRM_DUCKDB_PATH": str(dbt.duckdb_path)})
     warehouse = connect(target, create=True)
@@ -245,16 +253,18 @@ def units_built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.Duc
     audits = [f"+{name}" for name in (*GENERATED, "audit_field_trace")]
     dbt.succeed(
         *("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"),
-        *("--vars", "{sync: {units: true}}", "--select", *audits),
+        *("--vars", SWITCHED_ON, "--select", *audits),
     )
     connection = duckdb.connect(str(dbt.duckdb_path), read_only=True)
     yield connection
     connection.close()
 
 
-def test_every_record_of_a_table_that_is_switched_on_has_its_status(units_built: duckdb.DuckDBPyConnection) -> None:
-    staged = units_built.execute("select name, description from crm_uomschedule order by all").fetchall()
-    status = units_built.execute(
+def test_every_record_of_a_table_that_is_switched_on_has_its_status(
+    built_switched_on: duckdb.DuckDBPyConnection,
+) -> None:
+    staged = built_switched_on.execute("select name, description from crm_uomschedule order by all").fetchall()
+    status = built_switched_on.execute(
         "select record_key, title from audit_record_status"
         " where crm_table = 'uomschedule' and status = 'not_pushed_yet' and is_staged = 1 order by all"
     ).fetchall()
@@ -262,8 +272,8 @@ def test_every_record_of_a_table_that_is_switched_on_has_its_status(units_built:
     assert staged
 
 
-def test_a_unit_is_traced_to_each_row_of_gp_that_it_is_made_of(units_built: duckdb.DuckDBPyConnection) -> None:
-    traced = units_built.execute(
+def test_a_unit_is_traced_to_each_row_of_gp_that_it_is_made_of(built_switched_on: duckdb.DuckDBPyConnection) -> None:
+    traced = built_switched_on.execute(
         "select gp_column, gp_value, staged_value from audit_field_trace"
         " where record_key = 'CABLE' and line_key = 'Spool' and crm_column = 'quantity' order by all"
     ).fetchall()
@@ -273,8 +283,16 @@ def test_a_unit_is_traced_to_each_row_of_gp_that_it_is_made_of(units_built: duck
         ("IV40202.EQUOMQTY", "500.00000", "500.00000"),
         ("IV40202.QTYBSUOM", "500.00000", "500.00000"),
     ]
-    schedule = units_built.execute(
+    schedule = built_switched_on.execute(
         "select part, line_key, gp_value from audit_field_trace where row_table = 'uomschedule'"
         " and record_key = 'CABLE' and crm_column = 'description'"
     ).fetchall()
     assert schedule == [("header", None, "Cable by the foot")]
+
+
+def test_each_of_two_addresses_is_traced_to_its_own_row_of_gp(built_switched_on: duckdb.DuckDBPyConnection) -> None:
+    traced = built_switched_on.execute(
+        "select crm_column, gp_value, staged_value from audit_field_trace"
+        " where record_key = 'AARONFIT0001' and crm_column in ('address1_city', 'address2_city') order by all"
+    ).fetchall()
+    assert traced == [("address1_city", "Chicago", "Chicago"), ("address2_city", "Redmond", "Redmond")]
