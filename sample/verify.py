@@ -1,130 +1,268 @@
 """Does CRM hold what is staged? Compared value by value, without the loader's own comparison.
 
 The staged views are read with plain SQL; CRM's rows come out of the local CRM as they are stored. Business keys stand
-for ids: an order's `customerid` is right when the account it points to has the staged account number.
+for ids: an order's `customerid` is right when the account it points to has the staged account number. What a column is
+to CRM, the models' meta.crm and CRM's own declarations say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-Row = Mapping[str, Any]
+if TYPE_CHECKING:
+    from emulator.crm import Crm
+    from emulator.metadata import Column as Declared
+    from loader.contract import Column, Lookup, Model
 
-KEYS = {
-    "customerid": ("account", "accountnumber"),
-    "pricelevelid": ("pricelevel", "name"),
-    "productid": ("product", "productnumber"),
-    "uomid": ("uom", "name"),
-    "salesrepid": ("systemuser", "new_gpsalespersonid"),
-}
-"""Look-up column → CRM table and column of its business key (the mapping's DBLOOKUPs)."""
+Row: TypeAlias = Mapping[str, Any]
+Key: TypeAlias = tuple[str, str]
+"""CRM table and key of a record."""
 
-AMOUNTS_OF_SOP_MODE = {"totalamount", "totaltax", "totallineitemamount", "baseamount", "extendedamount"}
-CREATE_ONLY = {"ordernumber", "isproductoverridden"}
-DECIMALS = {"quantity": 5}
-LENGTHS = {"line1": 250, "line2": 250, "line3": 250, "city": 80, "country": 80, "postalcode": 20, "name": 200}
-OTHER_LENGTHS = {"name": 300, "ordernumber": 100, "description": 2000, "productdescription": 500}
-UNMAPPED = {"paymenttermscode": "paymenttermscode__gp", "shippingmethodcode": "shippingmethodcode__gp"}
-
-
-class Crm(Protocol):
-    """The local CRM: rows as stored, look-ups as {"table", "id"}."""
-
-    def rows(self, table: str) -> Sequence[Row]: ...
+CENTS = 2
+"""Decimals of an amount in the sample's currency."""
 
 
 @dataclass
 class Verification:
-    """How many values were compared, and each that differs in words."""
+    """How many records and values were compared, and each that differs in words."""
 
-    orders: int = 0
-    lines: int = 0
+    records: Counter[str] = field(default_factory=Counter)
+    """Records by CRM table, lines included."""
     values: int = 0
     differences: list[str] = field(default_factory=list)
 
-
-def verify(headers: Sequence[Row], lines: Sequence[Row], crm: Crm, expected: set[str], sop_mode: bool) -> Verification:
-    """Compares the orders named in `expected` (those that were pushed or are unchanged)."""
-    directory = _Directory(crm)
-    result = Verification()
-    orders = {str(row["name"]).casefold(): row for row in crm.rows("salesorder")}
-    crm_lines: dict[str, list[Row]] = {}
-    for row in crm.rows("salesorderdetail"):
-        crm_lines.setdefault(row["salesorderid"]["id"], []).append(row)
-    staged_lines: dict[str, list[Row]] = {}
-    for line in lines:
-        staged_lines.setdefault(line["salesorderid"], []).append(line)
-
-    for header in headers:
-        name = header["name"]
-        if name not in expected:
-            continue
-        result.orders += 1
-        order = orders.get(name.casefold())
-        if order is None:
-            result.differences.append(f"{name}: not in CRM")
-            continue
-        _compare(name, header, order, directory, sop_mode, result)
-        _compare_lines(
-            name, staged_lines.get(name, []), crm_lines.get(order["salesorderid"], []), directory, sop_mode, result
-        )
-    return result
+    @property
+    def orders(self) -> int:
+        return self.records["salesorder"]
 
 
-def _compare_lines(
-    name: str,
-    staged: list[Row],
-    held: list[Row],
-    directory: _Directory,
-    sop_mode: bool,
-    result: Verification,
-) -> None:
-    wanted = sorted(line["lineitemnumber"] for line in staged)
-    present = sorted(line.get("lineitemnumber") or -1 for line in held)
-    if wanted != present:
-        result.differences.append(f"{name}: lines are {present}, staged are {wanted}")
-        return
-    by_number = {line["lineitemnumber"]: line for line in held}
-    for line in staged:
-        result.lines += 1
-        where = f"{name} line {line['lineitemnumber']}"
-        _compare(where, line, by_number[line["lineitemnumber"]], directory, sop_mode, result)
+@dataclass(frozen=True)
+class StagedModel:
+    """The rows that dbt staged for a model, and for its lines."""
+
+    model: Model
+    rows: Sequence[Row]
+    lines: Sequence[Row] = ()
+
+    @cached_property
+    def lines_of(self) -> Mapping[str, list[Row]]:
+        """Lines by the key of their record."""
+        assert self.model.meta.children is not None
+        found: dict[str, list[Row]] = {}
+        for line in self.lines:
+            found.setdefault(line[self.model.meta.children.via], []).append(line)
+        return found
 
 
-def _compare(where: str, staged: Row, held: Row, directory: _Directory, sop_mode: bool, result: Verification) -> None:
-    for column, value in staged.items():
-        if "__" in column or column in ("salesorderid", "datedelivered", *(CREATE_ONLY - {"isproductoverridden"})):
-            continue
-        if column in AMOUNTS_OF_SOP_MODE and not sop_mode:
-            continue
-        if column in UNMAPPED and value is None and staged[UNMAPPED[column]] is not None:
-            continue
-        if column in KEYS:
-            if value is None or directory.has(column, value):
-                result.values += 1
-                _differ(where, column, _folded(value), directory.key(held.get(column)), result)
-            continue
-        result.values += 1
-        _differ(where, column, _as_stored(column, value, column in held), _plain(held.get(column)), result)
+def staged(query: Any, model: Model) -> StagedModel:
+    """What is staged for a model; `query` runs SQL and returns tuples."""
+    lines = list(_rows(query, model.children)) if model.children else []
+    return StagedModel(model, list(_rows(query, model)), lines)
 
 
-def _differ(where: str, column: str, wanted: object, present: object, result: Verification) -> None:
-    if wanted != present:
-        result.differences.append(f"{where} {column}: CRM has {present!r}, staged is {wanted!r}")
+def _rows(query: Any, model: Model) -> Iterator[dict[str, Any]]:
+    columns = [column.name for column in model.columns]
+    names = ", ".join(f'"{name}"' for name in columns)
+    for row in query(f"select {names} from {model.relation}"):
+        yield dict(zip(columns, row, strict=True))
 
 
-def _as_stored(column: str, value: Any, exists: bool) -> object:
+def verify(
+    everything: Iterable[StagedModel],
+    crm: Crm,
+    *,
+    apart: Collection[Key] = (),
+    created: Collection[Key] = (),
+    keeps_amounts: bool = True,
+) -> Verification:
+    """Compares every staged record that is not in `apart`.
+
+    Of a model that never creates, those that CRM has. What goes to CRM only when a record is created is compared for
+    the records in `created`. `keeps_amounts`: CRM keeps the amounts that are sent instead of computing its own.
+    """
+    found = _Comparison(crm, created, keeps_amounts)
+    taken: set[Key] = set()
+    for each in everything:
+        for row in each.rows:
+            its = (each.model.table, each.model.key_of(row))
+            if its not in taken and its not in apart:
+                found.compare_record(each, row, its)
+            taken.add(its)
+    return found.result
+
+
+class _Comparison:
+    def __init__(self, crm: Crm, created: Collection[Key], keeps_amounts: bool) -> None:
+        self.result = Verification()
+        self._crm, self._created, self._keeps_amounts = crm, created, keeps_amounts
+        self._rows: dict[str, dict[str, Row]] = {}
+        self._indexes: dict[tuple[str, tuple[str, ...]], dict[tuple[str | None, ...], list[Row]]] = {}
+
+    # ------------------------------------------------ records and their lines
+
+    def compare_record(self, each: StagedModel, row: Row, its: Key) -> None:
+        model = each.model
+        held = self._held(model, model.meta.match_on, row)
+        if not held and model.meta.create == "never":
+            return
+        self.result.records[model.table] += 1
+        if len(held) != 1:
+            self.result.differences.append(f"{model.noun} {its[1]}: {len(held)} records in CRM")
+            return
+        self._compare(f"{model.noun} {its[1]}", model, row, held[0], is_created=its in self._created)
+        if model.children:
+            self._compare_lines(f"{model.noun} {its[1]}", each, row, held[0])
+
+    def _compare_lines(self, where: str, each: StagedModel, row: Row, parent: Row) -> None:
+        lines, meta = each.model.children, each.model.meta.children
+        assert lines is not None
+        assert meta is not None
+        parent_id = parent[self._crm.id_column(each.model.table)]
+        held = [line for line in self._all(lines.table).values() if _id(line.get(meta.via)) == parent_id]
+        wanted = each.lines_of.get(row[each.model.key_column], [])
+        by_key: dict[tuple[Any, ...], list[Row]] = {}
+        for line in held:
+            by_key.setdefault(tuple(_folded(line.get(name)) for name in meta.match_on), []).append(line)
+        keys = Counter(tuple(_folded(line[name]) for name in meta.match_on) for line in wanted)
+        extra = {key: len(its) for key, its in by_key.items() if len(its) != keys[key] and (keys[key] or meta.delete)}
+        missing = keys - Counter({key: len(its) for key, its in by_key.items()})
+        if extra or missing:
+            self.result.differences.append(f"{where}: lines are {sorted(by_key, key=str)}, staged are {sorted(keys)}")
+            return
+        for line in wanted:
+            key = tuple(_folded(line[name]) for name in meta.match_on)
+            self.result.records[lines.table] += 1
+            if meta.made_by_parent and line[meta.made_by_parent.column]:
+                continue
+            self._compare(f"{where} line {' / '.join(map(str, key))}", lines, line, by_key[key][0], via=meta.via)
+
+    def _held(self, model: Model, names: Sequence[str], row: Row) -> list[Row]:
+        """CRM's rows of the record's key."""
+        found: list[Row] = []
+        for held in self._index(model.table, tuple(names)).get(self._staged_key(model, names, row), []):
+            found.append(held)
+        return found
+
+    def _staged_key(self, model: Model, names: Sequence[str], row: Row) -> tuple[str | None, ...]:
+        key: list[str | None] = []
+        for name in names:
+            lookup = model.column(name).meta.lookup
+            if lookup is None:
+                key.append(_folded(row[name]))
+            else:
+                rows = self._candidates(lookup, row)
+                key.append(rows[0][self._crm.id_column(lookup.table)] if len(rows) == 1 else None)
+        return tuple(key)
+
+    # ------------------------------------------------ one row
+
+    def _compare(
+        self, where: str, model: Model, row: Row, held: Row, *, is_created: bool = True, via: str | None = None
+    ) -> None:
+        declared = self._crm.schema.tables[model.table].columns
+        for column in model.sent:
+            name, meta = column.name, column.meta
+            its = declared.get(name)
+            if name == via or (its is None and meta.if_absent == "skip"):
+                continue
+            if its is None:
+                self.result.differences.append(f"{where} {name}: CRM has no such column")
+                continue
+            if not is_created and (meta.only_at == "create" or not its.update):
+                continue
+            if meta.computed and not self._keeps_amounts:
+                continue
+            if meta.xref and row[name] is None and row[meta.xref.code] is not None:
+                continue  # a code without a translation leaves the column alone
+            if meta.lookup:
+                self._compare_lookup(where, column, meta.lookup, row, held)
+            else:
+                self.result.values += 1
+                self._differ(where, name, _as_stored(its, row[name]), _plain(held.get(name)))
+
+    def _compare_lookup(self, where: str, column: Column, lookup: Lookup, row: Row, held: Row) -> None:
+        if row[column.name] is None and column.meta.only_at == "create":
+            return  # who creates a record owns it
+        if row[column.name] is None:
+            wanted: str | None = None
+        else:
+            found = self._candidates(lookup, row, held)
+            if len(found) > 1 and lookup.ambiguous == "leave":
+                return
+            if not found and lookup.missing == "leave":
+                return
+            if len(found) != 1 and not (not found and lookup.missing == "clear"):
+                self.result.differences.append(f"{where} {column.name}: {len(found)} {lookup.called} in CRM")
+                return
+            wanted = found[0][self._crm.id_column(lookup.table)] if found else None
+        self.result.values += 1
+        present = _id(held.get(column.name))
+        if wanted != present:
+            shown = [self._shown(lookup, each) for each in (present, wanted)]
+            self._differ(where, column.name, shown[1], shown[0])
+
+    def _candidates(self, lookup: Lookup, row: Row, held: Row | None = None) -> list[Row]:
+        """CRM's rows that a look-up may mean; those that are in use come first."""
+        key = tuple(_folded(row[name]) for name in lookup.match.values())
+        found = self._index(lookup.table, tuple(lookup.match)).get(key, [])
+        in_use = [each for each in found if all(each.get(name) in values for name, values in lookup.active.items())]
+        if in_use or lookup.inactive == "missing":
+            found = in_use
+        for path, its in lookup.agree.items():
+            column, dot, _ = path.partition(".")
+            if dot and "." not in its and held is not None and lookup.disagree == "leave":
+                found = [each for each in found if _id(each.get(column)) == _id(held.get(its))]
+        return found
+
+    def _shown(self, lookup: Lookup, row_id: str | None) -> str | None:
+        row = self._all(lookup.table).get(row_id or "")
+        return row_id if row is None else " / ".join(str(self._at(row, path)) for path in lookup.match)
+
+    def _differ(self, where: str, column: str, wanted: object, present: object) -> None:
+        if wanted != present:
+            self.result.differences.append(f"{where} {column}: CRM has {present!r}, staged is {wanted!r}")
+
+    # ------------------------------------------------ CRM's rows
+
+    def _all(self, table: str) -> dict[str, Row]:
+        if table not in self._rows:
+            id_column = self._crm.id_column(table)
+            self._rows[table] = {row[id_column]: row for row in self._crm.rows(table)}
+        return self._rows[table]
+
+    def _index(self, table: str, paths: tuple[str, ...]) -> dict[tuple[str | None, ...], list[Row]]:
+        if (table, paths) not in self._indexes:
+            index = self._indexes[table, paths] = {}
+            for row in self._all(table).values():
+                index.setdefault(tuple(self._at(row, path) for path in paths), []).append(row)
+        return self._indexes[table, paths]
+
+    def _at(self, row: Row, path: str) -> str | None:
+        """The value of a column, or of a column of the row that a look-up names."""
+        name, dot, step = path.partition(".")
+        value = row.get(name)
+        if dot:
+            return self._at(self._all(value["table"])[value["id"]], step) if value else None
+        return _id(value) if isinstance(value, Mapping) else _folded(value)
+
+
+def _as_stored(declared: Declared, value: Any) -> object:
+    """A staged value as CRM keeps it."""
     if isinstance(value, str):
-        length = OTHER_LENGTHS.get(column) or LENGTHS.get(column.partition("_")[2], 50)
-        return value.rstrip(" ")[:length].rstrip(" ") or None
-    if isinstance(value, datetime):
+        return value.rstrip(" ")[: declared.max_length].rstrip(" ") or None
+    if isinstance(value, datetime) and declared.behavior != "DateOnly":
         return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, date):
+        return value.strftime("%Y-%m-%d")
     if isinstance(value, Decimal):
-        return value.quantize(Decimal(1).scaleb(-DECIMALS.get(column, 2)), ROUND_HALF_UP) + 0
+        decimals = CENTS if declared.type == "Money" and declared.precision_source else declared.precision
+        return value.quantize(Decimal(1).scaleb(-(decimals or 0)), ROUND_HALF_UP) + 0
     return value
 
 
@@ -134,31 +272,9 @@ def _plain(value: Any) -> object:
     return value or None if isinstance(value, str) else value
 
 
+def _id(value: Any) -> str | None:
+    return value["id"] if value else None
+
+
 def _folded(value: object) -> str | None:
     return None if value is None else str(value).rstrip(" ").casefold()
-
-
-class _Directory:
-    """CRM's rows by id and by business key."""
-
-    def __init__(self, crm: Crm) -> None:
-        self._keys: dict[str, str | None] = {}
-        self._known: dict[str, list[str | None]] = {}
-        for column, (table, key) in KEYS.items():
-            rows = crm.rows(table)
-            self._known[column] = [_folded(row.get(key)) for row in rows]
-            self._keys.update({row[f"{table}id"]: _folded(row.get(key)) for row in rows})
-
-    def has(self, column: str, value: object) -> bool:
-        """Exactly one row has this key; anything else leaves the column as it is in CRM."""
-        return self._known[column].count(_folded(value)) == 1 or column == "uomid"
-
-    def key(self, reference: Any) -> str | None:
-        return self._keys.get(reference["id"]) if reference else None
-
-
-def staged(query: Any, relation: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Rows of a staged view as plain dictionaries; `query` runs SQL and returns tuples."""
-    names = ", ".join(f'"{name}"' for name in columns)
-    for row in query(f"select {names} from {relation}"):
-        yield dict(zip(columns, row, strict=True))

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,16 +134,17 @@ class Workbench:
         finally:
             warehouse.close()
 
-    def verify(self, apart: set[str] | frozenset[str] = frozenset()) -> Verification:
-        """CRM against every staged order that is not named in `apart`, value by value."""
+    def verify(
+        self, apart: Collection[str | tuple[str, str]] = (), created: Collection[tuple[str, str]] = ()
+    ) -> Verification:
+        """CRM against every staged record that is not in `apart`, by its key or by table and key."""
         with self.run() as run:
-            model = run.contract.models[0]
-            assert model.children is not None
-            query = run.warehouse.query
-            headers = list(staged(query, model.relation, [column.name for column in model.columns]))
-            lines = list(staged(query, model.children.relation, [column.name for column in model.children.columns]))
-            expected = set(run.keys(model)) - apart
-            return verify(headers, lines, self.crm, expected, run.organization.keeps_amounts)
+            models = run.contract.models
+            keys = {(model.table, key) if isinstance(key, str) else key for key in apart for model in models}
+            everything = [staged(run.warehouse.query, model) for model in models]
+            return verify(
+                everything, self.crm, apart=keys, created=created, keeps_amounts=run.organization.keeps_amounts
+            )
 
 
 @dataclass(frozen=True)

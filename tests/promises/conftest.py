@@ -32,7 +32,7 @@ from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse, columns_of
 from loader.warehouse.journal import Journal
 from sample import organisation
-from sample.verify import staged, verify
+from sample.verify import StagedModel, staged, verify
 from tests.conftest import PROJECT, Built, Ended, Workbench
 from tests.promises.atomicity import Atomicity
 
@@ -156,7 +156,7 @@ class Handful(Workbench):
     def assert_crm_holds_what_is_staged(self, *but: str) -> None:
         """Value by value, except for orders that cannot go and those named."""
         headers, lines = self.staged()
-        assert_equal(self.crm, headers, lines, self.apart | set(but))
+        assert_equal(self.crm, self.contract, headers, lines, self.apart | set(but))
 
     def assert_whole(self) -> None:
         """No commit ever left an order without its lines, with doubled lines, or half changed."""
@@ -215,9 +215,12 @@ def assert_journal_adds_up(warehouse: Warehouse) -> None:
     assert in_trouble <= {str(key) for key, state, _ in queue if state == "open"}
 
 
-def assert_equal(crm: Emulator, headers: list[dict[str, Any]], lines: list[dict[str, Any]], apart: set[str]) -> None:
+def assert_equal(
+    crm: Emulator, contract: Contract, headers: list[dict[str, Any]], lines: list[dict[str, Any]], apart: set[str]
+) -> None:
     expected = {header["name"] for header in headers} - apart
-    verified = verify(headers, lines, crm, expected, sop_mode=True)
+    model = contract.model_of("salesorder")
+    verified = verify([StagedModel(model, headers, lines)], crm, apart={(model.table, key) for key in apart})
     assert verified.differences == []
     assert verified.orders == len(expected)
     names = [fold(row["name"]) for row in crm.rows("salesorder")]
@@ -225,13 +228,8 @@ def assert_equal(crm: Emulator, headers: list[dict[str, Any]], lines: list[dict[
 
 
 def staged_rows(warehouse: Warehouse, contract: Contract) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    model = contract.models[0]
-    assert model.children is not None
-    headers, lines = (
-        list(staged(warehouse.query, each.relation, [column.name for column in each.columns]))
-        for each in (model, model.children)
-    )
-    return headers, lines
+    orders = staged(warehouse.query, contract.model_of("salesorder"))
+    return [dict(row) for row in orders.rows], [dict(line) for line in orders.lines]
 
 
 @cache

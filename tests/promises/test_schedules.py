@@ -404,7 +404,13 @@ def assert_written_for_good(world: World, report: PushReport) -> None:
     )
     world.settled()
     headers, lines = world.staged()
-    assert_equal(world.crm, headers, lines, {h["name"] for h in headers} - {str(key) for (key,) in written})
+    assert_equal(
+        world.crm,
+        world.ground.contract,
+        headers,
+        lines,
+        {h["name"] for h in headers} - {str(key) for (key,) in written},
+    )
 
 
 def staged_names(world: World) -> list[str]:
@@ -427,7 +433,7 @@ def assert_all_is_well(world: World) -> None:
         [last.run_id],
     )
     assert dict(held_back) == apart
-    assert_equal(world.crm, headers, lines, set(apart))
+    assert_equal(world.crm, world.ground.contract, headers, lines, set(apart))
     assert_journal_adds_up(world.gp)
 
     if world.random.random() < 0.4:
