@@ -14,6 +14,7 @@ from loader.push.sender import Settled
 from loader.push.tally import PushReport
 from loader.report import explained
 from loader.report.text import place_of
+from loader.report.text import table as table_of
 from loader.run import Run
 from loader.visible import styled
 from loader.warehouse.connect import connect
@@ -23,9 +24,6 @@ if TYPE_CHECKING:  # installed with the demo extra only
     from emulator import Emulator
 
 Access: TypeAlias = Literal["read", "write", "push"]
-
-EXPLAINED = "ORDST2226"
-EDITED = "ORDST2225"
 
 
 class DemoFailed(LoaderError):
@@ -40,7 +38,8 @@ class Demonstration:
 
     def __init__(self, open_run: Callable[[Access], Run], crm: Emulator, say: Callable[[str], None]) -> None:
         self._open, self._crm, self._say = open_run, crm, say
-        self._expected: set[str] = set()
+        self._apart: set[tuple[str, str]] = set()
+        self._created: set[tuple[str, str]] = set()
         self._settled: list[Settled] = []
         self._content: dict[str, Any] = {}
 
@@ -52,12 +51,13 @@ class Demonstration:
         self.one_order()
         self.second_push()
         self.change_in_gp()
+        # self.transfer_in_gp()
         return self.verify()
 
     def load_company(self) -> None:
         from sample import company
 
-        self._title("1. A GP company")
+        self._title("1. A GP company, and a CRM that is as good as empty")
         with self._open("read") as run, private_files():
             target = run.target
             warehouse = connect(target, for_run=True, create=True)
@@ -69,26 +69,38 @@ class Demonstration:
             self._say(f"{counts['SOP10100']} documents with {counts['SOP10200']} lines in {target.address}.")
 
     def build(self) -> None:
+        from sample import story
+
         self._title("2. dbt build: staged as CRM's tables, tested")
         with self._open("read") as run:
-            build(run, self._say)
-            model = run.contract.models[0]
-            self._say(f"{len(run.keys(model))} open orders staged in {model.relation}.")
+            build(run, self._say, story.VARS)
+            for model in run.contract.models:
+                ((staged,),) = run.warehouse.query(f"select count(*) from {model.relation}")
+                self._say(f"  {model.counted(int(str(staged)))} staged in {model.relation}.")
+            self._say(self._in_crm(run, "CRM has"))
 
     def first_push(self) -> None:
-        self._title("3. The first push")
+        self._title("3. One push, and everything is there")
         report = self._push()
-        self._expected = self._in_sync()
         self._content["first_push"] = report.as_json()["records"]
         for settled in self._settled:
+            its = settled.plan
             if settled.outcome in ("blocked", "failed", "skipped"):
-                self._say(f"  {settled.plan.key}: {settled.outcome}, {settled.reason}: {settled.message}")
+                self._say(f"  {its.table} {its.key}: {settled.outcome}, {settled.reason}: {settled.message}")
+        self._say("")
+        for line in _table(report):
+            self._say(line)
         self._say(_summary(report))
+        with self._open("read") as run:
+            self._say(self._in_crm(run, "CRM now has"))
 
     def one_order(self) -> None:
-        self._title(f"4. One order from GP row to CRM row: {EXPLAINED}")
+        from sample import story
+
+        self._title(f"4. One order from GP row to CRM row: {story.EXPLAINED}")
         with self._open("read") as run:
-            for line in explained.lines(explain(run, EXPLAINED, words=explained.plan_text), ()):
+            content = explain(run, story.EXPLAINED, words=explained.plan_text, table=story.ORDERS)
+            for line in explained.lines(content, ()):
                 self._say(line)
 
     def second_push(self) -> None:
@@ -100,48 +112,64 @@ class Demonstration:
             raise DemoFailed("The second push wrote to CRM.")
 
     def change_in_gp(self) -> None:
-        from sample import company
+        from sample import company, story
 
         self._title("6. A change in GP arrives as one order update")
         with self._open("write") as run:
-            edit = company.edit_order(run.warehouse, EDITED, schema="gp" if run.target.type == "duckdb" else "dbo")
+            schema = "gp" if run.target.type == "duckdb" else "dbo"
+            edit = company.edit_order(run.warehouse, story.EDITED, schema=schema)
         self._say(f"In GP: {edit.number}, {edit.item}, quantity {edit.before:f} → {edit.after:f}.")
         report = self._push()
         self._content["after_change"] = report.as_json()["records"]
-        for settled in self._settled:
-            if settled.pushed:
-                for change in settled.plan.changes_json():
-                    self._say(f"  {place_of(change)} {change['column']}: {change['before']} → {change['after']}")
+        self._tell_changes()
         self._say(_summary(report))
         if report.records["updated"] != 1 or report.records["created"]:
             raise DemoFailed("The change did not arrive as exactly one order update.")
 
+    def transfer_in_gp(self) -> None:
+        from sample import company, story
+
+        self._title("7. GP transfers an order: CRM closes it, with its invoice beside it")
+        with self._open("write") as run:
+            schema = "gp" if run.target.type == "duckdb" else "dbo"
+            company.transfer_order(run.warehouse, story.TRANSFERRED, story.INVOICE, schema=schema)
+        self._say(f"In GP: order {story.TRANSFERRED} went to history; invoice {story.INVOICE} is posted and not paid.")
+        report = self._push()
+        self._content["after_transfer"] = report.as_json()["records"]
+        self._tell_changes()
+        self._say(_summary(report))
+        if report.records["updated"] != 1 or report.records["created"] != 1:
+            raise DemoFailed("The transfer did not arrive as one order that is closed and one new invoice.")
+
     def verify(self) -> dict[str, Any]:
         from sample.verify import staged, verify
 
-        self._title("7. CRM against the staged rows, value by value")
+        self._title("8. CRM against the staged rows, value by value")
         with self._open("read") as run:
-            model = run.contract.models[0]
-            assert model.children is not None
-            query = run.warehouse.query
-            headers = list(staged(query, model.relation, [column.name for column in model.columns]))
-            lines = list(staged(query, model.children.relation, [column.name for column in model.children.columns]))
-            sop_mode = run.organization.keeps_amounts
-            result = verify(headers, lines, self._crm, self._expected, sop_mode)
-            self._say(f"{result.values} values of {result.orders} orders and {result.lines} lines compared.")
+            result = verify(
+                [staged(run.warehouse.query, model) for model in run.contract.models],
+                self._crm,
+                apart=self._apart,
+                created=self._created,
+                keeps_amounts=run.organization.keeps_amounts,
+            )
+            for table, number in result.records.items():
+                self._say(f"  {table}: {number:,} compared")
             for difference in result.differences:
                 self._say(f"  {difference}")
-            if result.differences or not result.orders:
+            if result.differences or not result.values:
                 raise DemoFailed(f"{len(result.differences)} values differ.")
-            self._say("All equal.")
+            self._say(f"{result.values:,} values. All equal.")
             self._queries(run)
         return {**self._content, "compared": result.values, "differences": 0}
 
     def _queries(self, run: Run) -> None:
+        from sample import story
+
         self._title("To look at it yourself")
         if run.target.type == "duckdb":
             self._say(f"DuckDB file: {run.target.path}")
-        relations, model = run.contract.relations, run.contract.models[0]
+        relations, model = run.contract.relations, run.contract.model_of(story.ORDERS)
         shown = [name for name in (*model.meta.match_on, model.meta.title, model.meta.amount) if name]
         for sql in (
             f"select {', '.join(shown)} from {model.relation}",
@@ -157,13 +185,25 @@ class Demonstration:
             report = push(run, tell=self._settled.append)
         if report.failure:
             raise report.failure
+        for settled in self._settled:
+            its = (settled.plan.table, settled.plan.key)
+            if settled.outcome in ("skipped", "blocked", "failed"):
+                self._apart.add(its)
+            if settled.outcome == "created":
+                self._created.add(its)
         return report
 
-    def _in_sync(self) -> set[str]:
-        """Orders that CRM should now hold as staged: all but those that did not go."""
-        apart = {settled.plan.key for settled in self._settled if settled.outcome in ("skipped", "blocked", "failed")}
-        with self._open("read") as run:
-            return set(run.keys(run.contract.models[0])) - apart
+    def _tell_changes(self) -> None:
+        for settled in self._settled:
+            if settled.pushed:
+                self._say(f"  {settled.plan.table} {settled.plan.key}: {settled.outcome}")
+                for change in settled.plan.changes_json() if settled.outcome == "updated" else ():
+                    self._say(f"    {place_of(change)} {change['column']}: {change['before']} → {change['after']}")
+
+    def _in_crm(self, run: Run, said: str) -> str:
+        """What CRM holds of the contract's tables."""
+        counts = {model.table: len(self._crm.rows(model.table)) for model in run.contract.models}
+        return f"{said} {run.contract.counted(counts)}."
 
     def _title(self, text: str) -> None:
         self._say("")
@@ -185,6 +225,14 @@ def _refuse_real_data(warehouse: Warehouse, kind: str) -> None:
             " would replace them.",
             "Give the demo an empty database of its own.",
         )
+
+
+def _table(report: PushReport) -> list[str]:
+    """Outcomes by table, those without a single record left out."""
+    shown = [outcome for outcome, count in report.records.items() if count]
+    rows = [["", *shown]]
+    rows += [[table, *(f"{counts[outcome]:,}" for outcome in shown)] for table, counts in report.tables.items()]
+    return list(table_of(rows))
 
 
 def _summary(report: PushReport) -> str:

@@ -28,6 +28,10 @@ GP_COLLATION = "SQL_Latin1_General_CP1_CI_AS"
 NO_DATE = datetime(1900, 1, 1)
 ORDER = 2
 """SOPTYPE of an order."""
+INVOICE = 3
+"""SOPTYPE of an invoice."""
+RECEIVABLE = 1
+"""RMDTYPAL of a sales invoice."""
 
 
 class Warehouse(Protocol):
@@ -409,24 +413,68 @@ def _added(changes: Iterable[str]) -> str:
     return ", ".join(f"{name} = {name} + ?" for name in changes)
 
 
-def transfer_order(warehouse: Warehouse, number: str, database: str | None = None, schema: str = "gp") -> None:
-    """Move an order to GP's history, as transferring its last line to an invoice does."""
+def transfer_order(
+    warehouse: Warehouse, number: str, invoice: str = "", database: str | None = None, schema: str = "gp"
+) -> None:
+    """Move an order to GP's history, as transferring its last line to an invoice does.
+
+    With `invoice`, that invoice is posted at once: it goes to history, too, and to the open receivables.
+    """
+    if invoice:
+        _post(warehouse, number, invoice, database, schema)
     where = "where SOPTYPE = ? and rtrim(SOPNUMBE) = ?"
     with warehouse.transaction():
         for work, history in (("SOP10100", "SOP30200"), ("SOP10200", "SOP30300")):
-            source, target = (qualified(t, database, schema) for t in (work, history))
-            columns = [c.name for c in schema_of()[history].columns if c.name in schema_of()[work].by_name]
-            columns.remove("DEX_ROW_ID")
-            selected = ["9" if name == "SOPSTATUS" else name for name in columns]
-            if warehouse.dialect == "duckdb":
-                columns.append("DEX_ROW_ID")
-                last = f"(select coalesce(max(DEX_ROW_ID), 0) from {target})"
-                selected.append(f"{last} + row_number() over (order by DEX_ROW_ID)")
-            warehouse.execute(
-                f"insert into {target} ({', '.join(columns)}) select {', '.join(selected)} from {source} {where}",
-                (ORDER, number),
-            )
-            warehouse.execute(f"delete from {source} {where}", (ORDER, number))
+            _to_history(warehouse, work, history, number, {}, database, schema)
+            warehouse.execute(f"delete from {qualified(work, database, schema)} {where}", (ORDER, number))
+
+
+def _post(warehouse: Warehouse, number: str, invoice: str, database: str | None, schema: str) -> None:
+    """The order's content as a posted invoice that nobody has paid yet."""
+    column = schema_of()["SOP30200"].by_name["SOPNUMBE"]
+    theirs = {"SOPTYPE": f"{INVOICE}", "SOPNUMBE": f"'{invoice.ljust(column.size)}'"}
+    origin = {"ORIGTYPE": f"{ORDER}", "ORIGNUMB": "SOPNUMBE", "INVODATE": "DOCDATE", "ACTLSHIP": "ReqShipDate"}
+    with warehouse.transaction():
+        _to_history(warehouse, "SOP10100", "SOP30200", number, {**theirs, **origin}, database, schema)
+        _to_history(warehouse, "SOP10200", "SOP30300", number, theirs, database, schema)
+        source, target = (qualified(t, database, schema) for t in ("SOP30200", "RM20101"))
+        taken = {
+            **{"CUSTNMBR": "CUSTNMBR", "RMDTYPAL": f"{RECEIVABLE}", "DOCNUMBR": "SOPNUMBE", "DOCDATE": "DOCDATE"},
+            **{"DUEDATE": "DUEDATE", "ORTRXAMT": "DOCAMNT", "CURTRXAM": "DOCAMNT"},
+        }
+        if warehouse.dialect == "duckdb":
+            taken["DEX_ROW_ID"] = f"(select coalesce(max(DEX_ROW_ID), 0) + 1 from {target})"
+        warehouse.execute(
+            f"insert into {target} ({', '.join(taken)}) select {', '.join(taken.values())} from {source}"
+            " where SOPTYPE = ? and rtrim(SOPNUMBE) = ?",
+            (INVOICE, invoice),
+        )
+
+
+def _to_history(
+    warehouse: Warehouse,
+    work: str,
+    history: str,
+    number: str,
+    instead: Mapping[str, str],
+    database: str | None,
+    schema: str,
+) -> None:
+    """Copy an order's rows from a work table to its history; `instead` holds SQL for columns that change."""
+    source, target = (qualified(t, database, schema) for t in (work, history))
+    columns = [c.name for c in schema_of()[history].columns if c.name in schema_of()[work].by_name]
+    columns.remove("DEX_ROW_ID")
+    changed = {"SOPSTATUS": "9", **instead}
+    selected = [changed.get(name, name) for name in columns]
+    if warehouse.dialect == "duckdb":
+        columns.append("DEX_ROW_ID")
+        last = f"(select coalesce(max(DEX_ROW_ID), 0) from {target})"
+        selected.append(f"{last} + row_number() over (order by DEX_ROW_ID)")
+    warehouse.execute(
+        f"insert into {target} ({', '.join(columns)}) select {', '.join(selected)} from {source}"
+        " where SOPTYPE = ? and rtrim(SOPNUMBE) = ?",
+        (ORDER, number),
+    )
 
 
 def _decimal(value: object) -> Decimal:

@@ -7,7 +7,7 @@ others and for its id, which is therefore the same on every machine.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -69,14 +69,29 @@ def record_id(table: str, key: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"gp_to_crm/{table}/{key}"))
 
 
-def snapshot(sop_mode: bool = True) -> dict[str, Any]:
+def snapshot(sop_mode: bool = True, *, products_are_born_active: bool = False) -> dict[str, Any]:
     """The organisation for `Emulator(snapshot=…)`.
 
     With `sop_mode`, the organisation has sales order processing integration on and keeps the totals that the
-    integration user sends; without, it computes them from the lines.
+    integration user sends; without, it computes them from the lines. Products are born as drafts unless the
+    organisation says otherwise.
     """
     keys = {table: _keys(table) for table in TABLES}
     tables: dict[str, list[dict[str, Any]]] = {table: _records(table, keys) for table in TABLES}
+    return _organisation(tables, sop_mode, products_are_born_active)
+
+
+def empty(sop_mode: bool = True, *, products_are_born_active: bool = False) -> dict[str, Any]:
+    """The organisation before the first push: users, teams, currency, price lists, and accounts typed in by hand."""
+    keys = {table: _keys(table) for table in TABLES}
+    tables = {table: _records(table, keys) for table in ("transactioncurrency", "systemuser", "team", "pricelevel")}
+    tables["account"] = list(_records_of("account", rows(FOLDER / "crm" / "typed" / "account.csv", ("key",)), keys))
+    return _organisation(tables, sop_mode, products_are_born_active)
+
+
+def _organisation(
+    tables: dict[str, list[dict[str, Any]]], sop_mode: bool, products_are_born_active: bool
+) -> dict[str, Any]:
     tables["organization"] = [
         {
             "organizationid": record_id("organization", "Fabrikam"),
@@ -84,6 +99,7 @@ def snapshot(sop_mode: bool = True) -> dict[str, Any]:
             "issopintegrationenabled": sop_mode,
             "oobpricecalculationenabled": True,
             "discountcalculationmethod": 0,
+            "createproductswithoutparentinactivestate": products_are_born_active,
             "pricingdecimalprecision": 2,
             "basecurrencyid": reference("transactioncurrency", "USD"),
         }
@@ -117,17 +133,19 @@ def _rows(table: str) -> Iterator[Row]:
 
 
 def _records(table: str, keys: Mapping[str, set[str]]) -> list[dict[str, Any]]:
+    return list(_records_of(table, _rows(table), keys))
+
+
+def _records_of(table: str, its_rows: Iterable[Row], keys: Mapping[str, set[str]]) -> Iterator[dict[str, Any]]:
     lookups = LOOKUPS.get(table, {})
-    records = []
-    for row in _rows(table):
+    for row in its_rows:
         record: dict[str, Any] = {f"{table}id": record_id(table, row.cells["key"])}
         for column in row.cells:
             if column in lookups:
                 record[column] = _lookup(row, column, lookups[column], keys)
             elif column != "key":
                 record[column] = _value(row, column)
-        records.append(record)
-    return records
+        yield record
 
 
 def _lookup(row: Row, column: str, table: str, keys: Mapping[str, set[str]]) -> dict[str, str]:

@@ -19,7 +19,7 @@ DEMO_FILE = "demo.duckdb"
 @command("demo")
 @click.option("--keep-emulator", is_flag=True, help="Leave the local CRM running afterwards, until interrupted.")
 def demo(invocation: Invocation, keep_emulator: bool) -> None:
-    """Build the sample company, push it to a local CRM and check the result value by value.
+    """Build the sample company, push it to an empty local CRM and check the result value by value.
 
     \b
     Example:
@@ -40,7 +40,7 @@ def demo(invocation: Invocation, keep_emulator: bool) -> None:
         folders = (invocation.project_dir, invocation.profiles_dir)
         return Run(*folders, invocation.target, environ=environ, access=access)
 
-    with Emulator(snapshot=organisation.snapshot()) as crm:
+    with Emulator(snapshot=organisation.empty()) as crm:
         environ.update({"CRM_URL": crm.url, "CRM_AUTH": "token", "CRM_ACCESS_TOKEN": crm.token})
         content = Demonstration(open_run, crm, say).run()
         say("")

@@ -44,14 +44,18 @@ def build_or_stop(run: Run, command: str, talk: Callable[[str], None]) -> None:
         raise
 
 
-def build(run: Run, talk: Callable[[str], None]) -> None:
-    """Runs `dbt build`. Raises GuardTripped when an error-severity test of a `crm_*` model failed, BuildFailed when
-    a model did. Unit tests are left out: they test the mapping, not today's rows."""
+def build(run: Run, talk: Callable[[str], None], variables: Mapping[str, object] | None = None) -> None:
+    """Runs `dbt build`, with other values for some of dbt's variables.
+
+    Raises GuardTripped when an error-severity test of a `crm_*` model failed, BuildFailed when a model did. Unit tests
+    are left out: they test the mapping, not today's rows.
+    """
     results_path(run).unlink(missing_ok=True)
     with private_files() if run.target.type == "duckdb" else nullcontext():
-        exit_code, output = run_dbt(
-            ["build", "--exclude-resource-type", "unit_test", *same_warehouse(run)], dbt_environ(run)
-        )
+        command = ["build", "--exclude-resource-type", "unit_test", *same_warehouse(run)]
+        if variables:
+            command += ["--vars", json.dumps(variables)]
+        exit_code, output = run_dbt(command, dbt_environ(run))
     results = _results(results_path(run))
     failed = [result for result in results if result["status"] in ("fail", "error")]
     warned = [result for result in results if result["status"] == "warn"]

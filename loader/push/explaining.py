@@ -34,13 +34,14 @@ def explain(
     tell: Callable[[Mapping[str, Any]], None] = lambda line: None,
     every_line: bool = False,
     words: Callable[[RecordPlan], list[str]] = lambda plan: [],
+    table: str = "",
 ) -> dict[str, Any]:
     """Everything known of an order, staged or not. Raises NotFound if neither GP, CRM nor the journal has it.
 
     `tell` is called for one line after another. If there are more than `LINES`, it is called first for those that
     differ from CRM and, unless `every_line`, for only `LINES` of them. `words` turns a plan into lines of text.
     """
-    model = run.contract.models[0]
+    model = run.contract.model_of(table) if table else run.contract.models[0]
     status = _status(run, model, order)
     staged = run.stage(model, [order])
     keys = staged.keys

@@ -72,7 +72,7 @@ def harmless(bench: Workbench) -> dict[str, Any]:
     """What a plan says of the company as it is."""
     ended = bench.loader("plan")
     return {
-        "orders": ended.orders,
+        "records": ended.orders,
         "reasons": Counter(plan["reason"] for plan in ended.data["plans"] if plan["reason"]),
     }
 
