@@ -51,7 +51,7 @@ class Demonstration:
         self.one_order()
         self.second_push()
         self.change_in_gp()
-        # self.transfer_in_gp()
+        self.transfer_in_gp()
         return self.verify()
 
     def load_company(self) -> None:
@@ -76,7 +76,7 @@ class Demonstration:
             build(run, self._say, story.VARS)
             for model in run.contract.models:
                 ((staged,),) = run.warehouse.query(f"select count(*) from {model.relation}")
-                self._say(f"  {model.counted(int(str(staged)))} staged in {model.relation}.")
+                self._say(f"  {staged} rows in {model.relation}")
             self._say(self._in_crm(run, "CRM has"))
 
     def first_push(self) -> None:
@@ -195,10 +195,11 @@ class Demonstration:
 
     def _tell_changes(self) -> None:
         for settled in self._settled:
-            if settled.pushed:
-                self._say(f"  {settled.plan.table} {settled.plan.key}: {settled.outcome}")
-                for change in settled.plan.changes_json() if settled.outcome == "updated" else ():
-                    self._say(f"    {place_of(change)} {change['column']}: {change['before']} → {change['after']}")
+            if settled.outcome == "created":
+                self._say(f"  {settled.plan.table} {settled.plan.key}: created")
+            for change in settled.plan.changes_json() if settled.outcome == "updated" else ():
+                place = f"{settled.plan.table} {place_of(change)}"
+                self._say(f"  {place} {change['column']}: {change['before']} → {change['after']}")
 
     def _in_crm(self, run: Run, said: str) -> str:
         """What CRM holds of the contract's tables."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 VARS: dict[str, Any] = {
-    "sync": {"units": True, "products": True, "customers": True, "transferred_orders": False, "invoices": False},
+    "sync": {"units": True, "products": True, "customers": True, "transferred_orders": True, "invoices": True},
     "invoices_since": "2027-03-01",
 }
 """dbt's vars. The company's documents are of fixed days, so the window of its invoices begins on one, too."""
