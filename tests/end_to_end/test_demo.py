@@ -14,6 +14,11 @@ from loader.warehouse.connect import connect
 from sample import company
 from tests.conftest import PROJECT
 
+TABLES = (
+    *("account", "uomschedule", "uom", "product"),
+    *("salesorder", "salesorderdetail", "invoice", "invoicedetail"),
+)
+
 
 def demo(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CRM_", "DBT_"))}
@@ -42,6 +47,19 @@ def test_the_demo_runs_twice_in_a_row(tmp_path: Path, target: str) -> None:
         ended = demo(tmp_path, target)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert "All equal." in ended.stdout
+        for table in (
+            "account",
+            "uomschedule",
+            "uom",
+            "product",
+            "salesorder",
+            "salesorderdetail",
+            "invoice",
+            "invoicedetail",
+        ):
+            assert f"  {table}: " in ended.stdout
+        assert "salesorder ORDST2240 statecode: 0 → 3" in ended.stdout
+        assert "invoice INVST2240: created" in ended.stdout
 
 
 def test_the_demo_leaves_customers_alone_that_are_not_the_samples(tmp_path: Path) -> None:

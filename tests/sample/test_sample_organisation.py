@@ -7,6 +7,8 @@ import io
 from decimal import Decimal
 from importlib.resources import files as package_files
 
+import pytest
+
 from sample import organisation
 
 TABLES = organisation.snapshot()["tables"]
@@ -93,3 +95,18 @@ def test_sop_mode_can_be_off():
 
 def test_every_state_of_an_order_occurs():
     assert {order["statecode"] for order in TABLES["salesorder"]} == {0, 1, 2, 3, 4}
+
+
+def test_the_empty_organisation_has_next_to_nothing():
+    tables = organisation.empty()["tables"]
+    assert {name: len(rows) for name, rows in tables.items()} == {
+        **{"transactioncurrency": 1, "systemuser": 10, "team": 2, "pricelevel": 4, "account": 3, "organization": 1}
+    }
+    assert all("accountnumber" not in account for account in tables["account"])
+
+
+@pytest.mark.parametrize("is_active", [False, True])
+def test_products_are_born_as_the_organisation_says(is_active):
+    for snapshot in (organisation.snapshot, organisation.empty):
+        (settings,) = snapshot(products_are_born_active=is_active)["tables"]["organization"]
+        assert settings["createproductswithoutparentinactivestate"] is is_active
