@@ -4,8 +4,8 @@
     {%- else -%}
         {%- for name in crm_mapping() if name not in crm_models() -%}
             {{ exceptions.raise_compiler_error(
-                "The audit models do not know " ~ name ~ ", which has a meta.crm. Add it to its folder under vars:"
-                ~ " crm_models in dbt_project.yml, and switch that folder on under vars: sync."
+                "The audit models do not know " ~ name ~ ", which has a meta.crm. Add it to vars: crm_models in"
+                ~ " dbt_project.yml."
             ) }}
         {%- endfor -%}
     {%- endif -%}

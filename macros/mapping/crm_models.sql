@@ -1,6 +1,6 @@
 {% macro crm_models() -%}
-    {%- set names = [] -%}
-    {%- for folder, models in var('crm_models').items() if folder == 'sales_orders' or var('sync', {}).get(folder) -%}
+    {%- set names = var('crm_models') | list -%}
+    {%- for integration, models in var('sync_models').items() if var('sync', {}).get(integration) -%}
         {%- do names.extend(models) -%}
     {%- endfor -%}
     {{ return(names) }}
