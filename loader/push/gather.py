@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from loader.dataverse.batch import Query
 from loader.dataverse.client import Client, RequestFailed
+from loader.dataverse.errors import CrmError
 from loader.dataverse.metadata import Table
 from loader.dataverse.query import rows as rows_path
 from loader.dataverse.reading import Read, Refusal, read_rows, shape_of
@@ -74,6 +77,80 @@ def read_records(client: Client, binding: Binding, keys: Sequence[str]) -> Recor
             versioned = _with_version(client, row, read) if key in found else None
             if versioned:
                 found[key][row[binding.table.id_column]] = _with_all_lines(client, versioned, binding)
+    return _versioned(records, found, binding)
+
+
+KEYS_AT_A_TIME = 100
+"""Keys of several columns in one filter: CRM takes 500 conditions."""
+
+
+def read_by_parts(client: Client, binding: Binding, parts: Mapping[str, Sequence[object]]) -> Records:
+    """CRM's records with these keys of several columns, by match key. `parts`: the values of the key's columns.
+
+    A look-up's value is the id of the row that it finds; where one is None, CRM cannot have the record.
+    """
+    found: dict[str, dict[str, Row]] = {match_key(key): {} for key in parts}
+    by_values = {_folded(values): match_key(key) for key, values in parts.items() if None not in values}
+    records = Records({})
+    read = _record_read(binding)
+    asked = [(key, values) for key, values in parts.items() if None not in values]
+    waiting = deque(asked[start : start + KEYS_AT_A_TIME] for start in range(0, len(asked), KEYS_AT_A_TIME))
+    while waiting:
+        chunk = waiting.popleft()
+        condition = " or ".join(f"({_equals(binding, values)})" for _, values in chunk)
+        (answer,) = client.ask([Query(rows_path(binding.table.entity_set, read.select, read.expand, condition))])
+        if isinstance(answer, CrmError):
+            middle = len(chunk) // 2
+            if middle:
+                waiting += [chunk[:middle], chunk[middle:]]
+            else:
+                records.unread[match_key(chunk[0][0])] = ("value_refused", f"CRM refuses to look for it: {answer}")
+            continue
+        for page in client.pages_from(answer):
+            for row in map(read.shape.check, page):
+                key = by_values.get(_folded([row[field_.wire_name] for field_ in binding.keys]))
+                versioned = _with_version(client, row, read) if key is not None else None
+                if key is not None and versioned:
+                    found[key][row[binding.table.id_column]] = _with_all_lines(client, versioned, binding)
+    return _versioned(records, found, binding)
+
+
+def read_by_ids(client: Client, binding: Binding, ids: Mapping[str, str]) -> Records:
+    """CRM's records of these ids, by match key. `ids`: key → id."""
+    read = replace(_record_read(binding), column=binding.table.id_column)
+    found: dict[str, dict[str, Row]] = {match_key(key): {} for key in ids}
+    keys = {id_.lower(): match_key(key) for key, id_ in ids.items()}
+    for _, rows in read_rows(client, [(read, sorted(keys))], together=1):
+        for row in rows if not isinstance(rows, Refusal) else ():
+            id_ = row[binding.table.id_column]
+            versioned = _with_version(client, row, read)
+            if versioned:
+                found[keys[id_.lower()]][id_] = _with_all_lines(client, versioned, binding)
+    return _versioned(Records({}), found, binding)
+
+
+def read_known(client: Client, binding: Binding, ids: Mapping[str, str]) -> Records:
+    """CRM's records that the journal knows, key → id: by their keys, or by their ids where a key has several parts."""
+    return read_records(client, binding, list(ids)) if binding.has_plain_key else read_by_ids(client, binding, ids)
+
+
+def _folded(values: Iterable[object]) -> tuple[str, ...]:
+    return tuple(match_key("" if value is None else value) for value in values)
+
+
+def _equals(binding: Binding, values: Sequence[object]) -> str:
+    return " and ".join(
+        f"{field_.wire_name} eq {value if field_.navigation or not isinstance(value, str) else _quoted(value)}"
+        for field_, value in zip(binding.keys, values, strict=True)
+    )
+
+
+def _quoted(value: str) -> str:
+    return "'" + sent_key(value).replace("'", "''") + "'"
+
+
+def _versioned(records: Records, found: Mapping[str, Mapping[str, Row]], binding: Binding) -> Records:
+    """Of which records CRM gives no version, so that nobody could tell whether they moved meanwhile."""
     for key, held in found.items():
         records.rows[key] = list(held.values())
         if not all(row.get("@odata.etag") for row in held.values()):

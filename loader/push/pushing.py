@@ -10,7 +10,7 @@ from loader import __version__
 from loader.dataverse.pace import Interrupted
 from loader.errors import CrmUnavailable, GuardTripped, LoaderError
 from loader.keys import match_key
-from loader.push.gather import read_records
+from loader.push.gather import read_known
 from loader.push.guards import MaxChanges
 from loader.push.sender import Pusher, Settled
 from loader.push.session import Session, open_session, planned_in_waves, plans, why_absent
@@ -170,7 +170,7 @@ class _ModelPush:
             return
         bindings = run.bindings(model)
         known = {entry.crm_id.lower(): entry.key for entry in run.journal.latest_records(model.table, MOST_KNOWN)}
-        found = read_records(run.client, bindings.base, list(known.values()))
+        found = read_known(run.client, bindings.base, {key: id_ for id_, key in known.items()})
         records = [current(row, bindings.base) for rows in found.rows.values() for row in rows]
         still_open = [known[each.id] for each in records if each.id in known and not is_closed(each, model)]
         if still_open:

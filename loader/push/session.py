@@ -15,6 +15,7 @@ from loader.keys import KEY_SEPARATOR, match_key, near_key
 from loader.push.gather import (
     Records,
     read_adoptable,
+    read_by_parts,
     read_looked_up,
     read_lookups,
     read_records,
@@ -23,7 +24,7 @@ from loader.push.gather import (
 from loader.run import Run, StagedRecords
 from loader.sync.binding import Bindings
 from loader.sync.landed import Landings, made_lines, sibling_columns, sibling_keys
-from loader.sync.lookups import Index, LookupKey, lookup_keys, owner_of
+from loader.sync.lookups import Found, Index, LookupKey, lookup_keys, owner_of
 from loader.sync.plan import Known, RecordPlan, block, plan_record, record_id
 from loader.sync.records import Row, Staged, Wanted, currency_of, current, desired_records
 from loader.sync.waves import Waves, waves
@@ -69,10 +70,12 @@ class Session:
 
     def read(self, orders: Sequence[Staged]) -> Records:
         """What CRM has of these orders, by match key."""
-        asked = [order.key for order in orders if match_key(order.key) not in self.withheld]
+        asked = [order for order in orders if match_key(order.key) not in self.withheld]
         if not asked:
             return Records({})
-        records = read_records(self.client, self.bindings.base, asked)
+        if not self.bindings.base.has_plain_key:
+            return read_by_parts(self.client, self.bindings.base, {each.key: self._parts(each) for each in asked})
+        records = read_records(self.client, self.bindings.base, [order.key for order in asked])
         if self.bindings.model.meta.adopt_by:
             lacking = [order for order in orders if records.rows.get(match_key(order.key)) == []]
             records.adoptable.update(read_adoptable(self.client, self.bindings.base, lacking))
@@ -126,6 +129,17 @@ class Session:
             if plan.action in ("block", "skip"):
                 self._note_absence(orders[number], plan)
         return [planned[number] for number in range(len(orders))]
+
+    def _parts(self, order: Staged) -> list[object]:
+        """The values of the columns that make a record's key; of a look-up the id of the row that it finds."""
+        parts: list[object] = []
+        for field_ in self.bindings.base.keys:
+            if field_.lookup is None:
+                parts.append(order.row[field_.name])
+            else:
+                found = self.index.find(field_.lookup, [order.row[each] for each in field_.lookup.match.values()])
+                parts.append(found.id if isinstance(found, Found) else None)
+        return parts
 
     def waves_of(self, staged: StagedRecords) -> Iterator[Iterator[Staged]]:
         """The staged records, those that others of them name before these."""
@@ -343,6 +357,7 @@ def _names(staged: StagedRecords) -> tuple[dict[LookupKey, dict[str, set[str]]],
     columns = {column.name for column in model.columns}
     named: dict[LookupKey, dict[str, set[str]]] = {LookupKey.of(each): {} for each in own}
     parents: dict[str, set[str]] = {}
+    names: dict[str, str] = {}
     for lookup in lookups:
         if not columns.issuperset(lookup.match):
             continue
@@ -354,7 +369,9 @@ def _names(staged: StagedRecords) -> tuple[dict[LookupKey, dict[str, set[str]]],
         records: dict[tuple[str, ...], str] = {}
         told = []
         for row in rows:
-            record = match_key(KEY_SEPARATOR.join(str(value).rstrip(" ") for value in row[:size]))
+            name = KEY_SEPARATOR.join(str(value).rstrip(" ") for value in row[:size])
+            record = match_key(name)
+            names[record] = name
             records[tuple(match_key(value or "") for value in row[size : size + len(paths)])] = record
             if row[size + len(paths) + place] is not None:
                 told.append((record, row[size + len(paths) :]))
@@ -364,7 +381,9 @@ def _names(staged: StagedRecords) -> tuple[dict[LookupKey, dict[str, set[str]]],
             if other is not None:
                 parents.setdefault(record, set()).add(other)
                 parents.setdefault(other, set())
-    return named, waves(parents)
+    found = waves(parents)
+    loops = {record: tuple(names[each] for each in circle) for record, circle in found.loops.items()}
+    return named, replace(found, loops=loops)
 
 
 def _contested_keys(run: Run, bindings: Bindings, staged: StagedRecords) -> frozenset[str]:

@@ -13,7 +13,7 @@ from loader.dataverse.client import LostReply, RequestFailed
 from loader.dataverse.pace import Interrupted, backoff
 from loader.errors import LoaderError, NotFound
 from loader.keys import match_key
-from loader.push.gather import Records, read_records
+from loader.push.gather import Records, read_known
 from loader.run import Run
 from loader.sync import changeset
 from loader.sync.binding import Binding
@@ -153,7 +153,7 @@ def _by_table(run: Run) -> list[Model]:
 
 def _steps(run: Run, model: Model, events: Sequence[Event], cancel_created: bool) -> Iterator[_Step | Undone]:
     bindings = run.bindings(model)
-    found = read_records(run.client, bindings.base, [event.key for event in events]) if events else Records({})
+    found = _read(run, bindings.base, events) if events else Records({})
     for event in events:
         key = match_key(event.key)
         if key in found.unread:
@@ -175,6 +175,10 @@ def _steps(run: Run, model: Model, events: Sequence[Event], cancel_created: bool
             )
         else:
             yield _reverted(event, have, binding)
+
+
+def _read(run: Run, binding: Binding, events: Sequence[Event]) -> Records:
+    return read_known(run.client, binding, {event.key: event.crm_id or "" for event in events})
 
 
 def _reverted(event: Event, have: Current, binding: Binding) -> _Step | Undone:

@@ -28,6 +28,8 @@ class _Noted:
 
     noun: str
     rows: list[Landed]
+    is_new: bool = False
+    """CRM did not have the record before this run."""
 
 
 @dataclass
@@ -64,8 +66,13 @@ class Landings:
         owner: tuple[str, str] | None,
     ) -> None:
         """Notes a record that is created or updated."""
+        place = (binding.table.name, match_key(staged.key))
+        before = self._noted.get(place)
         rows = list(self._rows(staged, binding, id_, want, have, owner))
-        self._noted[(binding.table.name, match_key(staged.key))] = _Noted(binding.model.noun, rows)
+        is_new = have is None or bool(before and before.is_new)
+        if is_new:  # its lines are, too, also those that CRM has by now
+            rows = [replace(row, is_new=True) for row in rows]
+        self._noted[place] = _Noted(binding.model.noun, rows, is_new)
 
     def stays_out(self, staged: Staged, model: Model, why: str) -> None:
         """Notes a record that CRM does not get, with the reason."""

@@ -358,7 +358,7 @@ def _loop(known: Known, model: Model) -> Iterator[Obstacle]:
 def _other_made(wanted: Wanted, have: Current, binding: Binding) -> Iterator[Obstacle]:
     """CRM has the record without the line that it makes together with it, or that line is built on another one."""
     children = binding.model.meta.children
-    if binding.lines is None or children is None or children.made_by_parent is None or wanted.obstacles:
+    if binding.lines is None or children is None or children.made_by_parent is None:
         return
     look_ups = [field_.name for field_ in binding.lines.fields if field_.lookup]
     for line in wanted.record.lines:

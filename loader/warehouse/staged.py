@@ -66,7 +66,7 @@ class StagedRows:
         self._side = warehouse.side()
         self._key = key_expression(key, self._side.dialect)
         try:
-            self._copy(None if only is None else dict.fromkeys(map(fold, only)))
+            self._copy(None if only is None else list(only))
         except BaseException:
             self.close()
             raise
@@ -98,20 +98,21 @@ class StagedRows:
 
     # -------------------------------------------------------------------------------------------- copying
 
-    def _copy(self, only: Iterable[str] | None) -> None:
+    def _copy(self, only: Sequence[str] | None) -> None:
         side, key = self._side, self._key
         condition = where = ""
         if only is not None:
-            wanted = self._wanted("wanted", only)
+            wanted = self._wanted("wanted", dict.fromkeys(map(fold, only)))
+            sought = self._wanted("sought", dict.fromkeys(only)) if self._sought_by else ""
             condition = f" where {self._folded('{}')} in (select {quoted('wanted')} from {wanted})"
             where = condition.format(key)
             if self._sought_by:
-                where = self._sought(self._model, where, wanted)
+                where = self._sought(where, sought)
         lines = ""
         if self._lines:
             of_these = condition.format(quoted(self._via))
             if only is not None and self._sought_by in {column.name for column in self._lines.columns}:
-                of_these = self._sought(self._lines, of_these, wanted)
+                of_these = self._sought(of_these, sought)
             lines = self._read("lines_as_read", self._lines, _select(self._lines) + of_these)
         place = f"dense_rank() over (order by {self._folded(key)}) as {_PLACE}"
         self._records = self._read("records", self._model, _select(self._model, place) + where, _PLACE)
@@ -127,14 +128,14 @@ class StagedRows:
             )
             side.execute(f"drop table {lines}")
 
-    def _sought(self, model: StagedModel, condition: str, wanted: str) -> str:
+    def _sought(self, condition: str, sought: str) -> str:
         """The same condition after one that an index answers."""
         assert self._sought_by is not None
         named = quoted("wanted")
         if self._side.dialect != "duckdb":
             named = f"cast({named} as varchar(400)) collate database_default"
         return (
-            f" where {quoted(self._sought_by)} in (select {named} from {wanted}) and{condition.removeprefix(' where')}"
+            f" where {quoted(self._sought_by)} in (select {named} from {sought}) and{condition.removeprefix(' where')}"
         )
 
     def _read(self, name: str, model: StagedModel, select: str, sorted_by: str | None = None) -> str:
