@@ -36,7 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "xref": "The cross-reference seeds: GP's codes and CRM's options.",
     "driver": "Print the ODBC driver that the loader uses for SQL Server, for dbt to use the same.",
     "emulator": "Run the local CRM of the demo, until interrupted.",
-    "demo": "Build the sample company, push it to a local CRM and check the result value by value.",
+    "demo": "Build the sample company, push it to an empty local CRM and check the result value by value.",
 }
 """The commands with the first sentence of their help, so that `loader --help` need not import their modules."""
 
