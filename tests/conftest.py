@@ -25,7 +25,7 @@ from loader.push.building import run_dbt
 from loader.run import Run, Sources
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
-from sample import company, organisation
+from sample import company, organisation, story
 from sample.verify import Verification, staged, verify
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -156,9 +156,19 @@ class Built:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Built:
     """The sample company staged by dbt, once for all test processes."""
+    return _build(tmp_path_factory, worker_id, "sample_company")
+
+
+@pytest.fixture(scope="session")
+def built_whole(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Built:
+    """The same with the integrations around the order switched on."""
+    return _build(tmp_path_factory, worker_id, "whole_company", "--vars", json.dumps(story.VARS))
+
+
+def _build(tmp_path_factory: pytest.TempPathFactory, worker_id: str, name: str, *flags: str) -> Built:
     root = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
-    folder = root / "sample_company"
-    with FileLock(root / "sample_company.lock"):
+    folder = root / name
+    with FileLock(root / f"{name}.lock"):
         if not (folder / "built").exists():
             folder.mkdir()
             environ = {"GP_CRM_DUCKDB_PATH": str(folder / "sample.duckdb"), "DBT_TARGET_PATH": str(folder / "target")}
@@ -166,7 +176,8 @@ def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Built:
             company.load(warehouse)
             warehouse.close()
             arguments = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"]
-            exit_code, output = run_dbt([*arguments, "--project-dir", str(PROJECT)], {**os.environ, **environ})
+            arguments += ["--project-dir", str(PROJECT), *flags]
+            exit_code, output = run_dbt(arguments, {**os.environ, **environ})
             assert exit_code == 0, output
             (folder / "built").touch()
     return Built(folder / "sample.duckdb", folder / "target")

@@ -120,7 +120,10 @@ class Landings:
             line_id = known.id if known else placeholder(id_, line.key)
             values = {**(known.values if known else {}), **line.values}
             landed = _landed(lines, paths, line_id, values, row, is_new=known is None)
-            yield replace(landed, values={**landed.values, **_of_parent(paths, model, own)})
+            via = {model.meta.children.via: id_}
+            yield replace(
+                landed, values={**landed.values, **_of_parent(paths, model, own)}, steps={**landed.steps, **via}
+            )
 
     def _staged_values(self, staged: Staged, model: Model) -> Iterator[tuple[Model, dict[str, object]]]:
         if paths := self.paths.get(model.table):

@@ -28,10 +28,10 @@ class Shape(NamedTuple):
 
 
 class Atomicity:
-    """Looks at every order that a commit of CRM's touched; `broken` lists what was neither old nor staged."""
+    """Looks at every order, or invoice, at each commit of CRM's; `broken` lists what was neither old nor staged."""
 
-    def __init__(self, crm: Emulator) -> None:
-        self._crm = crm
+    def __init__(self, crm: Emulator, table: str = "salesorder") -> None:
+        self._crm, self._table = crm, table
         self._allowed: dict[str, set[Shape]] = defaultdict(set)
         self._seen_version = 0
         self.broken: list[str] = []
@@ -51,7 +51,7 @@ class Atomicity:
         by_order: dict[str, list[Line]] = defaultdict(list)
         for line in lines:
             item = line["productdescription"] if line["isproductoverridden"] else None
-            by_order[line["salesorderid"]].append(Line(line["lineitemnumber"], line["quantity"], item))
+            by_order[line[f"{self._table}id"]].append(Line(line["lineitemnumber"], line["quantity"], item))
         for header in headers:
             if header["statecode"] is not None:
                 state = (header["statecode"], header["statuscode"])
@@ -79,10 +79,11 @@ class Atomicity:
 
     def _shapes(self) -> Iterator[tuple[str, Shape]]:
         tables = self._crm.store.tables
-        for row in tables["salesorder"].rows.values():
+        key, details = f"{self._table}id", tables[f"{self._table}detail"]
+        for row in tables[self._table].rows.values():
             lines = []
-            for id_ in tables["salesorderdetail"].find("salesorderid", Ref("salesorder", str(row["salesorderid"]))):
-                line: Any = tables["salesorderdetail"].rows[id_]
+            for id_ in details.find(key, Ref(self._table, str(row[key]))):
+                line: Any = details.rows[id_]
                 item = line.get("productdescription") if line.get("isproductoverridden") else None
                 lines.append(Line(line.get("lineitemnumber"), line.get("quantity"), item))
             header: Any = row

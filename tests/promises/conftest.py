@@ -245,7 +245,7 @@ def small(built: Built, tmp_path_factory: pytest.TempPathFactory, worker_id: str
     with FileLock(root / "handful.lock"):
         if not (folder / "built").exists():
             folder.mkdir()
-            stage_as_tables(built, folder / "sample.duckdb", ORDERS)
+            stage_as_tables(built, folder / "sample.duckdb", {"crm_salesorder": ORDERS})
             (folder / "built").touch()
     return Built(folder / "sample.duckdb", built.target_path)
 
@@ -260,20 +260,24 @@ AUDITS = (
 """The views that commands select from and that need only the crm models and the journal, in the order to make."""
 
 
-def stage_as_tables(built: Built, path: Path, orders: tuple[str, ...]) -> None:
-    """A warehouse whose crm_* models are tables with these orders of the sample company, with `AUDITS` over them."""
+def stage_as_tables(built: Built, path: Path, records: Mapping[str, Iterable[str]]) -> None:
+    """A warehouse whose crm_* models are tables with these records of the sample company, with `AUDITS` over them."""
     environ = {**os.environ, "GP_CRM_DUCKDB_PATH": str(path)}
     warehouse = connect(read_target(PROJECT, None, None, environ), for_run=True, create=True)
     warehouse.execute(f"attach '{built.path}' as company (read_only)")
-    kept = json.dumps(orders)
-    for model, key in (("crm_salesorder", "name"), ("crm_salesorderdetail", "salesorderid")):
-        warehouse.execute("use company")  # the views name their sources without a database
-        warehouse.execute(
-            f"create table sample.main.{model} as select * from company.main.{model}"
-            f""" where {key} in (select unnest(from_json(?, '["varchar"]')))""",
-            [kept],
-        )
-        warehouse.execute("use sample")
+    for model in contract_of(built.target_path).models:
+        kept = json.dumps([fold(key) for key in records.get(model.name, ())])
+        names = {model.name: model.key_column}
+        if model.children and model.meta.children:
+            names[model.children.name] = model.meta.children.via
+        for name, key in names.items():
+            warehouse.execute("use company")  # the views name their sources without a database
+            warehouse.execute(
+                f"create table sample.main.{name} as select * from company.main.{name}"
+                f""" where lower(rtrim({key}, ' ')) in (select unnest(from_json(?, '["varchar"]')))""",
+                [kept],
+            )
+            warehouse.execute("use sample")
     for seed in ("xref_order_status", "xref_payment_terms", "xref_shipping_method"):
         warehouse.execute(f"create table sample.main.{seed} as select * from company.main.{seed}")
     Journal(warehouse, contract_of(built.target_path).journal).prepare()
@@ -371,8 +375,9 @@ _tables: dict[str, Table] = {}
 
 
 def _known_tables(client: Client, names: Iterable[str]) -> Mapping[str, Table]:
-    if not _tables:
-        _tables.update(read_tables(client, names))
+    unknown = [name for name in names if name not in _tables]
+    if unknown:
+        _tables.update(read_tables(client, unknown))
     return _tables
 
 

@@ -1,0 +1,83 @@
+"""The sample company with every integration on: an all but empty CRM is complete after one push, and stays so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from sample import organisation
+from tests.conftest import Built, Workbench, open_bench
+from tests.promises.whole_company import (
+    CREATED,
+    SETTING,
+    SKIPPED,
+    UPDATED,
+    Whole,
+    open_few,
+)
+
+PLANNED = {"create": "created", "update": "updated", "unchanged": "unchanged", "skipped": "skipped"}
+
+
+@pytest.fixture
+def few(built_whole: Built, in_memory: Path) -> Iterator[Whole]:
+    with ExitStack() as stack:
+        yield open_few(stack, built_whole, in_memory)
+
+
+@pytest.fixture
+def company(built_whole: Built, in_memory: Path) -> Iterator[Workbench]:
+    """The whole sample company, by the models' views."""
+    with ExitStack() as stack:
+        yield open_bench(stack, built_whole, in_memory, snapshot=organisation.empty())
+
+
+@pytest.mark.parametrize("born_active", [True, False])
+@pytest.mark.parametrize("sop_mode", [True, False])
+def test_the_whole_sample_arrives_as_planned_and_once(company: Workbench, sop_mode: bool, born_active: bool) -> None:
+    company.crm.organization(**{SETTING: born_active, "issopintegrationenabled": sop_mode})
+    planned = company.loader("plan")
+    assert planned.exit_code == 0, planned.stderr
+    ended = company.loader("push")
+    assert ended.exit_code == 3, ended.stdout + ended.stderr
+    assert list(ended.data["tables"]) == ["account", "uomschedule", "product", "salesorder", "invoice"]
+    for table, counts in ended.data["tables"].items():
+        assert planned.data["tables"][table] == {
+            **{word: counts[past] for word, past in PLANNED.items()},
+            "blocked": counts["blocked"],
+        }, table
+        assert counts["failed"] == 0
+        assert counts["created"] > 0
+    assert planned.data["lines"] == ended.data["lines"]
+    told = {(row["table"], row["key"]): (row["reason"], row["message"]) for row in planned.data["plans"]}
+    apart = {
+        (row["table"], row["key"]): (row["reason"], row["message"])
+        for row in ended.data["results"]
+        if row["outcome"] in ("blocked", "skipped")
+    }
+    assert apart == {place: why for place, why in told.items() if why[0]}
+
+    again = company.loader("push")
+    assert again.data["requests"]["write"] == 0
+    assert again.orders["unchanged"] == ended.orders["created"] + ended.orders["updated"]
+    made = {(row["table"], row["key"]) for row in ended.data["results"] if row["outcome"] == "created"}
+    verified = company.verify(apart.keys(), made)
+    assert verified.differences == []
+    assert verified.records["product"] == ended.data["tables"]["product"]["created"]
+    assert {row["statecode"] for row in company.crm.rows("product")} == {0}
+
+
+@pytest.mark.parametrize("born_active", [True, False])
+@pytest.mark.parametrize("sop_mode", [True, False])
+def test_the_few_arrive_as_planned_and_once(few: Whole, sop_mode: bool, born_active: bool) -> None:
+    few.crm.organization(**{SETTING: born_active, "issopintegrationenabled": sop_mode})
+    planned = few.loader("plan")
+    ended = few.push()
+    assert (planned.exit_code, ended.exit_code) == (0, 0), planned.stderr + ended.stdout
+    assert few.count(planned, "create") == few.count(ended, "created") == CREATED
+    assert few.count(planned, "update") == few.count(ended, "updated") == UPDATED
+    assert few.count(planned, "skipped") == few.count(ended, "skipped") == SKIPPED
+    few.assert_complete()
