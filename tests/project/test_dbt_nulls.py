@@ -12,7 +12,15 @@ import pytest
 from tests.project.dbt_runs import Dbt
 
 VIEWS = ("crm_salesorder", "crm_salesorderdetail", "audit_order_status", "audit_order_balance", "audit_field_trace")
-DEFAULTS = {"char": "''", "smallint": "0", "int": "0", "numeric": "0", "datetime": "timestamp '1900-01-01'"}
+DEFAULTS = {
+    "char": "''",
+    "text": "''",
+    "tinyint": "0",
+    "smallint": "0",
+    "int": "0",
+    "numeric": "0",
+    "datetime": "timestamp '1900-01-01'",
+}
 
 
 def columns(built: Dbt) -> dict[str, dict[str, str]]:
