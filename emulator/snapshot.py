@@ -24,8 +24,9 @@ from .values import Clock, instant, parse_date, parse_instant, round_half_away
 
 Json = Mapping[str, Any]
 MESSAGES = (
-    "Assign", "Create", "CreateMultiple", "Delete", "GrantAccess", "ModifyAccess", "Retrieve", "RetrieveMultiple",
-    "RevokeAccess", "Update", "UpdateMultiple", "Upsert", "UpsertMultiple",
+    "Assign", "CancelSalesOrder", "Create", "CreateMultiple", "Delete", "FulfillSalesOrder", "GrantAccess",
+    "ModifyAccess", "Retrieve", "RetrieveMultiple", "RevokeAccess", "Update", "UpdateMultiple", "Upsert",
+    "UpsertMultiple",
 )  # fmt: skip
 MESSAGE_TABLES = (
     "account", "contact", "invoice", "invoicedetail", "product", "salesorder", "salesorderdetail", "systemuser", "uom",

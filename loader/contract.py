@@ -315,6 +315,12 @@ class Model:
         """What people call several of its records."""
         return self.meta.nouns or f"{self.meta.noun}s"
 
+    @property
+    def a_record(self) -> str:
+        """`an order`, `a unit schedule`."""
+        article = "an" if re.match(r"[aeio]|u(?!ni|se)", self.noun) else "a"
+        return f"{article} {self.noun}"
+
     def counted(self, number: int) -> str:
         """`1 order`, `2,000 orders`."""
         return f"{number:,} {self.noun if number == 1 else self.nouns}"

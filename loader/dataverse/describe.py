@@ -8,7 +8,7 @@ from loader.dataverse.batch import Query
 from loader.dataverse.client import Client, RequestFailed
 from loader.dataverse.metadata import Attribute, Table
 from loader.dataverse.organization import Organization
-from loader.dataverse.query import definition_of
+from loader.dataverse.query import definition_of, rows_where_in
 from loader.dataverse.replies import (
     Row,
     flag,
@@ -80,6 +80,15 @@ def _with_setting(client: Client, name: str) -> list[Row]:
             raise
         return []
     return rows(answer)[:1]
+
+
+def has_action(client: Client, name: str) -> bool:
+    """Whether CRM knows an action of this name; True if it does not say."""
+    try:
+        (found,) = client.query([Query(rows_where_in("sdkmessages", "name", [name], ["name"]))])
+    except (RequestFailed, AccessRefused):
+        return True
+    return bool(rows(found))
 
 
 def _time_zone(client: Client, caller: str) -> str | None:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from loader.contract import Column, Lookup, Model, SeedOptions
+from loader.contract import Column, Lookup, Model, SeedOptions, StateAction
 from loader.dataverse.batch import Query
 from loader.dataverse.client import RequestFailed
-from loader.dataverse.metadata import Attribute
+from loader.dataverse.describe import has_action, read_tables
+from loader.dataverse.metadata import Attribute, Table
 from loader.dataverse.query import definition_of
 from loader.dataverse.replies import optional_text, rows, text
+from loader.errors import UsageError
 from loader.keys import match_key
-from loader.push.session import Session, open_session, plans
+from loader.push.session import Session, open_session, planned_in_waves
+from loader.push.staging import stage
 from loader.reasons import remedy
 from loader.run import Run, StagedRecords
 from loader.sync.binding import Binding, Bindings, tables_needed
 from loader.sync.canonical import DateOutOfRange, DayInstant, Text, Type, same_clock
+from loader.sync.landed import Landings
 from loader.sync.lookups import Ambiguous, Index, Missing, Refused
 from loader.warehouse.connection import quoted
 
@@ -38,28 +42,43 @@ def check(run: Run) -> list[Finding]:
 
 
 def _findings(run: Run) -> Iterator[Finding]:
-    contract = run.contract
-    staged = {model.name: run.stage(model) for model in contract.models}
-    count = sum(len(each.keys) for each in staged.values())
-    yield Finding("ok", f"Warehouse {run.target.address}: {count} orders are staged.")
+    models = run.contract.models
+    organization, every = run.organization, {model.name: run.bindings(model) for model in models}
+    # which records a model has that creates none is for CRM to say, by columns that may not fit
+    staged = {each.model.name: each for each in stage(run, [m for m in models if _creates_or_fits(every[m.name])])}
+    yield _staged(run, staged)
     for shortcoming in run.warehouse.shortcomings():
         yield Finding("error", *shortcoming)
-    organization = run.organization
     yield Finding("ok", f"CRM {run.settings.crm_url}: signed in as {organization.caller_name}.")
     yield from _sop(run)
-    for model in contract.models:
-        bindings = run.bindings(model)
+    yield from _privileges(run)
+    landings = Landings.of(models)
+    for model in models:
+        bindings = every[model.name]
         yield from _columns(bindings)
-        yield from _privileges(run, bindings)
-        yield from _staged_twice(model, staged[model.name].keys)
-        if not any(mismatch.fatal for mismatch in bindings.mismatches):
+        yield from _actions(run, bindings)
+        if model.name in staged:
+            yield from _staged_twice(model, staged[model.name].keys)
+        if bindings.is_sound:
             yield from _dates(bindings.base, staged[model.name])
             yield from _time_zone(bindings.base, organization.time_zone)
-            session = open_session(run, staged[model.name])
+            session = open_session(run, staged[model.name], landings, is_expecting=True)
             yield from _currency(bindings)
-            yield from _orders(run, session, staged[model.name])
+            yield from _records(run, session, staged[model.name])
             yield from _lookups(session, staged[model.name])
     yield from seed_findings(run)
+
+
+def _creates_or_fits(bindings: Bindings) -> bool:
+    return bindings.model.meta.create == "always" or bindings.is_sound
+
+
+def _staged(run: Run, staged: Mapping[str, StagedRecords]) -> Finding:
+    counts: Counter[str] = Counter()
+    for each in staged.values():
+        counts[each.model.table] += len(each.keys)
+    verb = "is" if counts.total() == 1 else "are"
+    return Finding("ok", f"Warehouse {run.target.address}: {run.contract.counted(counts)} {verb} staged.")
 
 
 def _sop(run: Run) -> Iterator[Finding]:
@@ -84,7 +103,7 @@ def _columns(bindings: Bindings) -> Iterator[Finding]:
     for mismatch in bindings.mismatches:
         state: Literal["warning", "error"] = "error" if mismatch.fatal else "warning"
         yield Finding(state, f"{mismatch.model}.{mismatch.column}: {mismatch.text}.", mismatch.remedy)
-    if any(mismatch.fatal for mismatch in bindings.mismatches):
+    if not bindings.is_sound:
         return
     for binding in filter(None, (bindings.base, bindings.base.lines)):
         number = len(binding.fields) + len(binding.state_fields)
@@ -149,14 +168,37 @@ def _time_zone(binding: Binding, caller: str | None) -> Iterator[Finding]:
         yield Finding("ok", f"The caller's time zone in CRM, {caller}, is GP's: the days of {days} stay what they are.")
 
 
-def _privileges(run: Run, bindings: Bindings) -> Iterator[Finding]:
+def _actions(run: Run, bindings: Bindings) -> Iterator[Finding]:
+    """Actions by which states are set: whether CRM has them, and can bind the record that they take."""
+    model, states = bindings.model, bindings.model.meta.state
+    for statecode, action in states.actions.items() if states else ():
+        where = f"{model.name}: state.actions.{statecode}"
+        remedy = f"Correct state.actions in the meta.crm of {model.name}."
+        known = bindings.base.table.attributes.get(bindings.base.state_column)
+        if known and statecode not in known.options:
+            yield Finding("error", f"{where}: {model.table} has no state {statecode}.", remedy)
+        if not has_action(run.client, action.name):
+            yield Finding("error", f"{where}: CRM has no action {action.name}.", remedy)
+        table = _table_of(run, action)
+        if table is None:
+            yield Finding("error", f"{where}: CRM has no table {action.type}.", remedy)
+        elif action.bind not in [its for (_, target), its in table.single.items() if target == model.table]:
+            text = f"{where}: {action.type} has no look-up {action.bind} to {model.table}"
+            yield Finding("error", f"{text}.", remedy)
+
+
+def _table_of(run: Run, action: StateAction) -> Table | None:
+    """The table of the record that an action takes."""
+    try:
+        return read_tables(run.client, [action.type])[action.type]
+    except UsageError:
+        return None
+
+
+def _privileges(run: Run) -> Iterator[Finding]:
     """Privileges the caller lacks, by the names that CRM's metadata gives them."""
     caller = run.organization.caller_id
-    model, share = bindings.model, bindings.model.meta.share_with
-    verbs = {table: {"Read"} for table in tables_needed([model])}
-    verbs[model.table] |= {"Create", "Write", "Append", "AppendTo", *(["Share"] if share else [])}
-    if model.children:
-        verbs[model.children.table] |= {"Create", "Write", "Delete", "Append"}
+    verbs = _verbs(run)
     try:
         answer = run.client.get(f"systemusers({caller})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()")
         named = run.client.query([Query(f"{definition_of(table)}?$select=LogicalName,Privileges") for table in verbs])
@@ -175,7 +217,26 @@ def _privileges(run: Run, bindings: Bindings) -> Iterator[Finding]:
         remedy = "Add them to a security role of the application user."
         yield Finding("error", f"The caller lacks {', '.join(missing)}.", remedy)
     else:
-        yield Finding("ok", f"The caller has all {len(needed)} privileges that a push of {model.table} needs.")
+        yield Finding("ok", f"The caller has all {len(needed)} privileges that a push needs.")
+
+
+def _verbs(run: Run) -> dict[str, set[str]]:
+    """Table → what a push does to its rows, in the words of CRM's privileges."""
+    verbs = {table: {"Read"} for table in tables_needed(run.contract.models)}
+    for model in run.contract.models:
+        verbs[model.table] |= {"Write", "Append", "AppendTo"}
+        if model.meta.create == "always":
+            verbs[model.table].add("Create")
+        if model.meta.share_with:
+            verbs[model.table].add("Share")
+        if model.children and model.meta.children:
+            verbs[model.children.table] |= {"Create", "Write", "Append"}
+            if model.meta.children.delete:
+                verbs[model.children.table].add("Delete")
+        for action in model.meta.state.actions.values() if model.meta.state else ():
+            if _table_of(run, action):
+                verbs.setdefault(action.type, set()).update(("Create", "Append"))
+    return verbs
 
 
 def _staged_twice(model: Model, keys: list[str]) -> Iterator[Finding]:
@@ -183,7 +244,7 @@ def _staged_twice(model: Model, keys: list[str]) -> Iterator[Finding]:
     for key in (key for key, count in counted.items() if count > 1):
         yield Finding(
             "error",
-            f"{model.name} has {counted[key]} rows of {model.key_column} {key!r}.",
+            f"{model.name} has {counted[key]} rows of {' / '.join(model.meta.match_on)} {key!r}.",
             "They are blocked: leave one of them in GP."
             f" `dbt show --select unique_code_{model.name}_{model.key_column}` shows all keys that are repeated.",
         )
@@ -196,12 +257,12 @@ def _currency(bindings: Bindings) -> Iterator[Finding]:
         yield Finding("ok", f"{bindings.model.name}: amounts are in {currency.code}, {source}.")
 
 
-def _orders(run: Run, session: Session, staged: StagedRecords) -> Iterator[Finding]:
-    """What a push would report for each order, by reason. `_lookups` reports what look-ups lack, key by key."""
+def _records(run: Run, session: Session, staged: StagedRecords) -> Iterator[Finding]:
+    """What a push would report for each record, by reason. `_lookups` reports what look-ups lack, key by key."""
     model = staged.model
     told: dict[tuple[bool, str], dict[str, str]] = {}
     elsewhere = {f"{each.called}_{why}" for each in _all_lookups(model) for why in ("not_found", "ambiguous")}
-    for chunk in plans(session, staged.records(), run.settings.concurrency, run.stop):
+    for chunk in planned_in_waves(session, staged, run.settings.concurrency, run.stop):
         for _, plan in chunk:
             notes = [(True, plan.reason, plan.message)] if plan.action == "block" and not plan.obstacles else []
             for obstacle in plan.obstacles:
@@ -210,13 +271,13 @@ def _orders(run: Run, session: Session, staged: StagedRecords) -> Iterator[Findi
             notes += [(False, each.code, each.message) for each in plan.warnings if each.code not in elsewhere]
             for blocks, code, message in notes:
                 told.setdefault((blocks, code), {}).setdefault(plan.key, message)
-    for (blocks, code), orders in sorted(told.items(), key=lambda item: (not item[0][0], item[0][1])):
+    for (blocks, code), messages in sorted(told.items(), key=lambda item: (not item[0][0], item[0][1])):
         effect = "would be blocked as" if blocks else "would go with the warning"
-        shown = _some([f"{key} ({message})" for key, message in orders.items()])
-        text = f"{model.name}: {len(orders)} {effect} {code}: {shown}."
+        shown = _some([f"{key} ({message})" for key, message in messages.items()])
+        text = f"{model.name}: {len(messages)} {effect} {code}: {shown}."
         yield Finding("error" if blocks else "warning", text, remedy(code))
     if not any(blocks for blocks, _ in told):
-        yield Finding("ok", f"{model.name}: nothing but what CRM lacks keeps an order back.")
+        yield Finding("ok", f"{model.name}: nothing but what CRM lacks keeps {model.a_record} back.")
 
 
 def _all_lookups(model: Model) -> list[Lookup]:
@@ -231,11 +292,11 @@ def _lookups(session: Session, staged: StagedRecords) -> Iterator[Finding]:
                 yield from _one_lookup(staged, each, column, session.index)
 
 
-def _one_lookup(orders: StagedRecords, model: Model, column: Column, index: Index) -> Iterator[Finding]:
+def _one_lookup(records: StagedRecords, model: Model, column: Column, index: Index) -> Iterator[Finding]:
     lookup = column.meta.lookup
     assert lookup is not None
     staged = list(lookup.match.values())
-    rows = orders.rows.distinct(model, staged, column.name)
+    rows = records.rows.distinct(model, staged, column.name)
     missing, doubled, blank, refused = [], [], [], []
     for row in rows:
         key = " / ".join(str(value).rstrip() for value in row if value is not None)
@@ -243,20 +304,24 @@ def _one_lookup(orders: StagedRecords, model: Model, column: Column, index: Inde
         if any(row[staged.index(name)] is None for name in lookup.blank):
             blank.append(key)
         elif isinstance(outcome, Refused):
-            refused.append(key)  # `_orders` reports it with CRM's message
+            refused.append(key)  # `_records` reports it with CRM's message
         elif isinstance(outcome, Missing) or not (outcome.is_active or lookup.inactive != "missing"):
             missing.append(key)
         elif isinstance(outcome, Ambiguous):
             doubled.append(key)
     where = f"{model.name}.{column.name}: {lookup.table} by {', '.join(lookup.match)}"
-    effects = {"block": "their orders are blocked", "leave": "the column is left as it is"}
+    blocked = f"their {records.model.nouns} are blocked"
+    effects = {"block": blocked, "leave": "the column is left as it is", "clear": "the column is left empty"}
     if missing:
         text = f"{where}: {len(missing)} not found, {effects[lookup.missing]}: {_some(sorted(missing))}."
-        yield Finding("warning", text, "Create them in CRM, or make them active there.")
+        if lookup.missing == "clear":
+            yield Finding("ok", text)
+        else:
+            yield Finding("warning", text, "Create them in CRM, or make them active there.")
     if blank:
         why = ", ".join(lookup.blank.values())
         text = f"{where}: {len(blank)} cannot be looked up, {effects[lookup.missing]}: {_some(sorted(blank))}: {why}."
-        yield Finding("warning", text, "Correct the lines in GP.")
+        yield Finding("warning", text, "Correct them in GP.")
     if doubled:
         text = f"{where}: {len(doubled)} ambiguous, {effects[lookup.ambiguous]}: {_some(sorted(doubled))}."
         yield Finding("error" if lookup.ambiguous == "block" else "warning", text, "Keep one of each.")
@@ -285,12 +350,8 @@ def _states(run: Run, columns: Sequence[SeedOptions]) -> Iterator[Finding]:
         )
         if not known or state is None:
             continue
-        closed = [
-            closed
-            for model in run.contract.models
-            if model.table == status.table and model.meta.state
-            for closed in model.meta.state.closed
-        ]
+        model = next((each for each in run.contract.models if each.table == status.table), None)
+        closed = model.meta.state.closed if model and model.meta.state else []
         rows = run.warehouse.query(
             f"select distinct {quoted(state.column)}, {quoted(status.column)} from {status.relation}"
             f" where {quoted(state.column)} is not null and {quoted(status.column)} is not null"
@@ -303,15 +364,16 @@ def _states(run: Run, columns: Sequence[SeedOptions]) -> Iterator[Finding]:
                 "error",
                 f"{where}: {status.column} {value} ({attributes[status.attribute].options[value]}) does not belong to "
                 f"{state.column} {its} ({labels.get(its, 'unknown')}) but to {known[value]} ({labels[known[value]]}).",
-                "Every order with it would be refused. Correct the seed and run `dbt seed`.",
+                "CRM would refuse every record with it. Correct the seed and run `dbt seed`.",
             )
-        shut = sorted({its for its, _ in pairs} & set(closed))
+        shut = sorted({its for its, _ in pairs} & set(closed)) if model else []
         for its in shut:
+            assert model is not None
             yield Finding(
-                "error",
-                f"{where}: {state.column} {its} ({labels.get(its, 'unknown')}) closes an order in CRM, which a push "
-                "never does.",
-                "Map it to a state in which CRM keeps the order open, and run `dbt seed`.",
+                "warning",
+                f"{where}: {state.column} {its} ({labels.get(its, 'unknown')}) closes {model.a_record} in CRM, "
+                "and no later push changes it.",
+                "If it should stay open, map it to another state, and run `dbt seed`.",
             )
         if not wrong and not shut:
             yield Finding("ok", f"{where}: each {status.column} belongs to its {state.column}.")

@@ -265,7 +265,7 @@ def _contested(order: Staged, count: int, model: Model) -> RecordPlan:
         message = f"CRM has {count} {model.nouns} without {model.key_column} that have the same {same}"
     else:
         message = (
-            f"CRM has a {model.noun} without {model.key_column} of the same {same}, and several are staged with it"
+            f"CRM has {model.a_record} without {model.key_column} of the same {same}, and several are staged with it"
         )
     return block(order.key, model, "ambiguous", message)
 

@@ -194,9 +194,9 @@ def _reverted(event: Event, have: Current, binding: Binding) -> _Step | Undone:
 
 
 def _cancelled(event: Event, have: Current, binding: Binding) -> _Step | Undone:
-    states, noun = binding.model.meta.state, binding.model.noun
+    states, its = binding.model.meta.state, binding.model.a_record
     if states is None or not states.cancelled:
-        text = f"CRM has no state that cancels a {noun}, and nothing is ever deleted; delete it in CRM by hand"
+        text = f"CRM has no state that cancels {its}, and nothing is ever deleted; delete it in CRM by hand"
         return _refused(event, text)
     state = have.state.get("statecode")
     if state in states.closed or all(have.state.get(column) == value for column, value in states.cancelled.items()):

@@ -250,6 +250,11 @@ class Bindings:
     def base(self) -> Binding:
         return self.in_currency(None)
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether every column can be sent."""
+        return not any(mismatch.fatal for mismatch in self.mismatches)
+
     def refuse_problems(self) -> None:
         """Raises ContractMismatch if a column cannot be sent."""
         fatal = [mismatch for mismatch in self.mismatches if mismatch.fatal]

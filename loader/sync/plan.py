@@ -429,7 +429,7 @@ def _adopted(staged: Staged, have: Current, binding: Binding) -> RecordWarning:
     """A record that someone entered in CRM by hand, without the key."""
     model = binding.model
     same = ", ".join(f"{name} {have.values[name]!r}" for name in model.meta.adopt_by if have.values[name] is not None)
-    text = f"CRM had a {model.noun} without {binding.key.name} that has the same {same}: it becomes {staged.key}"
+    text = f"CRM had {model.a_record} without {binding.key.name} that has the same {same}: it becomes {staged.key}"
     return RecordWarning(model.reason("adopted"), binding.key.name, text)
 
 
