@@ -1,4 +1,4 @@
-"""Writes models/exposures.yml from the models' YAML: what dbt's lineage ends in, one exposure a CRM table.
+"""Writes models/exposures.yml from the models' YAML: what dbt's lineage ends in, one exposure per crm model.
 
 python docs/exposures.py            write it
 python docs/exposures.py --check    exit 1 if it is not up to date
@@ -48,9 +48,11 @@ def exposures() -> str:
 
 def _exposure(model: Yaml, parent: str | None) -> Yaml:
     table = crm_meta(model)["table"]
+    enabled = model.get("config", {}).get("enabled")
     return {
-        "name": f"dynamics_365_{table}",
+        "name": f"dynamics_365_{model['name'].removeprefix('crm_')}",
         "label": f"Dynamics 365 Sales: {table}",
+        **({"config": {"enabled": enabled}} if enabled is not None else {}),
         "type": "application",
         "maturity": "high",
         "owner": {"name": "Integration operator"},

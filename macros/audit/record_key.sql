@@ -4,5 +4,5 @@
         {%- do texts.append("rtrim(" ~ relation ~ "." ~ column ~ ")") -%}
     {%- endfor -%}
     {%- set text = texts[0] if texts | length == 1 else "concat(" ~ texts | join(", ' / ', ") ~ ")" -%}
-    {{ own_collation("cast(" ~ text ~ " as varchar(300))") }}
+    {{ own_collation("cast(" ~ text ~ " as " ~ text_type(300) ~ ")") }}
 {%- endmacro %}

@@ -1,4 +1,4 @@
 {% macro record_title(model, relation) -%}
     {%- set title = model.meta.get('title') -%}
-    {{ own_collation("cast(" ~ (relation ~ '.' ~ title if title else 'null') ~ ' as varchar(300))') }}
+    {{ own_collation("cast(" ~ (relation ~ '.' ~ title if title else 'null') ~ ' as ' ~ text_type(300) ~ ')') }}
 {%- endmacro %}

@@ -112,10 +112,10 @@ order_trace as (
 
     select
         'salesorder' as crm_table,
-        {{ own_collation('cast(staged.name as varchar(300))') }} as record_key,
+        {{ own_collation('cast(staged.name as ' ~ text_type(300) ~ ')') }} as record_key,
         'header' as part,
         'salesorder' as row_table,
-        {{ own_collation('cast(null as varchar(300))') }} as line_key,
+        {{ own_collation('cast(null as ' ~ text_type(300) ~ ')') }} as line_key,
         fields.field_no,
         fields.crm_column,
         fields.is_sent,
@@ -139,10 +139,10 @@ line_trace as (
 
     select
         'salesorder' as crm_table,
-        {{ own_collation('cast(staged.salesorderid as varchar(300))') }} as record_key,
+        {{ own_collation('cast(staged.salesorderid as ' ~ text_type(300) ~ ')') }} as record_key,
         'line' as part,
         'salesorderdetail' as row_table,
-        {{ own_collation('cast(staged.lineitemnumber as varchar(300))') }} as line_key,
+        {{ own_collation('cast(staged.lineitemnumber as ' ~ text_type(300) ~ ')') }} as line_key,
         fields.field_no,
         fields.crm_column,
         fields.is_sent,
