@@ -36,7 +36,7 @@
         coalesce(crm.crm_id, staged.parent_crm_id) as crm_id
 
     from staged_{{ lines.table }} as staged
-    full outer join crm_{{ lines.table }} as crm
+    full outer join snapshot_{{ lines.table }} as crm
         on
             staged.parent_crm_id = crm.parent_crm_id
             {%- for key in here %}

@@ -33,7 +33,7 @@
         crm.crm_id
 
     from staged_{{ table.table }} as staged
-    full outer join crm_{{ table.table }} as crm on staged.match_key = crm.match_key
+    full outer join snapshot_{{ table.table }} as crm on staged.match_key = crm.match_key
     cross join checks as held
     where held.crm_table = '{{ table.table }}'
 {%- endmacro %}

@@ -58,7 +58,7 @@ staged_{{ table.table }} as (
 
 ),
 
-crm_{{ table.table }} as (
+snapshot_{{ table.table }} as (
 
     select
         snapshot.*,
@@ -79,11 +79,11 @@ staged_{{ table.lines.table }} as (
     from (
         {{ staged_lines(table) | indent(4) }}
     ) as lines
-    inner join crm_{{ table.table }} as crm on lines.match_key = crm.match_key
+    inner join snapshot_{{ table.table }} as crm on lines.match_key = crm.match_key
 
 ),
 
-crm_{{ table.lines.table }} as (
+snapshot_{{ table.lines.table }} as (
 
     select
         snapshot.*,
