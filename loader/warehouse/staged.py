@@ -103,7 +103,8 @@ class StagedRows:
         condition = where = ""
         if only is not None:
             wanted = self._wanted("wanted", dict.fromkeys(map(fold, only)))
-            sought = self._wanted("sought", dict.fromkeys(only)) if self._sought_by else ""
+            as_it_is = dict.fromkeys([*only, *map(fold, only)])  # DuckDB's views hold GP's keys folded
+            sought = self._wanted("sought", as_it_is) if self._sought_by else ""
             condition = f" where {self._folded('{}')} in (select {quoted('wanted')} from {wanted})"
             where = condition.format(key)
             if self._sought_by:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from emulator import Emulator
+from loader.dataverse.auth import Bearer
+from loader.dataverse.pace import Patience
 from loader.profile import read_target
+from loader.push.pushing import push
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
 from sample import organisation
@@ -19,6 +22,7 @@ from sample.verify import Verification, staged
 from tests.conftest import PROJECT, Built, Ended
 from tests.promises.atomicity import Atomicity
 from tests.promises.conftest import KNOWN, Handful, stage_as_tables
+from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, MortalWarehouse
 
 SETTING = "createproductswithoutparentinactivestate"
 OPEN, ENDING, BOTH = "ORDST2225", "ORDST2279", "ORDST2251"
@@ -28,11 +32,22 @@ PAID, VOIDED = "INVST0001", "INVST0002"
 HEAD, REGION, BRANCH = "UNIFIEDW0001", "GREENWAY0001", "AARONFIT0001"
 """A national account, three deep; the last one has orders, and comes first by its number."""
 ADOPTED = "BLUEYOND0001"
+UNUSED = "HDWR-PNL-0001"
+"""An item that is on no order."""
 GONE, RETIRED = "GONE0001", "OLD-ITEM"
 """Inactive in GP."""
 RECORDS = {
     "crm_uomschedule": ("EACH", "PHONES", "CABLE", "HOURS"),
-    "crm_product": ("100XLG", "128 SDRAM", "PHON-ATT-0712", "SERVICE-HR", "WIRE-MCD-0001", "CORDG", "ACCS-CRD-12WH"),
+    "crm_product": (
+        "100XLG",
+        "128 SDRAM",
+        "PHON-ATT-0712",
+        "SERVICE-HR",
+        "WIRE-MCD-0001",
+        "CORDG",
+        "ACCS-CRD-12WH",
+        UNUSED,
+    ),
     "crm_account": (HEAD, REGION, BRANCH, ADOPTED, "ASTORSUI0001", "CELLULAR0001", "FRANCHIS0001", "CONTOSOL0001"),
     "crm_salesorder": ORDERS,
     "crm_salesorder_ended": ("ORDST2353", "ORDST2356"),
@@ -60,7 +75,7 @@ EDITS = (
         for number in (PAID, VOIDED)
     ),
 )
-CREATED = {"account": 7, "uomschedule": 4, "product": 7, "salesorder": 5, "invoice": 3}
+CREATED = {"account": 7, "uomschedule": 4, "product": 8, "salesorder": 5, "invoice": 3}
 UPDATED = {**dict.fromkeys(CREATED, 0), "account": 1}
 """The adopted account."""
 SKIPPED = {**dict.fromkeys(CREATED, 0), "account": 1, "product": 1}
@@ -73,6 +88,7 @@ class Whole(Handful):
 
     apart: set[str] = field(default_factory=set)
     born_wrong: list[str] = field(default_factory=list)
+    there: dict[str, int] = field(default_factory=lambda: THERE)
 
     @cached_property
     def invoices(self) -> Atomicity:
@@ -121,6 +137,42 @@ class Whole(Handful):
         assert self.invoices.broken == []
         assert self.born_wrong == []
 
+    def die(self, step: int | None = None) -> int:
+        """A push of which nothing works any more from this step on; the number of steps that it made."""
+        self.watch()
+        stop, token = Hasty(), self.crm.token_for(None)
+        client = MortalClient(
+            self.crm.url,
+            Bearer(lambda patience, attempts: (token, None)),
+            timeout=5,
+            concurrency=1,
+            patience=Patience(stop),
+        )
+        client.fate = Fate(step)
+        warehouse = self.warehouse()
+        sources = replace(
+            self.sources,
+            warehouse=lambda *_: MortalWarehouse(warehouse, client.fate),
+            client=lambda *_: client,
+            stop=lambda: stop,
+        )
+        with closing(warehouse), replace(self, sources=sources).run("push") as run, suppress(Killed):
+            push(run)
+        self.kill_lock()
+        return client.fate.steps
+
+    def a_day_passes(self) -> None:
+        """GP transfers an order, edits another one, renames a customer, retires an item; a paid invoice changes."""
+        self.transfer(ENDING)
+        self.edit(OPEN)
+        self.execute("update crm_account set name = 'New name' where accountnumber = ?", BRANCH)
+        self.execute(
+            "update crm_product set statecode = 1, statuscode = 2, statecode__gp_inactive = 1 where productnumber = ?",
+            UNUSED,
+        )
+        self.execute("update crm_invoicedetail set quantity = quantity + 1 where invoiceid = ?", PAID)
+        self.there = {**THERE, "salesorder": THERE["salesorder"] - 1}
+
     def count(self, ended: Ended, word: str) -> dict[str, int]:
         return {table: counts[word] for table, counts in ended.data["tables"].items()}
 
@@ -133,7 +185,7 @@ class Whole(Handful):
         """CRM holds every staged row, and a push has nothing left to write."""
         again = self.push()
         assert (again.exit_code, again.data["requests"]["write"]) == (0, 0), again.stdout + again.stderr
-        assert self.count(again, "unchanged") == THERE
+        assert self.count(again, "unchanged") == self.there
         assert self.compared().differences == []
         self.assert_whole()
         self.assert_adds_up(again)
@@ -151,8 +203,9 @@ class Whole(Handful):
     def transfer(self, order: str, statecode: int = 3, statuscode: int = 100001) -> None:
         """GP moves an order to its history, with another quantity in each line and another name."""
         self.execute(
-            "insert into crm_salesorder_ended by name select o.* replace ('Final' as description, ? as statecode,"
-            " ? as statuscode), lower(o.name) as name__gp from crm_salesorder as o where o.name = ?",
+            "insert into crm_salesorder_ended by name select o.* exclude (statuscode__gp)"
+            " replace ('Final' as description, ? as statecode, ? as statuscode), lower(o.name) as name__gp"
+            " from crm_salesorder as o where o.name = ?",
             statecode,
             statuscode,
             order,
