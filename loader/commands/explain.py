@@ -14,9 +14,10 @@ from loader.report.spool import JsonSpool, Spool
 
 
 @command("explain")
-@click.argument("order")
-def explain(invocation: Invocation, order: str) -> None:
-    """Show one order column by column: GP's value, the rule, the staged value, CRM's value, and what happened to it.
+@click.argument("key")
+@click.option("--table", default="", help="The CRM table of the record, such as account, if several have such a key.")
+def explain(invocation: Invocation, key: str, table: str) -> None:
+    """Show one record column by column: GP's value, the rule, the staged value, CRM's value, and what happened to it.
 
     If an order has more than 100 lines, it shows 100 of them, first those that differ from CRM; -v shows all.
 
@@ -35,5 +36,5 @@ def explain(invocation: Invocation, order: str) -> None:
                 text.add(each)
 
     with invocation.run() as run:
-        content = explaining.explain(run, order, tell, every_line=output.verbose, words=plan_text)
+        content = explaining.explain(run, key, tell, every_line=output.verbose, words=plan_text, table=table)
     output.data(content, lambda: lines(content, text), entries=("lines", entries))

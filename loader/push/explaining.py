@@ -10,8 +10,8 @@ from loader.contract import Model
 from loader.errors import NotFound
 from loader.keys import match_key
 from loader.push.audits import Rows, rows_of_record
-from loader.push.gather import read_records
 from loader.push.session import open_session
+from loader.push.staging import models_of
 from loader.run import Run, StagedRecords
 from loader.sync.binding import Binding
 from loader.sync.plan import RecordPlan
@@ -41,10 +41,9 @@ def explain(
     `tell` is called for one line after another. If there are more than `LINES`, it is called first for those that
     differ from CRM and, unless `every_line`, for only `LINES` of them. `words` turns a plan into lines of text.
     """
-    model = run.contract.model_of(table) if table else run.contract.models[0]
+    staged = _chosen(run, order, table)
+    model, keys = staged.model, staged.keys
     status = _status(run, model, order)
-    staged = run.stage(model, [order])
-    keys = staged.keys
     content: dict[str, Any] = {
         "order": keys[0] if keys else order,
         "status": status,
@@ -53,14 +52,25 @@ def explain(
         "line_count": 0,
         "lines_left_out": 0,
         "plan": None,
-        "queue": [asdict(entry) for entry in run.journal.queue_of(order)],
-        "events": [asdict(event) for event in run.journal.events(key=order, limit=_EVENTS)],
+        "queue": [asdict(entry) for entry in run.journal.queue_of(order) if entry.table == model.table],
+        "events": [asdict(event) for event in run.journal.events(key=order, limit=_EVENTS, table=model.table)],
     }
     if keys:
         _add_staged(run, staged, content, tell, every_line, words)
     elif status is None and not content["events"]:
         raise NotFound(f"Neither GP nor the journal knows an order {order}.", "Check the number.")
     return content
+
+
+def _chosen(run: Run, key: str, table: str) -> StagedRecords:
+    """The record as the first model stages it that has the key; where none has it, of the first table that knows it."""
+    models = models_of(run, [table] if table else [])
+    for model in models:
+        staged = run.stage(model, [key])
+        if staged.keys:
+            return staged
+    known = next((model for model in models if _status(run, model, key)), models[0])
+    return run.stage(known, [key])
 
 
 def _status(run: Run, model: Model, key: str) -> dict[str, Any] | None:
@@ -81,7 +91,7 @@ def _add_staged(
 ) -> None:
     session = open_session(run, orders)
     staged = next(orders.records())
-    found = read_records(run.client, session.bindings.base, [staged.key]).rows[match_key(staged.key)]
+    found = session.read_each([staged]).rows[match_key(staged.key)]
     binding = session.bindings.in_currency(currency_of(found[0]) if found else None)
     want, _, _ = desired(staged, binding, session.index)
     have = current(found[0], binding) if len(found) == 1 else None

@@ -120,7 +120,7 @@ def read_by_ids(client: Client, binding: Binding, ids: Mapping[str, str]) -> Rec
     read = replace(_record_read(binding), column=binding.table.id_column)
     found: dict[str, dict[str, Row]] = {match_key(key): {} for key in ids}
     keys = {id_.lower(): match_key(key) for key, id_ in ids.items()}
-    for _, rows in read_rows(client, [(read, sorted(keys))], together=1):
+    for _, rows in read_rows(client, [(read, sorted(filter(None, keys)))], together=1):
         for row in rows if not isinstance(rows, Refusal) else ():
             id_ = row[binding.table.id_column]
             versioned = _with_version(client, row, read)

@@ -15,7 +15,7 @@ from typing import Any
 from loader.contract import Column, Model
 from loader.errors import LoaderError
 from loader.keys import match_key, sent_key
-from loader.push.gather import Records, read_looked_up, read_records
+from loader.push.gather import Records, read_known, read_looked_up
 from loader.push.session import CHUNK
 from loader.run import Progress, Run
 from loader.sync.binding import Binding, Bindings, Field
@@ -100,9 +100,11 @@ def _reconcile_table(run: Run, model: Model, report: Reconciled, progress: Progr
     bindings.refuse_problems()
     tables = _SnapshotTables(run, model)
     staged = run.keys(model) if model.meta.create == "always" else []
-    keys = {match_key(key): key for key in [*run.journal.known_records(model.table), *staged]}
+    known = run.journal.known_records(model.table)
+    keys = {match_key(key): key for key in [*known, *staged]}
     report.asked += len(keys)
-    reader = _Reader(run, bindings, keys, report.snapshot_at)
+    ids = {match_key(key): record.crm_id for key, record in known.items()}
+    reader = _Reader(run, bindings, keys, ids, report.snapshot_at)
     with run.warehouse.exclusive("crm_snapshot"):
         tables.clear()
         tables.insert(COLUMNS, list(_held_columns(bindings.base, report.snapshot_at)))
@@ -154,8 +156,15 @@ class _SnapshotTables:
 class _Reader:
     """Reads orders from CRM in the columns and types in which they are staged."""
 
-    def __init__(self, run: Run, bindings: Bindings, keys: Mapping[str, str], snapshot_at: dt.datetime) -> None:
-        self._run, self._bindings, self._keys, self._at = run, bindings, keys, snapshot_at
+    def __init__(
+        self,
+        run: Run,
+        bindings: Bindings,
+        keys: Mapping[str, str],
+        ids: Mapping[str, str],
+        snapshot_at: dt.datetime,
+    ) -> None:
+        self._run, self._bindings, self._keys, self._ids, self._at = run, bindings, keys, ids, snapshot_at
         self._index = Index()
         self._known: dict[LookupKey, set[str]] = {}
         self.unread: dict[str, str] = {}
@@ -167,26 +176,30 @@ class _Reader:
         with ThreadPoolExecutor(workers, thread_name_prefix="read") as readers:
             for start in range(0, len(keys), CHUNK):
                 chunk = keys[start : start + CHUNK]
-                ahead.append((len(chunk), readers.submit(read_records, self._run.client, self._bindings.base, chunk)))
+                ids = {key: self._ids.get(match_key(key), "") for key in chunk}
+                ahead.append((len(chunk), readers.submit(read_known, self._run.client, self._bindings.base, ids)))
                 if len(ahead) > workers:
                     yield self._rows(*ahead.popleft())
             while ahead:
                 yield self._rows(*ahead.popleft())
 
     def _rows(self, count: int, future: Future[Records]) -> tuple[int, Rows]:
-        held = []
+        held: list[tuple[Binding, Current, str]] = []
         records = future.result()
         self.unread |= {key: message for key, (_, message) in records.unread.items() if not records.rows[key]}
-        for rows in records.rows.values():
+        for match, rows in records.rows.items():
             for row in rows:
                 binding = self._bindings.in_currency(currency_of(row))
-                held.append((binding, current(row, binding)))
-        self._look_up(held)
+                held.append((binding, current(row, binding), self._keys[match]))
+        self._look_up([(binding, order) for binding, order, _ in held])
         model = self._bindings.model
         snapshot: Rows = []
-        for binding, order in held:
-            key = self._key(str(order.values[model.key_column]))
-            snapshot.append(self._row(order, binding, key, {model.key_column: key}))
+        for binding, order, key in held:
+            own = {}
+            if binding.has_plain_key:
+                key = self._key(str(order.values[model.key_column]))
+                own = {model.key_column: key}
+            snapshot.append(self._row(order, binding, key, own))
             for line in order.lines:
                 assert binding.lines is not None
                 assert model.meta.children is not None

@@ -69,15 +69,18 @@ class Session:
         return self.plan_against(self.read(orders), orders, attempts or {})
 
     def read(self, orders: Sequence[Staged]) -> Records:
+        """What CRM has of these orders, by match key, without those that are held or ignored."""
+        return self.read_each([order for order in orders if match_key(order.key) not in self.withheld])
+
+    def read_each(self, asked: Sequence[Staged]) -> Records:
         """What CRM has of these orders, by match key."""
-        asked = [order for order in orders if match_key(order.key) not in self.withheld]
         if not asked:
             return Records({})
         if not self.bindings.base.has_plain_key:
             return read_by_parts(self.client, self.bindings.base, {each.key: self._parts(each) for each in asked})
         records = read_records(self.client, self.bindings.base, [order.key for order in asked])
         if self.bindings.model.meta.adopt_by:
-            lacking = [order for order in orders if records.rows.get(match_key(order.key)) == []]
+            lacking = [order for order in asked if records.rows.get(match_key(order.key)) == []]
             records.adoptable.update(read_adoptable(self.client, self.bindings.base, lacking))
         return records
 

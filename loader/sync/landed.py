@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from loader.contract import Model
+from loader.contract import CURRENCY, Model
 from loader.keys import match_key
 from loader.sync.binding import Binding
 from loader.sync.canonical import Value
@@ -177,6 +177,11 @@ def _landed(
         if "." in path and own.get(path.partition(".")[0]) is not None
     }
     values = {path: own[path] for path in paths if path in own}
+    if is_new and binding.new_currency:
+        for path in paths:
+            if path.partition(".")[0] == CURRENCY:
+                steps.setdefault(CURRENCY, binding.currency.id)
+                values[path] = binding.currency.code
     values.update({path: value for path, value in _as_staged(paths, staged, binding.model).items() if "." in path})
     return Landed(binding.table.name, id_, values, steps, owner, is_new)
 

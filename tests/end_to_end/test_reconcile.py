@@ -260,4 +260,4 @@ def test_an_order_that_crm_refuses_to_look_for_is_named(bench: Workbench) -> Non
     ended = bench.loader("reconcile")
     assert ended.exit_code == 0
     assert ["Not this one." in message for message in ended.data["unread"].values()] == [True]
-    assert (ended.data["records"], ended.data["not_in_crm"]) == (whole["orders"] - 1, whole["not_in_crm"])
+    assert (ended.data["orders"], ended.data["not_in_crm"]) == (whole["orders"] - 1, whole["not_in_crm"])

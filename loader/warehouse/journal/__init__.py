@@ -166,9 +166,11 @@ class Journal:
         """Records how an order ended and holds it, in one transaction."""
         self._recording.record_and_hold(result, run_id, counts, why)
 
-    def events(self, run_id: str | None = None, key: str | None = None, limit: int | None = None) -> list[Event]:
-        """Events of a run in their order, or of an order (or all), newest first."""
-        return self._events.found(run_id, key, limit)
+    def events(
+        self, run_id: str | None = None, key: str | None = None, limit: int | None = None, table: str | None = None
+    ) -> list[Event]:
+        """Events of a run in their order, or of a record (or all), newest first."""
+        return self._events.found(run_id, key, limit, table)
 
     def events_of_run(self, run_id: str) -> Iterator[Event]:
         """The events of a run in their order, without keeping them all in memory."""

@@ -54,8 +54,10 @@ class Events:
             ),
         )
 
-    def found(self, run_id: str | None = None, key: str | None = None, limit: int | None = None) -> list[Event]:
-        """Events of a run in their order, or of an order (or all), newest first."""
+    def found(
+        self, run_id: str | None = None, key: str | None = None, limit: int | None = None, table: str | None = None
+    ) -> list[Event]:
+        """Events of a run in their order, or of a record (or all), newest first."""
         conditions: list[str] = []
         params: list[object] = []
         if run_id is not None:
@@ -64,6 +66,9 @@ class Events:
         if key is not None:
             conditions.append("match_key = ?")
             params.append(fold(key))
+        if table is not None:
+            conditions.append("crm_table = ?")
+            params.append(table)
         return list(self._select(conditions, params, "event_no" if run_id and key is None else self._newest(), limit))
 
     def of_run(self, run_id: str) -> Iterator[Event]:
