@@ -120,6 +120,16 @@ def columns_of(warehouse: Warehouse, relation: str) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
+def collation_of(warehouse: Warehouse, relation: str, column: str) -> str | None:
+    """The collation of a column of a table or view, where the database has one for each."""
+    *database, schema, name = parts_of(relation)
+    where = "TABLE_SCHEMA = ? and TABLE_NAME = ? and COLUMN_NAME = ?" + (" and TABLE_CATALOG = ?" if database else "")
+    rows = warehouse.query(
+        f"select COLLATION_NAME from INFORMATION_SCHEMA.COLUMNS where {where}", [schema, name, column, *database]
+    )
+    return str(rows[0][0]) if rows and rows[0][0] else None
+
+
 def exact(value: object) -> object:
     """A driver's value as one of the types above."""
     if isinstance(value, float):

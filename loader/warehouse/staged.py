@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from loader.keys import KEY_SEPARATOR, fold, folded
-from loader.warehouse.connection import Row, Warehouse, WarehouseBusy, quoted
+from loader.warehouse.connection import Row, Warehouse, WarehouseBusy, collation_of, quoted
 
 StagedRow = dict[str, object]
 """Column → str, int, Decimal, datetime (naive, UTC), date, bool or None."""
@@ -58,8 +58,8 @@ class StagedRows:
         """`key` are the record's columns, `via` the line's column with that key; lines are sorted by `lines_by`.
 
         With `only`, only the records with these keys are read. Keys that are not staged are ignored. Where there is
-        a column `sought_by`, it is compared with these keys as it is, so that an index finds them: in the records, and
-        in the lines if they have it.
+        a column `sought_by`, it is compared as it is, so that an index finds the keys: in the records, and in the
+        lines if they have it. It holds the keys as they were given, or folded.
         """
         self._model, self._lines, self._via, self._lines_by = model, lines, via, lines_by
         self._sought_by = sought_by
@@ -108,12 +108,12 @@ class StagedRows:
             condition = f" where {self._folded('{}')} in (select {quoted('wanted')} from {wanted})"
             where = condition.format(key)
             if self._sought_by:
-                where = self._sought(where, sought)
+                where = self._sought(self._model, where, sought)
         lines = ""
         if self._lines:
             of_these = condition.format(quoted(self._via))
             if only is not None and self._sought_by in {column.name for column in self._lines.columns}:
-                of_these = self._sought(of_these, sought)
+                of_these = self._sought(self._lines, of_these, sought)
             lines = self._read("lines_as_read", self._lines, _select(self._lines) + of_these)
         place = f"dense_rank() over (order by {self._folded(key)}) as {_PLACE}"
         self._records = self._read("records", self._model, _select(self._model, place) + where, _PLACE)
@@ -129,12 +129,13 @@ class StagedRows:
             )
             side.execute(f"drop table {lines}")
 
-    def _sought(self, condition: str, sought: str) -> str:
-        """The same condition after one that an index answers."""
+    def _sought(self, model: StagedModel, condition: str, sought: str) -> str:
+        """The same condition after one that an index answers: its values have the type and collation of its column."""
         assert self._sought_by is not None
         named = quoted("wanted")
         if self._side.dialect != "duckdb":
-            named = f"cast({named} as varchar(400)) collate database_default"
+            collation = collation_of(self._side, model.relation, self._sought_by) or "database_default"
+            named = f"cast({named} as varchar(400)) collate {collation}"
         return (
             f" where {quoted(self._sought_by)} in (select {named} from {sought}) and{condition.removeprefix(' where')}"
         )

@@ -29,7 +29,9 @@ ORDERS = 4500
 
 def orders(warehouse: Warehouse, models: tuple[Model, Model], only: list[str] | None = None) -> StagedRows:
     header, line = models
-    return StagedRows(warehouse, header, "name", lines=line, via="salesorderid", lines_by=["lineitemnumber"], only=only)
+    return StagedRows(
+        warehouse, header, ["name"], lines=line, via="salesorderid", lines_by=["lineitemnumber"], only=only
+    )
 
 
 def stage(warehouse: Warehouse, database: str, schema: str) -> tuple[Model, Model]:
@@ -98,6 +100,21 @@ def test_keys_match_in_any_case_and_with_trailing_blanks(warehouse: Warehouse, m
     assert read.keys() == ["ORD00003", "ORD00007"]
     assert [len(lines) for _, lines in read.records()] == [2, 0]
     assert orders(warehouse, models, []).keys() == []
+
+
+@pytest.mark.parametrize("collation", ["", "Latin1_General_BIN2", "Latin1_General_CS_AS"])
+def test_gps_own_key_finds_records_in_either_form(warehouse: Warehouse, place: Place, collation: str) -> None:
+    """As GP has it, or folded, as names with a company's prefix are; in GP's collation, whatever the project's."""
+    columns = {"name": "varchar(300)", "name__gp": "char(42)"}
+    warehouse.execute(f'create schema "{place.schema}"')
+    model = Model(
+        f'"{place.target.database}"."{place.schema}"."ended"', tuple(Column(*column) for column in columns.items())
+    )
+    own = f" collate {collation}" if collation and warehouse.dialect != "duckdb" else ""
+    warehouse.execute(f"create table {model.relation} (name varchar(300), name__gp char(42){own})")
+    fill(warehouse, model, [("ORD1", "ORD1"), ("C-ORD1", "c-ord1"), ("ORD2", "ORD2"), ("C-ORD2", "c-ord2")])
+    read = StagedRows(warehouse, model, ["name"], only=["C-ORD1", "ORD2", "ORD3"], sought_by="name__gp")
+    assert read.keys() == ["C-ORD1", "ORD2"]
 
 
 def test_any_number_of_records_can_be_asked_for(warehouse: Warehouse, models: tuple[Model, Model]) -> None:
