@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "status": "Show how the last runs went and what waits in the retry queue.",
     "report": "Write a page for the browser: the last run, the trend, the queue, what blocks how much money.",
     "retry": "The retry queue: records that could not be pushed, and why.",
-    "explain": "Show one order column by column: GP's value, the rule, the staged value, CRM's value, and what"
+    "explain": "Show one record column by column: GP's value, the rule, the staged value, CRM's value, and what"
     " happened to it.",
     "undo": "Put the records that a run changed back to what CRM held before.",
     "reconcile": "Read the staged orders back from CRM into the warehouse, and count the differences.",
