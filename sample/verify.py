@@ -269,7 +269,7 @@ def _as_stored(declared: Declared, value: Any) -> object:
 def _plain(value: Any) -> object:
     if isinstance(value, bool):
         return int(value)
-    return value or None if isinstance(value, str) else value
+    return value.rstrip(" ") or None if isinstance(value, str) else value
 
 
 def _id(value: Any) -> str | None:

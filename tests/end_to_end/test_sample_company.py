@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter, defaultdict
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from loader.profile import read_target
 from loader.warehouse.connect import connect
 from sample import company
+from sample.cases import cases
 from tests.conftest import PROJECT, Workbench
 
-CASES = list(csv.DictReader((Path(company.__file__).parent / "cases.csv").open(encoding="utf-8", newline="")))
+CASES = cases()
 
 
 def test_every_case_ends_as_it_should_and_a_second_push_writes_nothing(bench: Workbench) -> None:
@@ -23,7 +22,7 @@ def test_every_case_ends_as_it_should_and_a_second_push_writes_nothing(bench: Wo
     results = {row["key"]: row for row in first.data["results"]}
     wrong = []
     for case in CASES:
-        outcome, result = case["outcome"], results.get(case["order"])
+        outcome, result = case["outcome"], results.get(case["key"])
         if outcome == "not_staged":
             ended = ("not_staged" if result is None else result["outcome"], case["reason"], case["warnings"])
         elif result is None:
@@ -34,7 +33,7 @@ def test_every_case_ends_as_it_should_and_a_second_push_writes_nothing(bench: Wo
             shown = case["warnings"] if expected_warnings <= warnings else ";".join(sorted(warnings))
             ended = (result["outcome"], result["reason"] or "", shown)
         if ended != (outcome, case["reason"], case["warnings"]):
-            wrong.append((case["case"], case["order"], (outcome, case["reason"], case["warnings"]), ended))
+            wrong.append((case["case"], case["key"], (outcome, case["reason"], case["warnings"]), ended))
     assert not wrong
 
     apart = {row["key"] for row in first.data["results"] if row["outcome"] in ("blocked", "failed", "skipped")}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-
 import duckdb
 import pytest
 
 from sample import company
-from tests.project.dbt_runs import PROJECT, Dbt
+from sample.cases import cases
+from tests.project.dbt_runs import Dbt
 
 
 @pytest.fixture(scope="module")
 def outcomes() -> dict[str, tuple[str, str]]:
     """Outcome and reason that the sample expects of an order."""
-    with (PROJECT / "sample" / "cases.csv").open(encoding="utf-8", newline="") as file:
-        return {case["order"]: (case["outcome"], case["reason"]) for case in csv.DictReader(file)}
+    return {case["key"]: (case["outcome"], case["reason"]) for case in cases()}
 
 
 def test_exactly_the_open_orders_are_staged(

@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from sample.reading import FOLDER, rows
+from sample.cases import cases
+from sample.reading import FOLDER
 
 OUTCOMES = {"created", "updated", "unchanged", "skipped", "blocked", "not_staged"}
 BLOCKED = {
@@ -18,7 +19,7 @@ WARNINGS = {
     *("price_level_not_found", "price_level_ambiguous", "sales_rep_not_found", "sales_rep_ambiguous"),
     *("payment_terms_unmapped", "shipping_method_unmapped", "order_taken_over"),
 }
-CASES = [row.cells for row in rows(FOLDER / "cases.csv", ("case", "order", "outcome"))]
+CASES = cases()
 EXPECTED = """
     plain in_crm_equal in_crm_lines_extra in_crm_lines_changed in_crm_lines_doubled in_crm_lines_missing
     in_crm_write_in_to_product in_crm_product_to_write_in in_crm_header_changed in_crm_fulfilled in_crm_invoiced
@@ -47,7 +48,7 @@ EXPECTED = """
 
 
 def of(case):
-    return [row["order"] for row in CASES if row["case"] == case]
+    return [row["key"] for row in CASES if row["case"] == case]
 
 
 def test_every_case_is_there():
@@ -57,12 +58,12 @@ def test_every_case_is_there():
 def test_an_order_has_one_outcome():
     outcomes = defaultdict(set)
     for row in CASES:
-        outcomes[row["order"]].add((row["outcome"], row.get("reason"), row.get("warnings")))
+        outcomes[row["key"]].add((row["outcome"], row.get("reason"), row.get("warnings")))
     assert {order: its for order, its in outcomes.items() if len(its) > 1} == {}
 
 
 def test_the_readme_counts_them_right():
-    count = Counter({row["order"]: row["outcome"] for row in CASES}.values())
+    count = Counter({row["key"]: row["outcome"] for row in CASES}.values())
     staged = sum(count.values()) - count["not_staged"]
     assert (
         f"{staged} orders are open and staged, {count['not_staged']} are not. On the first push {count['created']} are"
@@ -80,14 +81,14 @@ def test_outcomes_and_reasons_are_the_stable_codes():
 
 
 def test_all_reasons_and_warnings_occur():
-    reasons = {row["reason"] for row in CASES if "reason" in row}
+    reasons = {row["reason"] for row in CASES if row["reason"]}
     assert reasons == BLOCKED | OUT_OF_SCOPE | {"closed_in_crm"}
     assert {warning for row in CASES for warning in row.get("warnings", "").split(";") if warning} == WARNINGS
 
 
 def test_every_order_in_gp_is_a_case(loaded):
     headers = {number for (number,) in loaded.query("select rtrim(SOPNUMBE) from gp.SOP10100 where SOPTYPE = 2")}
-    assert headers <= {row["order"] for row in CASES}
+    assert headers <= {row["key"] for row in CASES}
 
 
 def test_every_case_is_in_gp(loaded):
@@ -95,7 +96,7 @@ def test_every_case_is_in_gp(loaded):
         "select rtrim(SOPNUMBE) from gp.SOP10100 union select rtrim(SOPNUMBE) from gp.SOP10200"
         " union select rtrim(SOPNUMBE) from gp.SOP30200"
     )
-    assert {row["order"] for row in CASES} <= {number for (number,) in in_gp}
+    assert {row["key"] for row in CASES} <= {number for (number,) in in_gp}
 
 
 @pytest.mark.parametrize(
