@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from sample.cases import cases
+from sample.cases import PUSHES, cases
 from sample.reading import FOLDER
 
 OUTCOMES = {"created", "updated", "unchanged", "skipped", "blocked", "not_staged"}
@@ -46,6 +46,29 @@ EXPECTED = """
     stub_with_lines stub lines_without_header
 """
 
+EVERYTHING = """
+    units_of_a_schedule names_in_two_schedules unit_chain unit_in_a_loop unit_without_a_way item_types
+    item_blank_description item_blank_unit item_unit_of_a_chain item_unit_left_out item_schedule_missing
+    item_inactive_new item_inactive_in_crm item_active_again item_twice national_account account_loop
+    customer_inactive_new customer_inactive_in_crm customer_twice parent_not_there credit_limit
+    address_code_missing customer_blank_name email typed_by_hand typed_by_hand_twice
+    order_of_an_adopted_account order_of_an_ambiguous_account order_of_a_blocked_product
+    product_not_in_gp_either order_that_left number_of_an_order invoice_open invoice_paid invoice_part_paid
+    invoice_voided order_by_master_number order_by_master_number_of_two order_not_in_crm fulfilment_order
+    invoice_out_of_window invoice_no_dates invoice_of_a_blocked_account invoice_without_a_receivable return
+    invoice_not_posted transferred nothing_but_cancelled voided in_work_and_in_history closed_already
+    unknown_to_gp
+"""
+"""The cases of the pushes with every integration on."""
+IN_GP = {
+    "account": "select CUSTNMBR from gp.RM00101",
+    "product": "select ITEMNMBR from gp.IV00101",
+    "uomschedule": "select UOMSCHDL from gp.IV40201",
+    "uom": "select trim(UOMSCHDL) || ' / ' || UOFM from gp.IV40202",
+    "invoice": "select SOPNUMBE from gp.SOP30200 union select SOPNUMBE from gp.SOP10100",
+    "salesorder": "select SOPNUMBE from gp.SOP30200 union select SOPNUMBE from gp.SOP10100",
+}
+
 
 def of(case):
     return [row["key"] for row in CASES if row["case"] == case]
@@ -53,6 +76,28 @@ def of(case):
 
 def test_every_case_is_there():
     assert {row["case"] for row in CASES} == set(EXPECTED.split())
+
+
+def test_every_case_of_the_other_integrations_is_there():
+    assert {row["case"] for push in PUSHES[1:] for row in cases(push)} == set(EVERYTHING.split())
+
+
+def test_every_case_of_the_other_integrations_is_in_gp(loaded):
+    in_gp = {table: {str(key).rstrip() for (key,) in loaded.query(sql)} for table, sql in IN_GP.items()}
+    assert [
+        (row["table"], row["key"])
+        for push in PUSHES[1:]
+        for row in cases(push)
+        if row["key"] not in in_gp[row["table"]] and row["case"] != "unknown_to_gp"
+    ] == []
+
+
+def test_a_record_has_one_outcome_in_each_push():
+    outcomes = defaultdict(set)
+    for push in PUSHES[1:]:
+        for row in cases(push):
+            outcomes[push, row["table"], row["key"]].add((row["outcome"], row["reason"]))
+    assert {place: its for place, its in outcomes.items() if len(its) > 1} == {}
 
 
 def test_an_order_has_one_outcome():
