@@ -83,6 +83,8 @@ class Run:
     def __post_init__(self) -> None:
         self.stop = self.sources.stop()
         self._open = ExitStack()
+        self._client: Client | None = None
+        self._organization: Organization | None = None
 
     def __enter__(self) -> Run:
         return self
@@ -125,34 +127,42 @@ class Run:
     def journal(self) -> Journal:
         return self.sources.journal(self.warehouse, self.contract)
 
-    @cached_property
+    @property
     def client(self) -> Client:
-        return self.sources.client(self.settings, self.stop)
+        if self._client is None:
+            self._client = self.sources.client(self.settings, self.stop)
+        return self._client
+
+    @property
+    def organization(self) -> Organization:
+        if self._organization is None:
+            self._organization = self.sources.organization(self.client)
+        return self._organization
 
     @cached_property
-    def organization(self) -> Organization:
-        organization = self.sources.organization(self.client)
+    def birth_settings(self) -> Mapping[str, bool]:
+        """The organisation's settings that decide in which state CRM makes a record, by column."""
         states = [model.meta.state for model in self.contract.models]
         names = sorted({state.born.setting for state in states if state and state.born and state.born.setting})
-        return replace(organization, settings=read_flags(self.client, names)) if names else organization
+        return read_flags(self.client, names) if names else {}
 
     def forget_organization(self) -> None:
         """For a command that changed its settings: the next look at them reads them again."""
-        vars(self).pop("organization", None)
+        self._organization = None
 
     @property
     def requests(self) -> dict[str, int]:
         """How many requests went to CRM so far, "read" and "write". Asking does not open the connection."""
-        if "client" not in vars(self):
+        if self._client is None:
             return {"read": 0, "write": 0}
-        return {"read": self.client.reads, "write": self.client.writes}
+        return {"read": self._client.reads, "write": self._client.writes}
 
     @cached_property
     def tables(self) -> Mapping[str, Table]:
         return self.sources.tables(self.client, tables_needed(self.contract.models))
 
     def bindings(self, model: Model) -> Bindings:
-        return bind(model, self.tables, self.organization)
+        return bind(model, self.tables, replace(self.organization, settings=self.birth_settings))
 
     def refuse_other_crm(self) -> None:
         """Raises GuardTripped where the journal belongs to another CRM organisation than the one at CRM_URL."""
