@@ -157,6 +157,7 @@ def _result(settled: Settled) -> OrderResult:
         shared_with=":".join(plan.share) if plan.share and settled.pushed else None,
         not_shared_with=":".join(plan.refused_share) if plan.refused_share else None,
         pushed=settled.pushed,
+        is_closed=bool(plan.closes_as),
         reached=settled.reached,
     )
 

@@ -1,5 +1,3 @@
-{%- set ended = audited_models() | selectattr('is_ended') | list -%}
-
 with
 
 cross_reference as (
@@ -9,6 +7,7 @@ cross_reference as (
         match_key,
         record_key,
         crm_id,
+        is_closed,
         first_pushed_at,
         last_pushed_at
 
@@ -83,47 +82,6 @@ crm as (
     where age = 1
 
 ),
-{%- if ended %}
-
-closing_events as (
-
-    select
-        crm_table,
-        match_key,
-        changes
-
-    from ranked_events
-    where age = 1 and outcome = 'updated' and changes like '%"statecode"%'
-
-),
-
-state_changes as (
-
-    {{ json_items('closing_events', 'changes', ['table', 'column', 'after']) }}
-
-),
-
-closed as (
-
-    select
-        crm_table,
-        match_key
-
-    from state_changes
-    where
-        item_table = crm_table and item_column = 'statecode'
-        and (
-            {%- for model in ended %}
-            {{ 'or ' if not loop.first }}(
-                crm_table = '{{ model.table }}'
-                and item_after in ('{{ model.meta.get('state', {}).get('closed', []) | join("', '") }}')
-            )
-            {%- endfor %}
-        )
-    group by crm_table, match_key
-
-),
-{%- endif %}
 
 known as (
 
@@ -158,7 +116,7 @@ final as (
         known.match_key,
         coalesce(cross_reference.record_key, queue.record_key, events.record_key) as record_key,
         case when cross_reference.match_key is not null then 1 else 0 end as in_crm,
-        {{ 'case when closed.match_key is not null then 1 else 0 end' if ended else '0' }} as is_closed,
+        coalesce(cross_reference.is_closed, 0) as is_closed,
         cross_reference.crm_id,
         case
             when cross_reference.crm_id is not null and crm.crm_url is not null
@@ -192,10 +150,6 @@ final as (
         on known.crm_table = queue.crm_table and known.match_key = queue.match_key
     left join events
         on known.crm_table = events.crm_table and known.match_key = events.match_key
-    {%- if ended %}
-    left join closed
-        on known.crm_table = closed.crm_table and known.match_key = closed.match_key
-    {%- endif %}
     left join crm on 1 = 1
 
 )

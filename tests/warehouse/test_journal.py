@@ -344,6 +344,27 @@ def test_the_crm_id_of_an_order_is_remembered(journal: Journal, clock: StoppedCl
     )
 
 
+def test_a_record_that_is_closed_in_crm_is_remembered_as_closed_until_it_is_written_again(journal: Journal) -> None:
+    def is_closed() -> bool:
+        return journal.known_records("salesorder")["ORDST2225"].is_closed
+
+    skipped = OrderResult("ORDST2225", "salesorder", GUID, "skip", "skipped", "closed_in_crm", is_closed=True)
+    journal.record([skipped], "run-1")
+    assert not journal.known_records("salesorder"), "the journal never had it"
+    journal.record([created()], "run-2")
+    assert not is_closed()
+    journal.record([skipped], "run-3")
+    assert is_closed()
+    journal.record([blocked()], "run-4")
+    assert is_closed()
+    journal.record([created(action="update", outcome="updated")], "run-5")
+    assert not is_closed()
+    journal.record([created(action="update", outcome="updated", is_closed=True)], "run-6")
+    assert is_closed()
+    journal.purge(0)
+    assert is_closed()
+
+
 def test_an_unchanged_order_keeps_when_it_was_pushed(journal: Journal, clock: StoppedClock) -> None:
     journal.record([created()], "run-1")
     before = journal.known_records("salesorder")["ORDST2225"]

@@ -35,7 +35,7 @@ def old(place: Place, warehouse: Warehouse) -> Journal:
                     tuple(
                         dt.datetime.fromisoformat(row[column])
                         if column.endswith("_at") and row[column]
-                        else row[column]
+                        else row.get(column)
                         for column, _ in table.columns
                     )
                     for row in rows

@@ -113,6 +113,8 @@ class OrderResult:
     shared_with: str | None = None
     not_shared_with: str | None = None
     pushed: bool = False
+    is_closed: bool = False
+    """CRM holds it in a state in which it is not changed any more."""
     reached: bool = True
     """False if the run ended before it looked at the record."""
 
@@ -164,6 +166,7 @@ class KnownRecord:
     shared_with: str | None
     run_id: str | None
     not_shared_with: str | None = None
+    is_closed: bool = False
 
 
 @dataclass(frozen=True)
