@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "explain": "Show one record column by column: GP's value, the rule, the staged value, CRM's value, and what"
     " happened to it.",
     "undo": "Put the records that a run changed back to what CRM held before.",
-    "reconcile": "Read the staged orders back from CRM into the warehouse, and count the differences.",
+    "reconcile": "Read the staged records back from CRM into the warehouse, and count the differences.",
     "sop-mode": "The organisation's sales order processing integration: whether CRM keeps GP's amounts.",
     "xref": "The cross-reference seeds: GP's codes and CRM's options.",
     "driver": "Print the ODBC driver that the loader uses for SQL Server, for dbt to use the same.",

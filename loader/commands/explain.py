@@ -1,4 +1,4 @@
-"""`loader explain`: one order, column by column."""
+"""`loader explain`: one record, column by column."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from loader.report.spool import JsonSpool, Spool
 
 @command("explain")
 @click.argument("key")
-@click.option("--table", default="", help="The CRM table of the record, such as account, if several have such a key.")
+@click.option(
+    "--table", default="", help="The CRM table of the record, such as account, if several tables have the key."
+)
 def explain(invocation: Invocation, key: str, table: str) -> None:
     """Show one record column by column: GP's value, the rule, the staged value, CRM's value, and what happened to it.
 
-    If an order has more than 100 lines, it shows 100 of them, first those that differ from CRM; -v shows all.
+    If a record has more than 100 lines, it shows 100 of them, first those that differ from CRM; -v shows all.
 
     \b
     Example:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import click
 
 from loader.errors import NotWell
-from loader.invocation import Invocation, command
+from loader.invocation import Invocation, command, table_option
+from loader.push.staging import models_of
 from loader.report.output import Answer
 from loader.report.probe import MaxAge, MaxBlocked, ahead, probe
 from loader.report.spool import JsonSpool, Spool
@@ -21,13 +22,23 @@ from loader.warehouse.journal import Event, RunRecord
 
 @command("status")
 @click.option("--run", "run_id", metavar="ID", help="One run with its events. The beginning of its id is enough.")
+@table_option
 @click.option("--last", default=10, show_default=True, help="How many runs to list.")
 @click.option("--max-age", metavar="TIME", help="Probe: exit with 1 if the last push is older than this (90m, 2h, 1d).")
 @click.option(
     "--max-blocked", metavar="N|P%", help="Probe: exit with 1 if more records than this are waiting (20, 5%)."
 )
-def status(invocation: Invocation, run_id: str | None, last: int, max_age: str | None, max_blocked: str | None) -> None:
+def status(
+    invocation: Invocation,
+    run_id: str | None,
+    tables: tuple[str, ...],
+    last: int,
+    max_age: str | None,
+    max_blocked: str | None,
+) -> None:
     """Show how the last runs went and what waits in the retry queue.
+
+    With --table, what waits is counted, and what a run did is listed, for this table only.
 
     With --max-age or --max-blocked, print one line that says whether all is well, for monitors. If the last push ended
     in an error, it is not.
@@ -40,17 +51,19 @@ def status(invocation: Invocation, run_id: str | None, last: int, max_age: str |
     if max_age is not None or max_blocked is not None:
         if run_id:
             raise click.UsageError("--run shows one run: leave out --max-age and --max-blocked.")
+        if tables:
+            raise click.UsageError("--max-age and --max-blocked judge all tables: leave out --table.")
         _probed(invocation, max_age, max_blocked)
         return
     output = invocation.output
     if run_id:
         spool = JsonSpool() if output.json else Spool()
         with invocation.run() as run:
-            content, text = one_run(run, run_id, spool)
+            content, text = one_run(run, run_id, spool, tables)
         output.data(content, text, entries=("events", spool))
         return
     with invocation.run() as run:
-        content, text = last_runs(run, last)
+        content, text = last_runs(run, last, tables)
     output.data(content, text)
 
 
@@ -62,10 +75,10 @@ def _probed(invocation: Invocation, max_age: str | None, max_blocked: str | None
     invocation.output.data(verdict.content, verdict.lines, None if verdict.well else NotWell(verdict.text))
 
 
-def last_runs(run: Run, number: int) -> Answer:
-    """The latest runs, and how many orders are waiting."""
+def last_runs(run: Run, number: int, tables: Sequence[str] = ()) -> Answer:
+    """The latest runs, and how many records are waiting. Raises UsageError."""
     runs = run.journal.runs(number)
-    states = run.journal.queue_counts()
+    states = run.journal.queue_counts(_known(run, tables))
     now = run.journal.now()
 
     def text() -> Iterator[str]:
@@ -78,10 +91,16 @@ def last_runs(run: Run, number: int) -> Answer:
     return {"runs": [_run_json(each) for each in runs], "queue": states}, text
 
 
-def one_run(run: Run, run_id: str, spool: Spool) -> Answer:
-    """A run. Writes what it did to each order to `spool`. Raises NotFound."""
+def _known(run: Run, tables: Sequence[str]) -> Sequence[str]:
+    """The tables, each once, if models fill them all. Raises UsageError."""
+    return list(dict.fromkeys(model.table for model in models_of(run, tables))) if tables else []
+
+
+def one_run(run: Run, run_id: str, spool: Spool, tables: Sequence[str] = ()) -> Answer:
+    """A run. Writes what it did to each record to `spool`. Raises NotFound, UsageError."""
+    known = _known(run, tables)
     record = run.journal.run(run_id)
-    for event in run.journal.events_of_run(record.run_id):
+    for event in run.journal.events_of_run(record.run_id, known):
         if isinstance(spool, JsonSpool):
             spool.add_entry(asdict(event))
         else:

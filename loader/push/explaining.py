@@ -1,4 +1,4 @@
-"""One order, column by column: GP's columns and values, the rule, the staged value, CRM's value; its history."""
+"""One record, column by column: GP's columns and values, the rule, the staged value, CRM's value; its history."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from loader.contract import Model
-from loader.errors import NotFound
+from loader.errors import NotFound, UsageError
 from loader.keys import match_key
 from loader.push.audits import Rows, rows_of_record
 from loader.push.session import open_session
-from loader.push.staging import models_of
+from loader.push.staging import models_of, stage_chosen
 from loader.run import Run, StagedRecords
 from loader.sync.binding import Binding
 from loader.sync.plan import RecordPlan
@@ -21,7 +21,7 @@ _Values: TypeAlias = "dict[tuple[str, str], str | None]"
 """CRM column and GP column → what GP holds there, as text."""
 
 LINES = 100
-"""How many lines of an order, and warnings, are shown by default."""
+"""How many lines of a record, and warnings, are shown by default."""
 _EVENTS = 5
 _TRACE = "audit_field_trace"
 _TRACED = 1000
@@ -30,47 +30,54 @@ _TRACED = 1000
 
 def explain(
     run: Run,
-    order: str,
+    key: str,
     tell: Callable[[Mapping[str, Any]], None] = lambda line: None,
     every_line: bool = False,
     words: Callable[[RecordPlan], list[str]] = lambda plan: [],
     table: str = "",
 ) -> dict[str, Any]:
-    """Everything known of an order, staged or not. Raises NotFound if neither GP, CRM nor the journal has it.
+    """Everything known of a record, staged or not. Raises NotFound if neither GP nor the journal has it.
 
     `tell` is called for one line after another. If there are more than `LINES`, it is called first for those that
     differ from CRM and, unless `every_line`, for only `LINES` of them. `words` turns a plan into lines of text.
     """
-    staged = _chosen(run, order, table)
+    staged = _chosen(run, key, table)
     model, keys = staged.model, staged.keys
-    status = _status(run, model, order)
+    status = _status(run, model, key)
     content: dict[str, Any] = {
-        "order": keys[0] if keys else order,
+        "table": model.table,
+        "key": keys[0] if keys else key,
+        "noun": model.noun,
         "status": status,
         "staged": bool(keys),
         "columns": [],
         "line_count": 0,
         "lines_left_out": 0,
         "plan": None,
-        "queue": [asdict(entry) for entry in run.journal.queue_of(order) if entry.table == model.table],
-        "events": [asdict(event) for event in run.journal.events(key=order, limit=_EVENTS, table=model.table)],
+        "queue": [asdict(entry) for entry in run.journal.queue_of(key) if entry.table == model.table],
+        "events": [asdict(event) for event in run.journal.events(key=key, limit=_EVENTS, table=model.table)],
     }
     if keys:
         _add_staged(run, staged, content, tell, every_line, words)
     elif status is None and not content["events"]:
-        raise NotFound(f"Neither GP nor the journal knows an order {order}.", "Check the number.")
+        nouns = " or ".join(dict.fromkeys(each.noun for each in models_of(run, [table] if table else [])))
+        raise NotFound(f"Neither GP nor the journal knows the {nouns} {key}.", "Check the key.")
     return content
 
 
 def _chosen(run: Run, key: str, table: str) -> StagedRecords:
-    """The record as the first model stages it that has the key; where none has it, of the first table that knows it."""
+    """The record as a push stages it; where none does, of the first table that knows it. Raises UsageError."""
     models = models_of(run, [table] if table else [])
-    for model in models:
-        staged = run.stage(model, [key])
-        if staged.keys:
-            return staged
+    found = [each for each in stage_chosen(run, models, {model.table: [key] for model in models}) if each.keys]
+    tables = list(dict.fromkeys(each.model.table for each in found))
+    if len(tables) > 1:
+        raise UsageError(
+            f"{key} is the key of records in several tables: {', '.join(tables)}.", "Name one with --table."
+        )
+    if found:
+        return found[0]
     known = next((model for model in models if _status(run, model, key)), models[0])
-    return run.stage(known, [key])
+    return run.stage(known, [])
 
 
 def _status(run: Run, model: Model, key: str) -> dict[str, Any] | None:
@@ -83,14 +90,14 @@ def _status(run: Run, model: Model, key: str) -> dict[str, Any] | None:
 
 def _add_staged(
     run: Run,
-    orders: StagedRecords,
+    records: StagedRecords,
     content: dict[str, Any],
     tell: Callable[[Mapping[str, Any]], None],
     every_line: bool,
     words: Callable[[RecordPlan], list[str]],
 ) -> None:
-    session = open_session(run, orders)
-    staged = next(orders.records())
+    session = open_session(run, records)
+    staged = next(records.records())
     found = session.read_each([staged]).rows[match_key(staged.key)]
     binding = session.bindings.in_currency(currency_of(found[0]) if found else None)
     want, _, _ = desired(staged, binding, session.index)

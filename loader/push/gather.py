@@ -116,10 +116,10 @@ def read_by_parts(client: Client, binding: Binding, parts: Mapping[str, Sequence
 
 
 def read_by_ids(client: Client, binding: Binding, ids: Mapping[str, str]) -> Records:
-    """CRM's records of these ids, by match key. `ids`: key → id."""
+    """CRM's records of these ids, by match key. `ids`: key → id, blank for a record that CRM does not have."""
     read = replace(_record_read(binding), column=binding.table.id_column)
     found: dict[str, dict[str, Row]] = {match_key(key): {} for key in ids}
-    keys = {id_.lower(): match_key(key) for key, id_ in ids.items()}
+    keys = {id_.lower(): match_key(key) for key, id_ in ids.items() if id_}
     for _, rows in read_rows(client, [(read, sorted(filter(None, keys)))], together=1):
         for row in rows if not isinstance(rows, Refusal) else ():
             id_ = row[binding.table.id_column]
@@ -173,13 +173,24 @@ def read_adoptable(client: Client, binding: Binding, orders: Iterable[Staged]) -
     return {value: list(rows.values()) for value, rows in found.items()}
 
 
-def open_keys(client: Client, binding: Binding) -> list[str]:
-    """The keys of all records of a table that CRM does not hold in a closed state."""
+def open_keys(client: Client, binding: Binding, only: Iterable[str] | None = None) -> list[str]:
+    """The keys of all records of a table, or of those named, that CRM does not hold in a closed state."""
     states, key = binding.model.meta.state, binding.key.name
-    closed = states.closed if states else []
-    conditions = [f"{key} ne null", *(f"statecode ne {state}" for state in closed)]
-    path = rows_path(binding.table.entity_set, [key], condition=" and ".join(conditions))
-    return sorted({str(row[key]) for page in client.pages(path) for row in page if row.get(key)})
+    is_open = [f"statecode ne {state}" for state in (states.closed if states else [])]
+    if only is None:
+        path = rows_path(binding.table.entity_set, [key], condition=" and ".join([f"{key} ne null", *is_open]))
+        return sorted({str(row[key]) for page in client.pages(path) for row in page if row.get(key)})
+    select = (binding.table.id_column, key)
+    read = Read(binding.table, key, select, shape_of(binding.table, select), besides=" and ".join(is_open) or None)
+    wanted = {match_key(name): sent_key(name) for name in only}
+    return sorted(
+        {
+            str(row[key])
+            for _, rows in read_rows(client, [(read, sorted(wanted.values()))])
+            for row in (rows if not isinstance(rows, Refusal) else ())
+            if match_key(row[key] or "") in wanted
+        }
+    )
 
 
 def renew_lookups(

@@ -1,4 +1,4 @@
-"""Lands CRM's side of the staged orders in the warehouse, for audit_crm_differences to compare."""
+"""Lands CRM's side of the staged records in the warehouse, for audit_crm_differences to compare."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from loader.contract import Column, Model
 from loader.errors import LoaderError
 from loader.keys import match_key, sent_key
 from loader.push.gather import Records, read_known, read_looked_up
-from loader.push.session import CHUNK
+from loader.push.session import CHUNK, open_session
 from loader.run import Progress, Run
 from loader.sync.binding import Binding, Bindings, Field
 from loader.sync.canonical import Number, Text
@@ -67,7 +68,7 @@ class Reconciled:
     lines: int = 0
     not_in_crm: int = 0
     unread: dict[str, str] = field(default_factory=dict)
-    """Orders of which CRM would not say what it has, and why; they are in no other figure but `asked`."""
+    """Records of which CRM would not say what it has, and why; they are in no other figure but `asked`."""
     requests: dict[str, int] = field(default_factory=dict)
     differences: dict[str, int] = field(default_factory=dict)
     """Rows of audit_crm_differences by kind."""
@@ -78,7 +79,7 @@ class Reconciled:
 
 
 def reconcile(run: Run, progress: Progress = lambda done, total: None) -> Reconciled:
-    """Reads every staged or once pushed order back from CRM and replaces the snapshot by it, in one transaction.
+    """Reads every staged or once pushed record back from CRM and replaces the snapshot by it, in one transaction.
 
     CRM is only read. Raises GuardTripped where the journal belongs to another CRM.
     """
@@ -99,11 +100,14 @@ def _reconcile_table(run: Run, model: Model, report: Reconciled, progress: Progr
     bindings = run.bindings(model)
     bindings.refuse_problems()
     tables = _SnapshotTables(run, model)
-    staged = run.keys(model) if model.meta.create == "always" else []
+    creating = [each for each in run.contract.models if each.table == model.table and each.meta.create == "always"]
+    staged = [key for each in creating for key in run.keys(each)]
     known = run.journal.known_records(model.table)
     keys = {match_key(key): key for key in [*known, *staged]}
     report.asked += len(keys)
     ids = {match_key(key): record.crm_id for key, record in known.items()}
+    for each in creating if not bindings.base.has_plain_key else ():
+        ids = {**_ids_by_parts(run, each), **ids}
     reader = _Reader(run, bindings, keys, ids, report.snapshot_at)
     with run.warehouse.exclusive("crm_snapshot"):
         tables.clear()
@@ -120,6 +124,19 @@ def _reconcile_table(run: Run, model: Model, report: Reconciled, progress: Progr
             done += count
             progress(done, len(keys))
     report.unread |= reader.unread
+
+
+def _ids_by_parts(run: Run, model: Model) -> dict[str, str]:
+    """The ids of CRM's records whose keys have several columns, by match key: the journal may not know them."""
+    staged = run.stage(model)
+    session = open_session(run, staged)
+    ids: dict[str, str] = {}
+    records = staged.records()
+    while chunk := list(islice(records, CHUNK)):
+        for key, rows in session.read(chunk).rows.items():
+            if rows:
+                ids[key] = rows[0][session.bindings.base.table.id_column]
+    return ids
 
 
 class _SnapshotTables:
@@ -154,7 +171,7 @@ class _SnapshotTables:
 
 
 class _Reader:
-    """Reads orders from CRM in the columns and types in which they are staged."""
+    """Reads records from CRM in the columns and types in which they are staged."""
 
     def __init__(
         self,
@@ -212,7 +229,7 @@ class _Reader:
         return staged if sent_key(staged) == name else name
 
     def _look_up(self, orders: Sequence[tuple[Binding, Current]]) -> None:
-        """Reads the rows that the orders point to and that are not known yet."""
+        """Reads the rows that the records point to and that are not known yet."""
         wanted: dict[LookupKey, set[str]] = {}
         for binding, order in orders:
             records = [(binding, order), *((binding.lines, line) for line in order.lines if binding.lines)]

@@ -49,9 +49,4 @@ def _sought(run: Run, model: Model, taken: set[str], only: Sequence[str] | None)
     """CRM's open records of a table that no other model of it stages: a model that never creates has no others."""
     bindings = run.bindings(model)
     bindings.refuse_problems()
-    wanted = None if only is None else set(map(match_key, only))
-    return [
-        key
-        for key in open_keys(run.client, bindings.base)
-        if match_key(key) not in taken and (wanted is None or match_key(key) in wanted)
-    ]
+    return [key for key in open_keys(run.client, bindings.base, only) if match_key(key) not in taken]

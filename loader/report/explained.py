@@ -15,7 +15,7 @@ _TITLES = ("CRM COLUMN", "GP", "GP VALUE", "RULE", "STAGED", "CRM NOW", "")
 
 def lines(content: Mapping[str, Any], told: Iterable[str]) -> Iterator[str]:
     """The same as text; `told` are the lines of text that `line_text` made of its lines."""
-    yield styled(content["order"], bold=True)
+    yield styled(f"{content['noun']} {content['key']}", bold=True)
     for name, value in (content["status"] or {}).items():
         if value is not None:
             yield f"  {name}: {value}"
@@ -40,7 +40,7 @@ def lines(content: Mapping[str, Any], told: Iterable[str]) -> Iterator[str]:
 
 
 def line_text(line: Mapping[str, Any]) -> Iterator[str]:
-    """One of the order's lines, as text."""
+    """One of the record's lines, as text."""
     yield ""
     yield styled(f"line {line['line']}", bold=True)
     shown = [column for column in line["columns"] if column["staged"] is not None or column["crm"] is not None]

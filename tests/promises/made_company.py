@@ -13,6 +13,7 @@ from typing import Any
 
 from emulator import Emulator
 from loader.contract import JOURNAL_TABLES
+from loader.push.reconciling import COLUMN_TYPES, COLUMNS, RECORD_TYPES, RECORDS
 from sample import organisation
 from tests.conftest import Built, Workbench
 from tests.made_contract import Yaml, node
@@ -20,6 +21,7 @@ from tests.made_contract import Yaml, node
 STAYING = ("systemuser", "team", "businessunit", "transactioncurrency", "pricelevel", "organization")
 """What CRM has before the first push."""
 NEW, DRAFT = {"statecode": 0, "statuscode": 1}, {"statecode": 2, "statuscode": 0}
+SNAPSHOT = {COLUMNS: COLUMN_TYPES, RECORDS: RECORD_TYPES}
 SETTING = "createproductswithoutparentinactivestate"
 
 
@@ -283,7 +285,7 @@ def open_company(stack: ExitStack, built: Built, folder: Path, nodes: tuple[Yaml
     target_path = folder / "target"
     target_path.mkdir()
     manifest = json.loads((built.target_path / "manifest.json").read_text(encoding="utf-8"))
-    journal = [each for each in manifest["nodes"].values() if each["name"] in JOURNAL_TABLES]
+    journal = [each for each in manifest["nodes"].values() if each["name"] in (*JOURNAL_TABLES, COLUMNS, RECORDS)]
     content = {
         "metadata": manifest["metadata"],
         "nodes": {each["unique_id"]: each for each in [*nodes, *journal]},
@@ -303,5 +305,10 @@ def open_company(stack: ExitStack, built: Built, folder: Path, nodes: tuple[Yaml
         warehouse.execute(f'create table "{each["name"]}" ({columns})')
         for row in ROWS.get(each["name"], ()):
             warehouse.execute(f'insert into "{each["name"]}" values ({", ".join("?" for _ in row)})', row)
+    for each in journal:
+        if each["name"] in SNAPSHOT:
+            warehouse.execute(f"create schema if not exists {each['relation_name'].rpartition('.')[0]}")
+            columns = ", ".join(f"{name} {kind}" for name, kind in SNAPSHOT[each["name"]].items())
+            warehouse.execute(f"create table {each['relation_name']} ({columns})")
     warehouse.close()
     return company

@@ -172,9 +172,9 @@ class Journal:
         """Events of a run in their order, or of a record (or all), newest first."""
         return self._events.found(run_id, key, limit, table)
 
-    def events_of_run(self, run_id: str) -> Iterator[Event]:
-        """The events of a run in their order, without keeping them all in memory."""
-        return self._events.of_run(run_id)
+    def events_of_run(self, run_id: str, tables: Collection[str] = ()) -> Iterator[Event]:
+        """The events of a run in their order, or those of these CRM tables, without keeping them all in memory."""
+        return self._events.of_run(run_id, tables)
 
     # ----------------------------------------------------------------------------------------------------- retry queue
 
@@ -186,9 +186,9 @@ class Journal:
         """The unresolved entries with this key, in any table."""
         return self._queue.of(key)
 
-    def queue_counts(self) -> dict[QueueState, int]:
-        """How many orders are waiting, by state. Counted in SQL, because the queue may be very long."""
-        return self._queue.counts()
+    def queue_counts(self, tables: Collection[str] = ()) -> dict[QueueState, int]:
+        """How many records are waiting, by state, or those of these CRM tables."""
+        return self._queue.counts(tables)
 
     def open_keys(self, table: str) -> list[str]:
         """The keys of the entries that are open."""

@@ -71,10 +71,12 @@ class Events:
             params.append(table)
         return list(self._select(conditions, params, "event_no" if run_id and key is None else self._newest(), limit))
 
-    def of_run(self, run_id: str) -> Iterator[Event]:
-        """The events of a run in their order, without keeping them all in memory."""
+    def of_run(self, run_id: str, tables: Collection[str] = ()) -> Iterator[Event]:
+        """The events of a run in their order, or those of these tables, without keeping them all in memory."""
         last = 0
-        while some := list(self._select(["run_id = ?", "event_no > ?"], [run_id, last], "event_no", EVENTS_AT_A_TIME)):
+        of_tables = [f"crm_table in ({', '.join('?' * len(tables))})"] if tables else []
+        conditions = ["run_id = ?", *of_tables, "event_no > ?"]
+        while some := list(self._select(conditions, [run_id, *tables, last], "event_no", EVENTS_AT_A_TIME)):
             yield from some
             last = some[-1].event_no
 

@@ -63,11 +63,15 @@ class Queue:
         )
         return [_queue_entry(row) for row in rows]
 
-    def counts(self) -> dict[QueueState, int]:
-        """How many orders are waiting, by state. Counted in SQL, because the queue may be very long."""
+    def counts(self, tables: Collection[str] = ()) -> dict[QueueState, int]:
+        """How many records are waiting, by state, or those of these CRM tables.
+
+        Counted in SQL, because the queue may be very long.
+        """
         counts: dict[QueueState, int] = dict.fromkeys(WAITING, 0)
+        where = f" where crm_table in ({', '.join('?' * len(tables))})" if tables else ""
         for state, number in self._tables.query(
-            "retry_queue", "select state, count(*) from {retry_queue} group by state"
+            "retry_queue", f"select state, count(*) from {{retry_queue}}{where} group by state", list(tables)
         ):
             if state in counts:
                 counts[state] = int(str(number))  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""`loader check` of a company with every kind of table says what a push would meet, and nothing else."""
+"""The commands beside plan and push, in a company with every kind of table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Built
-from tests.promises.made_company import NODES, MadeCompany, open_company
+from tests.promises.made_company import LIST, NODES, MadeCompany, open_company
 
 
 @pytest.fixture
@@ -118,3 +118,69 @@ def test_what_crm_does_not_have_for_a_state_is_named(
 def test_privileges_are_those_that_a_push_of_these_tables_uses(company: MadeCompany) -> None:
     company.crm.deny(None, "prvCreateActivity", "prvDeleteUoM", "prvCreateUoMSchedule", "prvDeleteInvoice")
     assert told(company, "error") == "The caller lacks prvCreateActivity, prvCreateUoMSchedule, prvDeleteInvoice."
+
+
+# ---------------------------------------------------------------- explain, status, reconcile
+
+
+def test_explain_shows_a_record_of_any_table(company: MadeCompany) -> None:
+    unit = company.loader("explain", "each").data
+    assert (unit["table"], unit["key"], unit["line_count"], unit["plan"]["action"]) == (
+        "uomschedule",
+        "EACH",
+        3,
+        "create",
+    )
+    price = company.loader("explain", f"{LIST} / BOLT / Case").data
+    assert (price["table"], price["columns"][-1]["staged"]) == ("productpricelevel", 99.0)
+    text = company.loader("explain", "LONE", json_output=False).stdout
+    assert text.startswith("account LONE\n")
+
+
+def test_explain_asks_which_table_is_meant(company: MadeCompany) -> None:
+    unclear = company.loader("explain", "O2")
+    assert unclear.exit_code == 2
+    assert "O2 is the key of records in several tables: salesorder, invoice" in unclear.error["message"]
+    assert company.loader("explain", "O2", "--table", "invoice").data["table"] == "invoice"
+    unknown = company.loader("explain", "O9", "--table", "account")
+    assert (unknown.exit_code, unknown.error["code"]) == (1, "not_found")
+    assert "Neither GP nor the journal knows the account O9." in unknown.error["message"]
+
+
+def test_explain_shows_an_ended_order_while_crm_has_it_open(company: MadeCompany) -> None:
+    assert company.loader("explain", "OLD-1").exit_code == 1, "CRM never had it, so no push will"
+    assert company.loader("push").exit_code == 0
+    company.execute("delete from crm_salesorder where name = 'O2'")
+    company.execute("insert into crm_salesorder_ended values ('O2', 'LONE', ?, 'Final', 3, 100001, 'O2')", LIST)
+    content = company.loader("explain", "O2", "--table", "salesorder").data
+    assert (content["staged"], content["plan"]["action"]) == (True, "update")
+    assert company.loader("push").exit_code == 0
+    closed = company.loader("explain", "O2", "--table", "salesorder").data
+    assert (closed["staged"], closed["plan"]) == (False, None)
+
+
+def test_status_of_one_table_counts_and_lists_it_alone(company: MadeCompany) -> None:
+    company.execute("update crm_account set parentaccountid = 'NOBODY' where accountnumber = 'LONE'")
+    company.execute("update crm_invoice set customerid = 'NOBODY' where name = 'I1'")
+    run_id = company.loader("push").data["run_id"]
+    assert company.loader("status").data["queue"]["open"] == 4
+    assert company.loader("status", "--table", "invoice").data["queue"]["open"] == 2
+    events = company.loader("status", "--run", run_id, "--table", "invoice").data["events"]
+    assert [(event["table"], event["key"]) for event in events] == [("invoice", "I1"), ("invoice", "O2")]
+    assert company.loader("status", "--table", "lead").exit_code == 2
+    assert company.loader("status", "--table", "invoice", "--max-age", "2h").exit_code == 2
+
+
+def test_reconcile_reads_every_table_once(company: MadeCompany) -> None:
+    assert company.loader("push").exit_code == 0
+    first = company.loader("reconcile").data
+    assert (first["orders"], first["lines"], first["not_in_crm"]) == (14, 10, 2), "GONE and OLD are not in CRM"
+    company.execute('delete from "main_journal"."crm_xref"')
+    again = company.loader("reconcile").data
+    assert (again["orders"], again["lines"], again["not_in_crm"]) == (14, 10, 2), "also what the journal does not know"
+    rows = company.query(
+        "select crm_table, record_key from main_journal.crm_snapshot_record where parent_crm_id is null"
+    )
+    assert ("productpricelevel", f"{LIST} / BOLT / Box") in rows
+    assert sorted(key for table, key in rows if table == "salesorder") == ["O1", "O2"]
+    assert len(rows) == len(set(rows))
