@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any
 
 from loader.dataverse.batch import Query
@@ -22,7 +23,7 @@ from loader.sync.records import Row, Staged
 
 def read_lookups(client: Client, tables: Mapping[str, Table], wanted: Mapping[LookupKey, Iterable[str]]) -> Index:
     """Every CRM row that one of the staged values names. `wanted` holds the values of each look-up's own column."""
-    index = Index()
+    index = Index(Lock())
     reads = {_lookup_read(key, tables): key for key in wanted}
     asked = [
         (read, sorted({match_key(value): sent_key(value) for value in wanted[key]}.values()))

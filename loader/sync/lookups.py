@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from threading import Lock
 from typing import Any, NamedTuple
 
 from loader.contract import Lookup, Model
@@ -119,14 +119,17 @@ class Landed:
 
 
 class Index:
-    """CRM rows by their match values, for every look-up of the contract."""
+    """CRM rows by their match values, for every look-up of the contract.
 
-    def __init__(self) -> None:
+    `lock` is held while a row takes the place of another; an index that several threads renew needs one.
+    """
+
+    def __init__(self, lock: AbstractContextManager[object] | None = None) -> None:
         self.made: dict[str, str] = {}
         """Ids of rows that this run makes → what they are known by before CRM has them."""
         self._expected: set[str] = set()
         self._out: dict[tuple[LookupKey, tuple[str, ...]], str] = {}
-        self._lock = Lock()
+        self._lock = lock or nullcontext()
         self._rows: dict[LookupKey, dict[tuple[str, ...], list[Found]]] = {}
         self._values: dict[LookupKey, dict[str, tuple[str, ...]]] = {}
         self._refused: dict[tuple[LookupKey, str], Refused] = {}
