@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from loader.contract import Contract
 from loader.invocation import Invocation, command
 from loader.push import reconciling
 from loader.push.reconciling import DIFFERENCES, Reconciled
@@ -18,15 +19,18 @@ def reconcile(invocation: Invocation) -> None:
         loader reconcile
     """
     with invocation.run("write") as run, invocation.output.progress("Reading back") as progress:
-        report = reconciling.reconcile(run, progress)
-    invocation.output.data(report.as_json(), lambda: lines(report))
+        report, contract = reconciling.reconcile(run, progress), run.contract
+    invocation.output.data(report.as_json(), lambda: lines(report, contract))
 
 
-def lines(report: Reconciled) -> Iterator[str]:
+def lines(report: Reconciled, contract: Contract) -> Iterator[str]:
     """The report in words."""
-    yield f"Read {report.orders} records with {report.lines} lines from CRM, {report.requests['read']} requests."
-    if report.not_in_crm:
-        yield f"{report.not_in_crm} of {report.asked} records are not there."
+    read = contract.counted({table: counts["read"] for table, counts in report.tables.items()})
+    yield f"Read {read} with {report.lines:,} lines from CRM, {report.requests['read']} requests."
+    for table, counts in report.tables.items():
+        if counts["not_in_crm"]:
+            model = contract.model_of(table)
+            yield f"{counts['not_in_crm']:,} of {model.counted(counts['asked'])} are not there."
     for message in report.unread.values():
         yield f"Not read: {message}"
     for kind, count in report.differences.items():
@@ -35,6 +39,7 @@ def lines(report: Reconciled) -> Iterator[str]:
     if not found and report.unread:
         yield "CRM agrees with every record that was read."
     elif found:
-        yield f"{found} differences in {report.orders_that_differ} records: `select * from {DIFFERENCES}`."
+        differing = contract.counted({table: counts["differing"] for table, counts in report.tables.items()})
+        yield f"{found} differences in {differing}: `select * from {DIFFERENCES}`."
     else:
         yield "CRM agrees with every staged record."

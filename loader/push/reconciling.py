@@ -73,6 +73,8 @@ class Reconciled:
     differences: dict[str, int] = field(default_factory=dict)
     """Rows of audit_crm_differences by kind."""
     orders_that_differ: int = 0
+    tables: dict[str, dict[str, int]] = field(default_factory=dict)
+    """The same figures by table: asked, read, not_in_crm and differing."""
 
     def as_json(self) -> dict[str, Any]:
         return {**vars(self), "snapshot_at": self.snapshot_at.isoformat(timespec="milliseconds") + "Z"}
@@ -105,6 +107,7 @@ def _reconcile_table(run: Run, model: Model, report: Reconciled, progress: Progr
     known = run.journal.known_records(model.table)
     keys = {match_key(key): key for key in [*known, *staged]}
     report.asked += len(keys)
+    counts = report.tables[model.table] = {"asked": len(keys), "read": 0, "not_in_crm": 0, "differing": 0}
     ids = {match_key(key): record.crm_id for key, record in known.items()}
     for each in creating if not bindings.base.has_plain_key else ():
         ids = {**_ids_by_parts(run, each), **ids}
@@ -119,7 +122,10 @@ def _reconcile_table(run: Run, model: Model, report: Reconciled, progress: Progr
             report.orders += len(records)
             report.lines += len(rows) - len(records)
             names = {match_key(str(row["record_key"])) for row in records}
-            report.not_in_crm += count - len(names) - (len(reader.unread) - unread)
+            lacking = count - len(names) - (len(reader.unread) - unread)
+            report.not_in_crm += lacking
+            counts["read"] += len(records)
+            counts["not_in_crm"] += lacking
             unread = len(reader.unread)
             done += count
             progress(done, len(keys))
@@ -326,7 +332,10 @@ def _count_differences(run: Run, report: Reconciled) -> None:
         return
     rows = run.warehouse.query(f"select difference, count(*) from {relation} group by difference")
     report.differences = {str(kind): int(str(count)) for kind, count in sorted(rows, key=str)}
-    (found,) = run.warehouse.query(
-        f"select count(*) from (select distinct crm_table, record_key from {relation}) as differing"
+    differing = run.warehouse.query(
+        f"select crm_table, count(*) from (select distinct crm_table, record_key from {relation}) as differing"
+        " group by crm_table"
     )
-    report.orders_that_differ = int(str(found[0]))
+    for table, number in differing:
+        report.orders_that_differ += int(str(number))
+        report.tables.get(str(table), {})["differing"] = int(str(number))

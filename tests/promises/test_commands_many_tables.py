@@ -184,3 +184,7 @@ def test_reconcile_reads_every_table_once(company: MadeCompany) -> None:
     assert ("productpricelevel", f"{LIST} / BOLT / Box") in rows
     assert sorted(key for table, key in rows if table == "salesorder") == ["O1", "O2"]
     assert len(rows) == len(set(rows))
+    text = company.loader("reconcile", json_output=False).stdout
+    told = "Read 4 accounts, 2 unit schedules, 2 products, 2 prices, 2 orders, 2 invoices with 10 lines from CRM"
+    assert told in text
+    assert "1 of 5 accounts are not there." in text
