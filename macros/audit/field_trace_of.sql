@@ -1,5 +1,9 @@
 {% macro field_trace_of(model_name, trace, table, row_table, key, line_key, is_ended) -%}
     {%- set fields = mapped_fields(model_name, trace | map(attribute='table') | list) -%}
+    {%- set types = {} -%}
+    {%- for field in fields -%}
+        {%- do types.update({field.column.name: type_family(field.column.data_type)}) -%}
+    {%- endfor -%}
     select
         '{{ table }}' as crm_table,
         {{ key }} as record_key,
@@ -37,6 +41,8 @@
                 {{ folded('gp_' ~ number ~ '.' ~ column) }} = {{ folded(value) }}
             {%- elif '.' in value -%}
                 {{ folded('gp_' ~ number ~ '.' ~ column) }} = {{ folded(traced_column(trace, value, '')) }}
+            {%- elif types.get(value, 'text') != 'text' -%}
+                gp_{{ number }}.{{ column }} = staged.{{ value }}
             {%- else -%}
                 {{ folded('gp_' ~ number ~ '.' ~ column) }} = {{ folded('staged.' ~ value) }}
             {%- endif -%}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ import yaml
 from loader.profile import read_target
 from loader.push.reconciling import COLUMN_TYPES, COLUMNS, RECORD_TYPES, RECORDS
 from loader.warehouse.connect import connect
-from sample import company
+from sample import company, story
 from tests.project import tsql_rules
 from tests.project.dbt_runs import PROJECT, Dbt, Node, gp_columns_of
 
@@ -190,13 +191,13 @@ def test_a_crm_model_that_the_audit_does_not_list_is_an_error_that_names_it(tmp_
     assert "The audit models do not know crm_salesorderdetail, which has a meta.crm." in done.stdout
 
 
-SWITCHED_ON = "{sync: {units: true, products: true, customers: true}}"
+SWITCHED_ON = json.dumps(story.VARS)
 GENERATED = ("audit_record_status", "audit_unmapped_codes", "audit_crm_differences")
 
 
 @pytest.fixture(scope="module")
 def switched_on(tmp_path_factory: pytest.TempPathFactory) -> Dbt:
-    """The project with units, products and customers switched on, compiled for SQL Server."""
+    """The project with every integration switched on, compiled for SQL Server."""
     dbt = Dbt(tmp_path_factory.mktemp("units"))
     return dbt.succeed(
         *(
@@ -230,6 +231,11 @@ def test_the_audit_reads_each_crm_view_once(switched_on: Dbt) -> None:
             "crm_uom",
             "crm_product",
             "crm_account",
+            "crm_salesorder_ended",
+            "crm_salesorderdetail_ended",
+            "crm_salesorder_deleted",
+            "crm_invoice",
+            "crm_invoicedetail",
         ):
             assert sql.count(f'"{model}"') <= 1, (name, model)
         for cte in set(re.findall(r"^(staged_?\w*) as \(", sql, re.MULTILINE)):
@@ -244,7 +250,7 @@ def test_the_audit_is_built_after_every_crm_model(on_sqlserver: Dbt, name: str) 
 
 @pytest.fixture(scope="module")
 def built_switched_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The sample company with these switched on: the models that the audit needs."""
+    """The sample company with every integration switched on: the models that the audit needs."""
     dbt = Dbt(tmp_path_factory.mktemp("built_units"))
     target = read_target(PROJECT, PROJECT, "duckdb", {"GP_CRM_DUCKDB_PATH": str(dbt.duckdb_path)})
     warehouse = connect(target, create=True)
@@ -270,6 +276,45 @@ def test_every_record_of_a_table_that_is_switched_on_has_its_status(
     ).fetchall()
     assert status == staged
     assert staged
+
+
+@pytest.mark.parametrize("table", ["uomschedule", "product", "account", "salesorder", "invoice"])
+def test_every_table_has_a_status_for_each_record_that_is_staged_to_be_created(
+    built_switched_on: duckdb.DuckDBPyConnection, table: str
+) -> None:
+    ((staged,),) = built_switched_on.execute(f"select count(*) from crm_{table}").fetchall()
+    statuses = built_switched_on.execute(
+        "select status, count(*) from audit_record_status where crm_table = ? group by status", [table]
+    ).fetchall()
+    assert staged > 0
+    assert sum(count for _, count in statuses) == staged
+    assert {status for status, _ in statuses} <= {"not_pushed_yet", "not_created"}
+
+
+def test_an_invoice_and_its_lines_are_traced_to_history_and_receivables(
+    built_switched_on: duckdb.DuckDBPyConnection,
+) -> None:
+    def count(sql: str) -> object:
+        return built_switched_on.execute(f"select count(*) from {sql}").fetchall()[0][0]
+
+    traced = "audit_field_trace where crm_table = 'invoice'"
+    assert count(f"{traced} and row_table = 'invoice' and crm_column = 'name'") == count("crm_invoice")
+    assert count(f"{traced} and crm_column = 'lineitemnumber'") == count("crm_invoicedetail")
+    copied = "('name', 'lineitemnumber', 'totalamount', 'tax')"
+    assert count(f"{traced} and crm_column in {copied} and gp_value is distinct from staged_value") == 0
+    states = built_switched_on.execute(
+        "select distinct gp_column from audit_field_trace where crm_table = 'invoice' and crm_column = 'statecode'"
+        " and gp_value is not null order by all"
+    ).fetchall()
+    assert [column for (column,) in states] == [
+        "RM20101.CURTRXAM", "RM20101.ORTRXAMT", "RM20101.VOIDSTTS",
+        "RM30101.CURTRXAM", "RM30101.ORTRXAMT", "RM30101.VOIDSTTS", "SOP30200.VOIDSTTS",
+    ]  # fmt: skip
+    orders = built_switched_on.execute(
+        "select gp_value, staged_value from audit_field_trace where crm_table = 'invoice'"
+        " and gp_column = 'SOP10100.SOPNUMBE' and gp_value is not null"
+    ).fetchall()
+    assert all(order == staged for order, staged in orders)
 
 
 def test_a_unit_is_traced_to_each_row_of_gp_that_it_is_made_of(built_switched_on: duckdb.DuckDBPyConnection) -> None:
