@@ -29,8 +29,8 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "currency_differs",
         ("blocked",),
-        "In CRM, the order is in another currency than GP's amounts, and CRM never changes an order's currency.",
-        "Delete or rename the order in CRM, so that it is created again; or set the var `gp_currency`.",
+        "In CRM, the record is in another currency than GP's amounts, and CRM never changes a record's currency.",
+        "Delete or rename the record in CRM, so that it is created again; or set the var `gp_currency`.",
     ),
     Reason(
         "*_too_large",
@@ -53,19 +53,19 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "value_refused",
         ("blocked",),
-        "CRM refuses to search for a value of the order. The message names the value and quotes CRM.",
-        "Correct the value in GP. Orders without it are pushed all the same.",
+        "CRM refuses to search for a value of the record. The message names the value and quotes CRM.",
+        "Correct the value in GP. Records without it are pushed all the same.",
     ),
     Reason(
         "version_missing",
         ("blocked",),
-        "CRM's reply did not contain the order's version, even when it was read again, so a change could be missed.",
+        "CRM's reply did not contain the record's version, even when it was read again, so a change could be missed.",
         "Find out what removes `@odata.etag` from replies between CRM and the loader.",
     ),
     Reason(
         "plan_stale",
         ("blocked",),
-        "The order was changed in GP or in CRM after the plan was saved.",
+        "The record was changed in GP or in CRM after the plan was saved.",
         "Make a new plan and push that one.",
     ),
     Reason(
@@ -77,14 +77,14 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "crm_unavailable",
         ("failed",),
-        "CRM could not be reached, or did not confirm what became of the order.",
+        "CRM could not be reached, or did not confirm what became of the record.",
         "Run the push again when CRM is back. What has arrived is not sent twice.",
     ),
     Reason(
         "interrupted",
         ("failed",),
-        "The run was stopped before it reached the order.",
-        "Run the push again; it includes the order.",
+        "The run was stopped before it reached the record.",
+        "Run the push again; it includes the record.",
     ),
     Reason(
         "inactive",
@@ -107,19 +107,19 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "held",
         ("skipped",),
-        "Somebody set the order aside with `loader retry hold`.",
+        "Somebody set the record aside with `loader retry hold`.",
         "`loader retry release` lets it go again.",
     ),
     Reason(
         "ignored",
         ("skipped",),
-        "Somebody took the order out of the queue with `loader retry ignore`.",
+        "Somebody took the record out of the queue with `loader retry ignore`.",
         "`loader retry release` lets it go again.",
     ),
     Reason(
         "left_scope",
         ("resolved",),
-        "A queued order is no longer staged: it was voided, transferred or deleted in GP.",
+        "A queued record is no longer staged: it was deleted in GP, or is an order that was voided or transferred.",
         "Nothing needs to be done.",
     ),
     Reason(
@@ -169,9 +169,9 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "share_refused",
         ("warning",),
-        "CRM refused to share the order with the owner of its account: the owner is disabled or lacks the privileges. "
-        "The order was written without it.",
-        "Give the account another owner; the order is then shared with that one.",
+        "CRM refused to share the record with the owner of its account: the owner is disabled or lacks the privileges. "
+        "The record was written without it.",
+        "Give the account another owner; the record is then shared with that one.",
     ),
     Reason(
         "*_not_of_*",
@@ -182,8 +182,8 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "*_currency",
         ("blocked", "warning"),
-        "The row that was found is in another currency than the order.",
-        "Create a row of this name in the order's currency in CRM.",
+        "The row that was found is in another currency than the record.",
+        "Create a row of this name in the record's currency in CRM.",
     ),
     Reason(
         "*_inactive",

@@ -83,6 +83,8 @@ def _staged(run: Run, staged: Mapping[str, StagedRecords]) -> Finding:
 
 def _sop(run: Run) -> Iterator[Finding]:
     organization = run.organization
+    columns = (column for model in run.contract.each_model for column in model.sent)
+    computed = dict.fromkeys(column.name for column in columns if column.meta.computed) or ["the amounts"]
     if organization.keeps_amounts:
         yield Finding("ok", "SOP integration is on and the caller is an integration user: GP's amounts are kept.")
     elif organization.sop_integration:
@@ -94,7 +96,7 @@ def _sop(run: Run) -> Iterator[Finding]:
     else:
         yield Finding(
             "warning",
-            "SOP integration is off: CRM computes totals, baseamount and extendedamount; they are not sent.",
+            f"SOP integration is off: CRM computes {', '.join(computed)}; they are not sent.",
             "`loader sop-mode enable --integration-user` has CRM keep GP's amounts.",
         )
 

@@ -131,7 +131,11 @@ class Pusher:
             self._give_up([attempt for attempt in pending if attempt.was_lost])
             reason, text = "crm_rejected", "still refused after several attempts"
         except Interrupted:
-            reason, text = "interrupted", "the run was stopped before this order was settled; the next one takes it up"
+            noun = self.session.bindings.model.noun
+            reason, text = (
+                "interrupted",
+                f"the run was stopped before this {noun} was settled; the next one takes it up",
+            )
             if self.failure:
                 reason, text = reason_of(self.failure), str(self.failure)
         except LoaderError as error:
