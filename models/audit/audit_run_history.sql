@@ -78,7 +78,7 @@ final as (
         outcome,
         message,
 
-        ---------- orders
+        ---------- records
         staged,
         created,
         updated,
@@ -88,7 +88,7 @@ final as (
         failed,
         orders_with_warnings,
 
-        ---------- shares of the staged orders
+        ---------- shares of the staged records
         {{ percent_of('created + updated + unchanged', 'staged') }} as in_sync_percent,
         {{ percent_of('created + updated', 'staged') }} as written_percent,
         {{ percent_of('skipped', 'staged') }} as skipped_percent,
