@@ -390,6 +390,33 @@ class Contract:
         """The first of the models that fill a table."""
         return next(model for model in self.models if model.table == table)
 
+    @property
+    def is_of_one_table(self) -> bool:
+        """Whether a key alone tells which record is meant."""
+        return len({model.table for model in self.models}) == 1
+
+    @property
+    def noun(self) -> str:
+        """What people call any of its records: `order` if there are only orders."""
+        return self.models[0].noun if self.is_of_one_table else "record"
+
+    @property
+    def nouns(self) -> str:
+        """What people call several of its records."""
+        return self.models[0].nouns if self.is_of_one_table else "records"
+
+    def number(self, count: int) -> str:
+        """`1 order`, `2,000 records`."""
+        return f"{count:,} {self.noun if count == 1 else self.nouns}"
+
+    def named(self, table: str, key: str) -> str:
+        """A record as people are told of it: its key, after its noun if there are several tables."""
+        return key if self.is_of_one_table else f"{self.noun_of(table)} {key}"
+
+    def noun_of(self, table: str) -> str:
+        """What people call a record of a table, which may be one that no model fills any more."""
+        return next((model.noun for model in self.models if model.table == table), table)
+
     def counted(self, counts: Mapping[str, int]) -> str:
         """Numbers of records by table, in words: `3 accounts, 1 order`."""
         told = [self.model_of(table).counted(number) for table, number in counts.items() if number]

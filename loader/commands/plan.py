@@ -30,7 +30,7 @@ def plan(
         loader plan --out monday.plan && loader push monday.plan
     """
     output = invocation.output
-    text, entries, saved = PlanText(output.verbose), JsonSpool(), JsonSpool()
+    entries, saved = JsonSpool(), JsonSpool()
 
     def tell(each: RecordPlan) -> None:
         if output.json:
@@ -41,6 +41,7 @@ def plan(
             saved.add_entry(plan_file_entry(each))
 
     with invocation.run() as run, output.progress("Planning") as progress:
+        text = PlanText(output.verbose, run.contract.named)
         report = planning.plan(run, orders, tables, progress, tell)
         if out:
             planning.write_plan_file(out, saved, run.settings.crm_url, whole=not (orders or tables))

@@ -38,7 +38,6 @@ def push(
     Example:
         loader push --max-changes 10%
     """
-    pushed = PushOutput(invocation.output.json)
     if planfile and (orders or tables):
         raise click.UsageError("A plan file already names its records: leave out --order and --table.")
     limit = MaxChanges.parse(max_changes) if max_changes else None
@@ -48,6 +47,7 @@ def push(
             build_or_stop(run, name, invocation.output.talk)
     with invocation.run("push") as run, invocation.stoppable():
         saved = read_plan_file(planfile, run.settings.crm_url) if planfile else None
+        pushed = PushOutput(invocation.output.json, run.contract.named)
         with invocation.output.progress("Pushing") as progress:
             report = pushing.push(
                 run,

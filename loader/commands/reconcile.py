@@ -37,9 +37,9 @@ def lines(report: Reconciled, contract: Contract) -> Iterator[str]:
         yield f"  {kind}: {count}"
     found = sum(report.differences.values())
     if not found and report.unread:
-        yield "CRM agrees with every record that was read."
+        yield f"CRM agrees with every {contract.noun} that was read."
     elif found:
         differing = contract.counted({table: counts["differing"] for table, counts in report.tables.items()})
         yield f"{found} differences in {differing}: `select * from {DIFFERENCES}`."
     else:
-        yield "CRM agrees with every staged record."
+        yield f"CRM agrees with every staged {contract.noun}."

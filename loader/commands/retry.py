@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Literal
 
 import click
@@ -59,8 +60,8 @@ def retry_now(invocation: Invocation, tables: tuple[str, ...]) -> None:
     Example:
         loader retry now
     """
-    pushed = PushOutput(invocation.output.json)
     with invocation.run("push") as run, invocation.stoppable():
+        pushed = PushOutput(invocation.output.json, run.contract.named)
         chosen = pushing.open_in_queue(run, tables)
         if not chosen:
             empty: dict[str, dict[str, int]] = {"tables": {}, "records": {}}
@@ -99,20 +100,24 @@ def waiting(run: Run, everything: bool, limit: int, tables: Sequence[str] = ()) 
         entries, more = chosen[:limit], max(len(chosen) - limit, 0)
         counts = {state: sum(entry.state == state for entry in chosen) for state in counts}
     found = about(run, [(entry.table, entry.key) for entry in entries])
-    amount = money_waiting(run, sorted(known) if tables else [])
+    amounts = money_waiting(run, sorted(known) if tables else [])
+    amount = sum(amounts.values(), Decimal(0))
     queue = []
     for entry in entries:
         title, its_amount = found.get((entry.table, fold(entry.key)), (None, None))
         queue.append({**asdict(entry), "title": title, "amount": its_amount})
 
     def text() -> Iterator[str]:
-        yield from queue_lines(entries, [row["amount"] for row in queue])
-        if amount:
+        yield from queue_lines(entries, run.contract, [row["amount"] for row in queue])
+        if len(amounts) > 1:
+            told = [f"{run.contract.model_of(each).nouns} {money(its)}" for each, its in sorted(amounts.items())]
+            yield f"What waits: {', '.join(told)}."
+        elif amount:
             yield f"{money(amount)} waits."
         if more:
             yield f"{more:,} more are waiting; --limit shows more of them."
 
-    return {"queue": queue, "counts": counts, "amount": amount}, text
+    return {"queue": queue, "counts": counts, "amount": amount, "amounts": amounts}, text
 
 
 def decided(
@@ -126,7 +131,7 @@ def decided(
     chosen = [(_table_of(run, models, key), key) for key in keys]
     run.journal.prepare()
     entries = [run.journal.set_state(table, key, state) for table, key in chosen]
-    return {"queue": [asdict(entry) for entry in entries]}, lambda: queue_lines(entries)
+    return {"queue": [asdict(entry) for entry in entries]}, lambda: queue_lines(entries, run.contract)
 
 
 def _table_of(run: Run, models: Sequence[Model], key: str) -> str:

@@ -14,7 +14,7 @@ from loader.push.staging import models_of
 from loader.report.output import Answer
 from loader.report.probe import MaxAge, MaxBlocked, ahead, probe
 from loader.report.spool import JsonSpool, Spool
-from loader.report.text import place_of, run_lines
+from loader.report.text import Named, place_of, run_lines
 from loader.report.words import span
 from loader.run import Run
 from loader.warehouse.journal import Event, RunRecord
@@ -104,7 +104,7 @@ def one_run(run: Run, run_id: str, spool: Spool, tables: Sequence[str] = ()) -> 
         if isinstance(spool, JsonSpool):
             spool.add_entry(asdict(event))
         else:
-            for line in _event_lines(event):
+            for line in _event_lines(event, run.contract.named):
                 spool.add(line)
 
     def text() -> Iterator[str]:
@@ -120,9 +120,9 @@ def _run_json(record: RunRecord) -> dict[str, Any]:
     return asdict(record)
 
 
-def _event_lines(event: Event) -> Iterator[str]:
+def _event_lines(event: Event, named: Named) -> Iterator[str]:
     about = f": {event.reason}, {event.message}" if event.reason else ""
-    yield f"{event.key} {event.outcome}{about}"
+    yield f"{named(event.table, event.key)} {event.outcome}{about}"
     for change in event.changes:
         if change["action"] != "create":
             yield f"    {place_of(change)} {change['column']}: {change['before']} → {change['after']}"

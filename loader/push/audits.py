@@ -57,16 +57,17 @@ def about(run: Run, records: Iterable[tuple[str, str]]) -> dict[tuple[str, str],
     return found
 
 
-def money_waiting(run: Run, tables: Sequence[str] = ()) -> Decimal:
-    """The money of the open entries of the retry queue, or of those of these CRM tables."""
+def money_waiting(run: Run, tables: Sequence[str] = ()) -> dict[str, Decimal]:
+    """The money of the open entries of the retry queue by CRM table, of all tables or of these."""
     relation = _built(run, _STATUS)
     if relation is None:
-        return Decimal(0)
+        return {}
     of_tables = f" and crm_table in ({', '.join('?' * len(tables))})" if tables else ""
-    ((amount,),) = run.warehouse.query(
-        f"select sum(amount) from {relation} where queue_state = 'open'{of_tables}", list(tables)
+    rows = run.warehouse.query(
+        f"select crm_table, sum(amount) from {relation} where queue_state = 'open'{of_tables} group by crm_table",
+        list(tables),
     )
-    return Decimal(str(amount or 0))
+    return {str(table): Decimal(str(amount)) for table, amount in rows if amount}
 
 
 def _built(run: Run, audit: str) -> str | None:

@@ -32,11 +32,14 @@ def report(run: Run, number: int, clock: Callable[[], dt.datetime] | None = None
     content: dict[str, Any] = {
         "generated_at": (clock or run.journal.now)(),
         "target": run.target.name,
+        "noun": run.contract.noun,
+        "nouns": run.contract.nouns,
         "runs": [run_json(each) for each in runs],
         "last": None,
         "later": [run_json(each) for each in later],
         "amounts": sorted({model.meta.amount for model in run.contract.models if model.meta.amount}),
         "staged": None,
+        "tables": [],
         "waiting": None,
         "outcomes": [],
         "reasons": [],
@@ -49,6 +52,7 @@ def report(run: Run, number: int, clock: Callable[[], dt.datetime] | None = None
         return content
     with closing(Figures(run)) as figures:
         content["staged"] = figures.staged()
+        content["tables"] = figures.tables()
         content["waiting"] = figures.waiting()
         content["reasons"] = figures.reasons()
         content["queue"] = figures.queue()
@@ -99,6 +103,28 @@ class Figures:
         ((number, amount),) = self._query(f"select count(*), sum(amount) from {self._records} where is_staged = 1")
         return {"orders": number, "amount": _money(amount)}
 
+    def tables(self) -> list[dict[str, Any]]:
+        """How much of each table is staged, and how much of it waits."""
+        rows = self._query(
+            "select crm_table, sum(is_staged), sum(case when is_staged = 1 then amount end),"
+            " sum(case when queue_state = 'open' then 1 else 0 end),"
+            " sum(case when queue_state = 'open' then amount end)"
+            f" from {self._records} group by crm_table"
+        )
+        found = {table: figures for table, *figures in rows}
+        return [
+            {
+                "table": model.table,
+                "nouns": model.nouns,
+                "staged": found[model.table][0] or 0,
+                "amount": _money(found[model.table][1]) if model.meta.amount else None,
+                "waiting": found[model.table][2],
+                "waiting_amount": _money(found[model.table][3]) if model.meta.amount else None,
+            }
+            for model in {model.table: model for model in reversed(self._run.contract.models)}.values()
+            if model.table in found
+        ][::-1]
+
     def waiting(self) -> dict[str, Any]:
         """How much is in the queue, and how much of it is open."""
         rows = self._query(
@@ -123,11 +149,12 @@ class Figures:
         # Staged records are the better examples; without any, one that is staged no more will do.
         place = "row_number() over (partition by reason order by is_staged desc, match_key) as place"
         examples: dict[object, list[object]] = {}
-        for reason, key in self._query(
-            f"select reason, record_key from (select reason, record_key, is_staged, {place} {waiting}) as placed"
+        for reason, table, key in self._query(
+            "select reason, crm_table, record_key from"
+            f" (select reason, crm_table, record_key, is_staged, {place} {waiting}) as placed"
             f" where place = 1 or (place <= {_EXAMPLES} and is_staged = 1) order by place"
         ):
-            examples.setdefault(reason, []).append(key)
+            examples.setdefault(reason, []).append(self._run.contract.named(str(table), str(key)))
         return _heaviest(
             {
                 "reason": reason or "",
@@ -152,14 +179,17 @@ class Figures:
         for entry in entries:
             _, _, title, amount, crm_id = known.get((entry.table, fold(entry.key)), (None,) * 5)
             about = {name: value for name, value in vars(entry).items() if name not in ("key", "missing", "resolution")}
-            rows.append({"order": entry.key, "title": title, "amount": amount, "crm_id": crm_id, **about})
+            named = self._run.contract.named(entry.table, entry.key)
+            rows.append(
+                {"order": entry.key, "named": named, "title": title, "amount": amount, "crm_id": crm_id, **about}
+            )
         return rows
 
     def missing(self) -> list[dict[str, Any]]:
         """What CRM lacks or has more than once, the most money first."""
         rows = self._query(
             limited(
-                "select reason, crm_table, reference, records, amount, waiting_since, example_key"
+                "select reason, crm_table, reference, records, amount, waiting_since, waiting_table, example_key"
                 f" from {_relation(self._run.contract, 'audit_missing_references')}"
                 " order by coalesce(amount, 0) desc, records desc, reason, reference",
                 MOST,
@@ -173,10 +203,10 @@ class Figures:
                 "reference": reference,
                 "orders": number,
                 "amount": _money(amount),
-                "examples": [example],
+                "examples": [self._run.contract.named(str(waiting), str(example))],
                 "since": since,
             }
-            for reason, table, reference, number, amount, since, example in rows
+            for reason, table, reference, number, amount, since, waiting, example in rows
         ]
 
     def unmapped(self) -> list[dict[str, Any]]:
@@ -241,7 +271,8 @@ class Figures:
             ):
                 if not str(code).endswith("_unmapped"):
                     group = groups.setdefault((str(code), _without_line(str(message))), Warned())
-                    group.add((str(table), str(record)), amount)
+                    named = self._run.contract.named(str(table), str(record))
+                    group.add((str(table), str(record)), named, amount)
         return _heaviest(
             {"reason": code, "message": message, **group.as_json()} for (code, message), group in groups.items()
         )
@@ -259,14 +290,14 @@ class Warned:
     examples: list[str] = field(default_factory=list)
     _last: tuple[str, str] | None = None
 
-    def add(self, record: tuple[str, str], amount: object) -> None:
+    def add(self, record: tuple[str, str], named: str, amount: object) -> None:
         if record == self._last:
             return
         self._last = record
         self.number += 1
         self.amount += _money(amount)
         if len(self.examples) < _EXAMPLES:
-            self.examples.append(record[1])
+            self.examples.append(named)
 
     def as_json(self) -> dict[str, Any]:
         return {"orders": self.number, "amount": self.amount, "examples": self.examples}

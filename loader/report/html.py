@@ -58,7 +58,7 @@ def render(content: Mapping[str, Any]) -> str:
 
 def headline(content: Mapping[str, Any]) -> tuple[str, str]:
     """How things stand, as (good | warning | bad, sentence)."""
-    last = content["last"]
+    last, noun = content["last"], content["noun"]
     if not content["runs"]:
         return "warning", "No run yet."
     if last is None:
@@ -69,21 +69,21 @@ def headline(content: Mapping[str, Any]) -> tuple[str, str]:
     trouble = last["blocked"] + last["failed"]
     waiting = content["waiting"]["orders"] if content["waiting"] else trouble
     if waiting and waiting == trouble and is_whole:
-        return "warning", f"{trouble:,} of {counted(last['staged'], 'order')} did not arrive with the last push."
+        return "warning", f"{trouble:,} of {counted(last['staged'], noun)} did not arrive with the last push."
     if waiting:
-        return "warning", f"{counted(waiting, 'order')} {'waits' if waiting == 1 else 'wait'} in the retry queue."
+        return "warning", f"{counted(waiting, noun)} {'waits' if waiting == 1 else 'wait'} in the retry queue."
     if trouble or not is_whole:
         return "good", "Nothing waits in the retry queue."
     if last["skipped"]:
         return (
             "good",
-            f"Nothing waits: {last['skipped']:,} of {counted(last['staged'], 'order')} skipped, the others in CRM.",
+            f"Nothing waits: {last['skipped']:,} of {counted(last['staged'], noun)} skipped, the others in CRM.",
         )
-    return "good", f"Nothing waits: {counted(last['staged'], 'order')} in CRM as GP has them."
+    return "good", f"Nothing waits: {counted(last['staged'], noun)} in CRM as GP has them."
 
 
 class _Links:
-    """Addresses of orders in CRM. Only https and http: the journal could hold any text."""
+    """Addresses of records in CRM. Only https and http: the journal could hold any text."""
 
     def __init__(self, content: Mapping[str, Any]) -> None:
         url = str(content["runs"][0]["crm_url"] if content["runs"] else "")

@@ -205,7 +205,7 @@ class Output:
             nonlocal last
             if time.monotonic() - last >= 5:
                 last = time.monotonic()
-                self.talk(f"{label}: {done:,} of {total:,} orders")
+                self.talk(f"{label}: {done:,} of {total:,} records")
 
         return show
 

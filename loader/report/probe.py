@@ -80,7 +80,8 @@ def probe(
 ) -> Verdict:
     """Judges the latest finished push of all orders, and what waits in the queue now."""
     waiting = run.journal.queue_counts()["open"]
-    return judge(run.journal.runs(1000), max_age, max_blocked, (clock or run.journal.now)(), waiting)
+    now = (clock or run.journal.now)()
+    return judge(run.journal.runs(1000), max_age, max_blocked, now, waiting, run.contract.nouns)
 
 
 def judge(
@@ -89,10 +90,11 @@ def judge(
     max_blocked: MaxBlocked | None,
     now: dt.datetime,
     waiting: int | None = None,
+    nouns: str = "orders",
 ) -> Verdict:
     """Pure. `runs` are newest first; a run that is under way says nothing yet, nor does one of some orders.
 
-    `waiting`: orders that are open in the queue, whichever run found them blocked or failed.
+    `waiting`: records that are open in the queue, whichever run found them blocked or failed.
     """
     last = next((each for each in runs if each.is_scheduled and each.finished_at), None)
     if last is None or last.finished_at is None:
@@ -105,7 +107,7 @@ def judge(
     whole = next((each for each in runs if each.is_whole and each.outcome in _COMPLETE and each.counts.staged), last)
     trouble = counts.blocked + counts.failed if waiting is None else waiting
     staged = max(whole.counts.staged, trouble)
-    share = f"{trouble} of {staged} orders blocked or failed"
+    share = f"{trouble} of {staged} {nouns} blocked or failed"
     problems: dict[str, str] = {}
     if last.ends_after(now):
         problems["ends_in_future"] = f"the last push ends {span(ahead(last, now))} from now: a clock is wrong"

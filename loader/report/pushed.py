@@ -7,14 +7,14 @@ from loader.push.sender import Settled
 from loader.push.tally import PushReport, result_json
 from loader.report.output import Output
 from loader.report.spool import JsonSpool
-from loader.report.text import PushText
+from loader.report.text import Named, PushText
 
 
 class PushOutput:
     """The records of a push, in the form that was asked for."""
 
-    def __init__(self, as_json: bool) -> None:
-        self.text = PushText()
+    def __init__(self, as_json: bool, named: Named) -> None:
+        self.text = PushText(named)
         self.results = JsonSpool()
         self._as_json = as_json
 

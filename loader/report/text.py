@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import TypeAlias
 
 from loader.contract import Contract
 from loader.push.checking import Finding
@@ -20,8 +21,16 @@ from loader.warehouse.journal import QueueEntry, RunRecord
 
 _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "block": ("!", "red")}
 
+Named: TypeAlias = "Callable[[str, str], str]"
+"""How people are told of a record, by its table and key."""
+
+
+def key_alone(table: str, key: str) -> str:
+    return key
+
+
 NEW_IN_FULL = 1_000
-"""New orders that a plan shows field by field, unless more are asked for."""
+"""New records that a plan shows field by field, unless more are asked for."""
 
 WARNINGS = 200
 """Distinct warnings that are shown as text."""
@@ -32,10 +41,10 @@ _COUNTS = ("staged", "created", "updated", "unchanged", "skipped", "blocked", "f
 class PlanText:
     """A plan for people: record by record, field by field; the closing lines count."""
 
-    def __init__(self, verbose: bool) -> None:
-        self._verbose = verbose
+    def __init__(self, verbose: bool, named: Named = key_alone) -> None:
+        self._verbose, self._named = verbose, named
         self._lines = Spool()
-        self._warnings = Warnings()
+        self._warnings = Warnings(named)
         self._new = 0
 
     def add(self, plan: RecordPlan) -> None:
@@ -43,9 +52,9 @@ class PlanText:
         if plan.new is not None:
             self._new += 1
         if plan.new and self._new > NEW_IN_FULL and not self._verbose:
-            self._lines.add(f"{_head(plan)}, {plan.new.line_count} lines")
+            self._lines.add(f"{_head(plan, self._named)}, {plan.new.line_count} lines")
         elif plan.writes or plan.action == "block" or self._verbose:
-            for line in order_lines(plan):
+            for line in order_lines(plan, self._named):
                 self._lines.add(line)
 
     def lines(self, report: PlanReport) -> Iterator[str]:
@@ -66,8 +75,8 @@ class PlanText:
                 yield f"{title}: {', '.join(f'{count} {code}' for code, count in sorted(counts.items()))}."
 
 
-def order_lines(plan: RecordPlan) -> Iterator[str]:
-    yield _head(plan)
+def order_lines(plan: RecordPlan, named: Named = key_alone) -> Iterator[str]:
+    yield _head(plan, named)
     if not plan.writes:
         return
     if plan.new:
@@ -86,10 +95,10 @@ def order_lines(plan: RecordPlan) -> Iterator[str]:
         yield f"    shared with {plan.share[0]} {plan.share[1]}"
 
 
-def _head(plan: RecordPlan) -> str:
+def _head(plan: RecordPlan, named: Named) -> str:
     sign, colour = _SIGNS.get(plan.action, (" ", ""))
     about = f": {plan.reason}, {plan.message}" if plan.reason else ""
-    return styled(f"{sign} {plan.key}", colour, bold=True) + f" {plan.action}{about}"
+    return styled(f"{sign} {named(plan.table, plan.key)}", colour, bold=True) + f" {plan.action}{about}"
 
 
 def _line(key: Sequence[object], action: str, texts: Iterable[str]) -> str:
@@ -110,14 +119,15 @@ def _change(change: Change) -> str:
 class PushText:
     """A push for people: the records in trouble, warnings, counts by table."""
 
-    def __init__(self) -> None:
+    def __init__(self, named: Named = key_alone) -> None:
+        self._named = named
         self._lines = Spool()
-        self._warnings = Warnings()
+        self._warnings = Warnings(named)
 
     def add(self, settled: Settled) -> None:
         self._warnings.add(settled.plan)
         if settled.outcome in ("blocked", "failed"):
-            name = styled(f"! {settled.plan.key}", "red", bold=True)
+            name = styled(f"! {self._named(settled.plan.table, settled.plan.key)}", "red", bold=True)
             self._lines.add(f"{name} {settled.outcome}: {settled.reason}, {settled.message}")
 
     def lines(self, report: PushReport) -> Iterator[str]:
@@ -141,18 +151,38 @@ def check_lines(findings: Iterable[Finding]) -> Iterator[str]:
             yield f"    {finding.remedy}"
 
 
-def queue_lines(entries: Sequence[QueueEntry], amounts: Sequence[Decimal | None] = ()) -> Iterator[str]:
+def queue_lines(
+    entries: Sequence[QueueEntry], contract: Contract, amounts: Sequence[Decimal | None] = ()
+) -> Iterator[str]:
     """The queue's entries, with the money that waits where it is known."""
     if not entries:
         yield "The retry queue is empty."
         return
     rows: list[tuple[str, ...]] = [
-        ("ORDER", "STATE", "REASON", "SINCE (UTC)", "TRIES", *(["AMOUNT"] if amounts else []), "WHAT IS MISSING")
+        (
+            contract.noun.upper(),
+            "STATE",
+            "REASON",
+            "SINCE (UTC)",
+            "TRIES",
+            *(["AMOUNT"] if amounts else []),
+            "WHAT IS MISSING",
+        )
     ]
     for number, entry in enumerate(entries):
         since = entry.first_failed_at.strftime("%Y-%m-%d %H:%M") if entry.first_failed_at else ""
         tries, amount = str(entry.attempts), [money(amounts[number])] if amounts else []
-        rows.append((entry.key, entry.state, entry.reason or "", since, tries, *amount, entry.message or ""))
+        rows.append(
+            (
+                contract.named(entry.table, entry.key),
+                entry.state,
+                entry.reason or "",
+                since,
+                tries,
+                *amount,
+                entry.message or "",
+            )
+        )
     yield from table(rows)
     yield f"{len(entries)} in the queue."
 
@@ -195,9 +225,10 @@ def _nouns(contract: Contract | None, table: str) -> str:
 
 
 class Warnings:
-    """Each distinct warning once, with how many orders have it; after the first `WARNINGS` they are only counted."""
+    """Each distinct warning once, with how many records have it; after the first `WARNINGS` they are only counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, named: Named = key_alone) -> None:
+        self._named = named
         self._orders: dict[tuple[str, str], list[str]] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
         self._others: Counter[str] = Counter()
@@ -210,7 +241,7 @@ class Warnings:
             orders = self._orders.setdefault(warning, [])
             self._counts[warning] += 1
             if len(orders) < 3:
-                orders.append(plan.key)
+                orders.append(self._named(plan.table, plan.key))
 
     def lines(self) -> Iterator[str]:
         for (code, text), orders in self._orders.items():
@@ -226,5 +257,5 @@ def _value(value: object) -> str:
 
 
 def place_of(change: Mapping[str, object]) -> str:
-    """The record of a change: the order's key, and the line where it is of a line."""
+    """The record of a change: its key, and the line where it is of a line."""
     return str(change["key"]) if change["line"] is None else f"{change['key']} line {change['line']}"

@@ -215,7 +215,7 @@ def _put_aside(
 
 def _released(entry: QueueEntry | None, key: str) -> QueueEntry:
     if entry is None or entry.state == "resolved":
-        raise NotFound(f"Order {key} is not in the retry queue.", "`loader retry list` shows the orders that are.")
+        raise NotFound(f"{key} is not in the retry queue.", "`loader retry list` shows what is.")
     if entry.state == "open":
         return entry
     if entry.attempts == 0:
