@@ -405,10 +405,6 @@ class Contract:
         """What people call several of its records."""
         return self.models[0].nouns if self.is_of_one_table else "records"
 
-    def number(self, count: int) -> str:
-        """`1 order`, `2,000 records`."""
-        return f"{count:,} {self.noun if count == 1 else self.nouns}"
-
     def named(self, table: str, key: str) -> str:
         """A record as people are told of it: its key, after its noun if there are several tables."""
         return key if self.is_of_one_table else f"{self.noun_of(table)} {key}"

@@ -11,7 +11,11 @@ import pytest
 from sample import organisation
 from tests.conftest import Built, Workbench, open_bench
 from tests.promises.whole_company import (
+    BRANCH,
     CREATED,
+    HEAD,
+    OPEN,
+    REGION,
     SETTING,
     SKIPPED,
     UPDATED,
@@ -81,3 +85,29 @@ def test_the_few_arrive_as_planned_and_once(few: Whole, sop_mode: bool, born_act
     assert few.count(planned, "update") == few.count(ended, "updated") == UPDATED
     assert few.count(planned, "skipped") == few.count(ended, "skipped") == SKIPPED
     few.assert_complete()
+
+
+def test_what_waits_for_a_parent_is_told_by_its_noun_and_goes_with_it(few: Whole) -> None:
+    few.execute("update crm_account set parentaccountid = 'NOBODY' where accountnumber = ?", HEAD)
+    pushed = few.loader("push", json_output=False)
+    assert pushed.exit_code == 3
+    for key in (HEAD, REGION, BRANCH):
+        assert f"! account {key} blocked: account_not_found" in pushed.stdout
+    assert f"! order {OPEN} blocked: account_not_found" in pushed.stdout
+    assert f"account {BRANCH} stays out as account_not_found" in pushed.stdout
+    listed = few.loader("retry", "list", json_output=False).stdout
+    assert listed.startswith("RECORD ")
+    assert f"account {HEAD} " in listed
+    assert "What waits: invoices " in listed
+    assert "records blocked or failed" in few.loader("status", "--max-blocked", "0").data["message"]
+
+    few.execute("update crm_account set parentaccountid = null where accountnumber = ?", HEAD)
+    healed = few.push()
+    assert healed.exit_code == 0, healed.stdout
+    few.assert_complete()
+
+    (run_id,) = few.query("select run_id from main_journal.sync_run order by started_at limit 1")[0]
+    undone = few.loader("undo", "--run", str(run_id), "--cancel-created", "--plan", json_output=False).stdout
+    assert "product 100XLG would be cancelled" in undone
+    assert "account CELLULAR0001 would be cancelled" in undone
+    assert "unit schedule EACH refused: CRM has no state that cancels a unit schedule" in undone
