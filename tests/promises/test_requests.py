@@ -1,0 +1,15 @@
+"""With every integration around the order switched off, a push asks of CRM no more than it did without them."""
+
+from __future__ import annotations
+
+from tests.promises.conftest import Handful
+
+
+def test_a_push_of_orders_alone_asks_only_for_what_orders_need(handful: Handful) -> None:
+    asked = []
+    for _ in range(2):
+        start = len(handful.crm.requests)
+        requests = handful.push().data["requests"]
+        assert len(handful.crm.requests) - start == sum(requests.values())
+        asked.append(requests)
+    assert asked == [{"read": 6, "write": 1}, {"read": 5, "write": 0}]
