@@ -18,6 +18,7 @@ from tests.promises.whole_company import (
     REGION,
     SETTING,
     SKIPPED,
+    UNUSED,
     UPDATED,
     Whole,
     open_few,
@@ -111,3 +112,25 @@ def test_what_waits_for_a_parent_is_told_by_its_noun_and_goes_with_it(few: Whole
     assert "product 100XLG would be cancelled" in undone
     assert "account CELLULAR0001 would be cancelled" in undone
     assert "unit schedule EACH refused: CRM has no state that cancels a unit schedule" in undone
+
+
+def test_an_item_that_changes_its_schedule_and_one_that_crm_retired_are_made_equal(few: Whole) -> None:
+    assert few.push().exit_code == 0
+    few.execute(
+        "update crm_product set defaultuomscheduleid = 'HOURS', defaultuomid = 'Hour' where productnumber = ?", UNUSED
+    )
+    retired = few.row("product", productnumber="100XLG")["productid"]
+    few.crm.update("product", retired, {"statecode": 1, "statuscode": 2})
+    few.execute("update crm_product set name = 'New name' where productnumber = '100XLG'")
+    ended = few.push("--table", "product")
+    assert (ended.exit_code, ended.orders["updated"]) == (0, 2), ended.stdout
+    few.assert_complete()
+
+
+def test_a_new_salesperson_does_not_take_over_an_account(few: Whole) -> None:
+    assert few.push().exit_code == 0
+    owner = few.row("account", accountnumber="CELLULAR0001")["ownerid"]
+    assert owner["id"] == organisation.record_id("systemuser", "sandra.martinez")
+    few.execute("update crm_account set ownerid = 'TERRITORY 5' where accountnumber = 'CELLULAR0001'")
+    assert few.push().data["requests"]["write"] == 0
+    assert few.row("account", accountnumber="CELLULAR0001")["ownerid"] == owner
