@@ -241,14 +241,14 @@ BROKEN_RULES = [
     ("crm_salesorder", r"lower\(orders.ship_to_phone\)", "orders.ship_to_phone"),
     # audit
     ("audit_order_status", r"crm_table = 'salesorder'", "1 = 1"),
-    ("audit_order_status", r"and events.age = 1", ""),
-    ("audit_order_status", r"happened_at desc", "happened_at"),
+    ("audit_journal_records", r"coalesce\(runs.run_no, 0\) desc", "coalesce(runs.run_no, 0)"),
+    ("audit_journal_records", r"(?<=from ranked_events\n    )where age = 1", ""),
     ("audit_order_status", r"void_status <> 0", "1 = 0"),
-    ("audit_order_status", r"queue.state in \('open', 'held', 'ignored'\)", "queue.state is not null"),
+    ("audit_journal_records", r"queue.state in \('open', 'held', 'ignored'\)", "queue.state is not null"),
     ("audit_order_status", r"and not exists \(", "and exists ("),
     ("audit_order_status", r"open_documents.document_type = 2\s+and", ""),
     ("audit_order_status", r"(?<=where\n        )history.document_type = 2\s+and not", "not"),
-    ("audit_order_status", r"where not exists", "where exists"),
+    ("audit_order_status", r"in_crm = 1\s+and not exists", "in_crm = 1 and exists"),
 ]
 
 
