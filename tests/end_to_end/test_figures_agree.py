@@ -209,7 +209,7 @@ def assert_figures_agree(world: World) -> None:
         waiting = report["waiting"]
         assert {"open": waiting["orders"], "held": waiting["held"], "ignored": waiting["ignored"]} == status["queue"]
         assert sum(row["orders"] for row in report["reasons"]) == waiting["orders"]
-        assert {row["key"]: row["reason"] for row in report["queue"]} == {e["key"]: e["reason"] for e in queue}
+        assert {row["order"]: row["reason"] for row in report["queue"]} == {e["key"]: e["reason"] for e in queue}
     assert probe["waiting"] == states["open"]
     assert probe["well"] or probe["problems"]
     assert states["open"] == 0 or not probe["well"]

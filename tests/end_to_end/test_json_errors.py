@@ -62,6 +62,7 @@ CASES: list[tuple[str, int, str, bool]] = [
     ("emulator --port 70000", 2, "usage", False),
     ("emulator --host 203.0.113.1", 2, "usage", False),
     ("demo --target moon", 2, "usage", False),
+    ("init --target moon", 2, "usage", False),
     ("frobnicate", 2, "usage", False),
 ]
 
