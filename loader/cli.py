@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "init": "Set up the project: ask for the warehouse, GP's database and CRM, try each, and write `.env`.",
     "check": "Preflight: warehouse, mapping against CRM's live metadata, privileges, SOP mode, cross-references.",
     "plan": "Show what a push would do, field by field, old → new.",
+    "show": "Show what a plan file would have a push write, field by field.",
     "push": "Create and update records in CRM until they equal the staged ones.",
     "status": "Show how the last runs went and what waits in the retry queue.",
     "report": "Write a page for the browser: the last run, the trend, the queue, what blocks how much money.",

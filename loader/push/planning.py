@@ -125,8 +125,8 @@ def write_plan_file(path: Path, entries: Iterable[str], crm_url: str, *, whole: 
         raise UsageError(f"{path} cannot be written: {error.strerror}", "Name another file with --out.") from None
 
 
-def read_plan_file(path: Path, crm_url: str) -> PlanFile:
-    """Raises UsageError for a file that is not a plan, or one made for another CRM."""
+def read_plan_file(path: Path, crm_url: str | None = None) -> PlanFile:
+    """Raises UsageError for a file that is not a plan, or, with `crm_url`, one made for another CRM."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

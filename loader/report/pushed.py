@@ -39,6 +39,6 @@ class PushOutput:
             told = report.counted("blocked", "failed")
             verdict = RecordsWaiting(f"Of {report.counted()}, blocked or failed: {told}.")
             if report.stale == report.in_trouble:
-                text = f"Of {report.counted()} of the plan, moved since and refused: {told}."
+                text = f"{told} of the plan's {report.counted()} have moved since, and were refused."
                 verdict = RecordsWaiting(text, "Make the plan again and push that one.")
         output.data(report.as_json(), lambda: self.text.lines(report), verdict, results)

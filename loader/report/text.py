@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from typing import TypeAlias
 
 from loader.contract import Contract
@@ -16,6 +18,7 @@ from loader.report.spool import Spool
 from loader.report.words import money
 from loader.sync.diff import Change
 from loader.sync.plan import RecordPlan
+from loader.sync.plan_file import PlanFile
 from loader.visible import styled, visible
 from loader.warehouse.journal import QueueEntry, RunRecord
 
@@ -93,6 +96,29 @@ def order_lines(plan: RecordPlan, named: Named = key_alone) -> Iterator[str]:
             yield _line(line.key, line.action, map(_change, line.changes if line.action == "update" else ()))
     if plan.share:
         yield f"    shared with {plan.share[0]} {plan.share[1]}"
+
+
+def saved_plan_lines(saved: PlanFile) -> Iterator[str]:
+    """A plan file, record by record as `plan` shows it, and how many records of each table it writes."""
+    yield f"Made at {saved.created_at} for {saved.crm_url}, of {'every record' if saved.whole else 'some records'}."
+    counts: Counter[tuple[str, str]] = Counter()
+    for entry in saved.entries.values():
+        counts[entry["table"], entry["action"]] += 1
+        sign, colour = _SIGNS[entry["action"]]
+        yield styled(f"{sign} {entry['table']} {entry['key']}", colour, bold=True) + f" {entry['action']}"
+        for (table, line, action), changes in groupby(entry["changes"], itemgetter("table", "line", "action")):
+            if action == "create":
+                texts = _fields({change["column"]: change["after"] for change in changes})
+            else:
+                texts = [_change(Change(change["column"], change["before"], change["after"])) for change in changes]
+            if table == entry["table"]:
+                yield from (f"    {text}" for text in texts)
+            else:
+                yield _line(line if isinstance(line, list) else [line], action, () if action == "delete" else texts)
+        if entry["share_with"]:
+            yield f"    shared with {entry['share_with'].replace(':', ' ')}"
+    told = ", ".join(f"{table} {number} to {action}" for (table, action), number in sorted(counts.items()))
+    yield f"Plan: {told or 'nothing to write'}. Apply it with `loader push FILE`."
 
 
 def _head(plan: RecordPlan, named: Named) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from loader.errors import UsageError
@@ -53,10 +54,13 @@ def plan_file_text(entries: Iterable[str], crm_url: str, created_at: str, *, who
     yield "\n]}\n"
 
 
-def parse_plan_file(text: str, name: object, crm_url: str) -> PlanFile:
-    """The plan in the text of the file `name`. Raises UsageError if it is not one, or was made for another CRM."""
+def parse_plan_file(text: str, name: object, crm_url: str | None) -> PlanFile:
+    """The plan in the text of the file `name`. Raises UsageError if it is not one, or was made for another CRM.
+
+    Without `crm_url` it may be for any CRM.
+    """
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_float=Decimal)
         if any(not entry.keys() >= _ENTRY for entry in content["records"]):
             raise KeyError("records")
         entries = {(entry["table"], match_key(entry["key"])): entry for entry in content["records"]}
@@ -65,6 +69,6 @@ def parse_plan_file(text: str, name: object, crm_url: str) -> PlanFile:
         raise UsageError(f"{name} is not a plan file.", "Name a file that `loader plan --out` wrote.") from None
     if version != PLAN_FILE_VERSION:
         raise UsageError(f"{name} has version {version}; this loader reads {PLAN_FILE_VERSION}.", "Plan again.")
-    if made_for != crm_url:
+    if crm_url is not None and made_for != crm_url:
         raise UsageError(f"{name} was made for {made_for}, not for {crm_url}.", "Plan again for this CRM.")
     return PlanFile(made_for, created_at, entries, content.get("whole") is True)

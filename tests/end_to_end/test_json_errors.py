@@ -63,6 +63,7 @@ CASES: list[tuple[str, int, str, bool]] = [
     ("emulator --host 203.0.113.1", 2, "usage", False),
     ("demo --target moon", 2, "usage", False),
     ("init --target moon", 2, "usage", False),
+    ("show nosuch.plan", 2, "usage", False),
     ("frobnicate", 2, "usage", False),
 ]
 

@@ -58,7 +58,7 @@ def test_entries_that_moved_are_refused_and_named_and_wait_for_nothing(handful: 
     handful.push(str(path))
     again = handful.push(str(path))
     assert again.exit_code == 3
-    assert "2 of 2 orders of the plan have moved" in again.error["message"]
+    assert "2 orders of the plan's 2 orders have moved" in again.error["message"]
     assert {row["key"]: row["reason"] for row in again.data["results"]} == dict.fromkeys(NEW[:2], "plan_stale")
     assert handful.loader("retry", "list").data["queue"] == []
     handful.unstage(WITHOUT_PRODUCT)

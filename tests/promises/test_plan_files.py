@@ -42,6 +42,22 @@ def test_a_plan_is_applied_as_it_was_shown(handful: Handful, plan: Path) -> None
     handful.assert_adds_up(ended)
 
 
+def test_a_plan_file_is_shown_as_it_was_planned_and_asks_nobody(handful: Handful, plan: Path) -> None:
+    planned = handful.loader("plan", "-v", json_output=False).stdout.splitlines()
+    asked = len(handful.crm.requests)
+    shown = handful.loader("show", str(plan), json_output=False).stdout.splitlines()
+    assert len(handful.crm.requests) == asked
+    fields = [line for line in shown if line.startswith("    ")]
+    assert fields
+    assert [line for line in fields if line not in planned] == []
+    assert "salesorder 5 to create, salesorder 3 to update" in shown[-1]
+    entries = handful.loader("show", str(plan)).data["plans"]
+    assert {entry["key"] for entry in entries} == GOING
+    other = plan.with_name("other.plan")
+    other.write_text("{}")
+    assert handful.loader("show", str(other)).exit_code == 2
+
+
 def test_a_plan_of_some_orders_leaves_the_others_alone(handful: Handful, tmp_path: Path) -> None:
     path = tmp_path / "two.plan"
     handful.loader("plan", "--out", str(path), "--order", NEW[0], "--order", IN_CRM[0].lower())
