@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loader.environment import Environ, env_file, env_text
+from loader.environment import FILE_NAME, Environ, env_file, env_text
 from loader.errors import LoaderError, UsageError
 from loader.files import PRIVATE, open_private
 from loader.run import Run
+from loader.settings import REQUIRED, SETTINGS, is_secret
 
 
 @dataclass(frozen=True)
@@ -43,19 +44,22 @@ WAREHOUSE: Mapping[str, tuple[Question, ...]] = {
 }
 AUTH = Question("CRM_AUTH", "How to sign in: client_secret, certificate, device_code, token or ntlm", "client_secret")
 CRM_URL = Question("CRM_URL", "CRM's address, such as https://contoso.crm.dynamics.com")
-_TENANT = Question("CRM_TENANT_ID", "Tenant, as an id or a domain")
-_CLIENT = Question("CRM_CLIENT_ID", "Application (client) id")
+_CERTIFICATE_PASSWORD = Question("CRM_CERTIFICATE_PASSWORD", "Its password, empty for none", secret=True, optional=True)
+_TEXTS = {
+    "CRM_TENANT_ID": "Tenant, as an id or a domain",
+    "CRM_CLIENT_ID": "Application (client) id",
+    "CRM_CLIENT_SECRET": "Its secret",
+    "CRM_CERTIFICATE": "Path of the certificate with its key",
+    "CRM_ACCESS_TOKEN": "The token",
+    "CRM_USER": r"User, as DOMAIN\user",
+    "CRM_PASSWORD": "Its password",
+}
 CREDENTIALS: Mapping[str, tuple[Question, ...]] = {
-    "client_secret": (_TENANT, _CLIENT, Question("CRM_CLIENT_SECRET", "Its secret", secret=True)),
-    "certificate": (
-        _TENANT,
-        _CLIENT,
-        Question("CRM_CERTIFICATE", "Path of the certificate with its key"),
-        Question("CRM_CERTIFICATE_PASSWORD", "Its password, empty for none", secret=True, optional=True),
-    ),
-    "device_code": (_TENANT, _CLIENT),
-    "token": (Question("CRM_ACCESS_TOKEN", "The token", secret=True),),
-    "ntlm": (Question("CRM_USER", r"User, as DOMAIN\user"), Question("CRM_PASSWORD", "Its password", secret=True)),
+    auth: (
+        *(Question(name, _TEXTS[name], secret=is_secret(SETTINGS[name])) for name in names),
+        *([_CERTIFICATE_PASSWORD] if auth == "certificate" else []),
+    )
+    for auth, names in REQUIRED.items()
 }
 
 
@@ -81,7 +85,7 @@ class FirstSettings:
     say: Callable[[str], None]
 
     def __post_init__(self) -> None:
-        self.path = self.project_dir / ".env"
+        self.path = self.project_dir / FILE_NAME
         self._before = env_file(self.path)
         self.values: dict[str, str] = {}
 

@@ -27,7 +27,7 @@ from loader.secrets import Secret
 FILE_NAME = "loader.toml"
 
 Auth = Literal["client_secret", "certificate", "device_code", "token", "ntlm"]
-_REQUIRED: Mapping[str, tuple[str, ...]] = {
+REQUIRED: Mapping[str, tuple[str, ...]] = {
     "client_secret": ("CRM_TENANT_ID", "CRM_CLIENT_ID", "CRM_CLIENT_SECRET"),
     "certificate": ("CRM_TENANT_ID", "CRM_CLIENT_ID", "CRM_CERTIFICATE"),
     "device_code": ("CRM_TENANT_ID", "CRM_CLIENT_ID"),
@@ -341,12 +341,12 @@ def _require_credentials(settings: Settings) -> None:
             "CRM_URL is not set.",
             "Set CRM_URL to the organisation's address, such as https://contoso.crm.dynamics.com.",
         )
-    missing = [name for name in _REQUIRED[settings.auth] if settings.origins[name] == "default"]
+    missing = [name for name in REQUIRED[settings.auth] if settings.origins[name] == "default"]
     if missing:
         origin = settings.origins["CRM_AUTH"]
         raise UsageError(
             f"CRM_AUTH is {settings.auth!r} ({origin}) and needs {_and(missing)}, not set.",
-            f"Set {_and(missing)}, or CRM_AUTH to another of {', '.join(_REQUIRED)}.",
+            f"Set {_and(missing)}, or CRM_AUTH to another of {', '.join(REQUIRED)}.",
         )
 
 

@@ -43,10 +43,18 @@ def _escaped(match: re.Match[str]) -> str:
     return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
 
 
+def literal(value: str) -> str:
+    """A text that a column is compared with, in apostrophes."""
+    return f"'{_doubled(value)}'"
+
+
 def definition_of(table: str) -> str:
     """The path of a table's definition."""
-    name = table.replace("'", "''")
-    return f"EntityDefinitions(LogicalName='{quote(name, safe='')}')"
+    return f"EntityDefinitions(LogicalName='{quote(_doubled(table), safe='')}')"
+
+
+def _doubled(text: str) -> str:
+    return text.replace("'", "''")
 
 
 def rows_where_in(

@@ -12,11 +12,12 @@ from loader.dataverse.batch import Query
 from loader.dataverse.client import Client, RequestFailed
 from loader.dataverse.errors import CrmError
 from loader.dataverse.metadata import Table
+from loader.dataverse.query import literal
 from loader.dataverse.query import rows as rows_path
 from loader.dataverse.reading import Read, Refusal, read_rows, shape_of
 from loader.dataverse.replies import Shape
 from loader.keys import match_key, near_key, sent_key
-from loader.sync.binding import Binding
+from loader.sync.binding import Binding, Field
 from loader.sync.lookups import Index, LookupKey, parent_table
 from loader.sync.records import Row, Staged
 
@@ -24,11 +25,7 @@ from loader.sync.records import Row, Staged
 def read_lookups(client: Client, tables: Mapping[str, Table], wanted: Mapping[LookupKey, Iterable[str]]) -> Index:
     """Every CRM row that one of the staged values names. `wanted` holds the values of each look-up's own column."""
     index = Index(Lock())
-    reads = {_lookup_read(key, tables): key for key in wanted}
-    asked = [
-        (read, sorted({match_key(value): sent_key(value) for value in wanted[key]}.values()))
-        for read, key in reads.items()
-    ]
+    reads, asked = _lookup_reads(tables, wanted)
     for read, found in read_rows(client, asked):
         if isinstance(found, Refusal):
             index.refuse(reads[read], found.value, str(found.error))
@@ -140,14 +137,12 @@ def _folded(values: Iterable[object]) -> tuple[str, ...]:
 
 
 def _equals(binding: Binding, values: Sequence[object]) -> str:
-    return " and ".join(
-        f"{field_.wire_name} eq {value if field_.navigation or not isinstance(value, str) else _quoted(value)}"
-        for field_, value in zip(binding.keys, values, strict=True)
-    )
+    pairs = zip(binding.keys, values, strict=True)
+    return " and ".join(f"{field_.wire_name} eq {_compared(field_, value)}" for field_, value in pairs)
 
 
-def _quoted(value: str) -> str:
-    return "'" + sent_key(value).replace("'", "''") + "'"
+def _compared(field_: Field, value: object) -> object:
+    return value if field_.navigation or not isinstance(value, str) else literal(sent_key(value))
 
 
 def _versioned(records: Records, found: Mapping[str, Mapping[str, Row]], binding: Binding) -> Records:
@@ -198,11 +193,7 @@ def renew_lookups(
     client: Client, tables: Mapping[str, Table], index: Index, wanted: Mapping[LookupKey, Iterable[str]]
 ) -> None:
     """Reads the rows that these values of look-ups name again: this run has changed them since."""
-    reads = {_lookup_read(key, tables): key for key in wanted}
-    asked = [
-        (read, sorted({match_key(value): sent_key(value) for value in wanted[key]}.values()))
-        for read, key in reads.items()
-    ]
+    reads, asked = _lookup_reads(tables, wanted)
     for read, found in read_rows(client, [(read, values) for read, values in asked if values]):
         if not isinstance(found, Refusal):
             index.renew(reads[read], read.table, found)
@@ -241,6 +232,18 @@ def _with_version(client: Client, row: dict[str, Any], read: Read) -> dict[str, 
         if refused.error.status != 404:
             raise
         return None
+
+
+def _lookup_reads(
+    tables: Mapping[str, Table], wanted: Mapping[LookupKey, Iterable[str]]
+) -> tuple[dict[Read, LookupKey], list[tuple[Read, list[str]]]]:
+    """The reading of each look-up, and the values to ask for in it, each once however it is written."""
+    reads = {_lookup_read(key, tables): key for key in wanted}
+    asked = [
+        (read, sorted({match_key(value): sent_key(value) for value in wanted[key]}.values()))
+        for read, key in reads.items()
+    ]
+    return reads, asked
 
 
 def _lookup_read(key: LookupKey, tables: Mapping[str, Table], by: str = "") -> Read:

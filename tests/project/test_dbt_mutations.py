@@ -252,11 +252,16 @@ BROKEN_RULES = [
 ]
 
 
+def assert_noticed(tests: list[UnitTest], rule: str, broken: str) -> None:
+    """A rule that is broken in the SQL of a model's unit tests fails one of them."""
+    mutants = [(test, re.sub(rule, broken, test.sql)) for test in tests]
+    reached = [(test, sql) for test, sql in mutants if sql != test.sql]
+    assert reached, "there is no such rule in the SQL"
+    assert any(not test.passes(sql) for test, sql in reached)
+
+
 @pytest.mark.parametrize(("model", "rule", "broken"), BROKEN_RULES, ids=lambda value: str(value)[:40])
 def test_a_rule_that_is_broken_fails_a_unit_test(
     unit_tests: dict[str, list[UnitTest]], model: str, rule: str, broken: str
 ) -> None:
-    mutants = [(test, re.sub(rule, broken, test.sql)) for test in unit_tests[model]]
-    reached = [(test, sql) for test, sql in mutants if sql != test.sql]
-    assert reached, "there is no such rule in the SQL"
-    assert any(not test.passes(sql) for test, sql in reached)
+    assert_noticed(unit_tests[model], rule, broken)
