@@ -10,14 +10,14 @@ from typing import Any
 import simplejson
 
 from bench.process import PROJECT
+from loader.context import Context
 from loader.push.planning import planned
-from loader.run import Run
 
 
 def write_bodies(environ: Mapping[str, str], path: Path, most: int) -> int:
     """Writes `[[order, [line, …]], …]` for `most` staged orders; CRM has none of them. Returns how many there are."""
     content: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
-    with Run(PROJECT, environ={**os.environ, **environ}) as run:
+    with Context(PROJECT, environ={**os.environ, **environ}) as run:
         for plan in planned(run, [], [], lambda done, total: None):
             order = dict(plan.operations.operations[0].body or {})
             lines = order.pop("order_details")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from bench.process import PROJECT, Ran, run
+from loader.context import Context
 from loader.profile import Target, read_target
-from loader.run import Run
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
 from loader.warehouse.sqlserver import driver_path
@@ -65,7 +65,7 @@ class Company:
         if self.target == "duckdb":
             shutil.copy(self._staged, self._file)
             return
-        with Run(PROJECT, target_name=self.target, access="write", environ={**os.environ, **self.environ}) as its:
+        with Context(PROJECT, target_name=self.target, access="write", environ={**os.environ, **self.environ}) as its:
             for table in its.contract.journal.values():
                 its.warehouse.execute(f"delete from {table.relation}")
 

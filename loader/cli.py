@@ -18,7 +18,7 @@ from loader.invocation import Invocation, end_now, global_options
 from loader.report.output import speak_utf8
 
 if TYPE_CHECKING:
-    from loader.run import Sources
+    from loader.context import Sources
 
 COMMANDS: Mapping[str, str] = {
     "init": "Set up the project: ask for the warehouse, GP's database and CRM, try each, and write `.env`.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from loader.context import Context
 from loader.errors import LoaderError, UsageError
 from loader.files import private_files
 from loader.push.building import build
@@ -15,7 +16,6 @@ from loader.push.tally import PushReport
 from loader.report import explained
 from loader.report.text import place_of
 from loader.report.text import table as table_of
-from loader.run import Run
 from loader.visible import styled
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse, columns_of
@@ -36,7 +36,7 @@ class DemoFailed(LoaderError):
 class Demonstration:
     """The steps, in their order; each shows what it did. `open_run` opens the warehouse and the CRM of the demo."""
 
-    def __init__(self, open_run: Callable[[Access], Run], crm: Emulator, say: Callable[[str], None]) -> None:
+    def __init__(self, open_run: Callable[[Access], Context], crm: Emulator, say: Callable[[str], None]) -> None:
         self._open, self._crm, self._say = open_run, crm, say
         self._apart: set[tuple[str, str]] = set()
         self._created: set[tuple[str, str]] = set()
@@ -58,8 +58,8 @@ class Demonstration:
         from sample import company
 
         self._title("1. A GP company, and a CRM that is as good as empty")
-        with self._open("read") as run, private_files():
-            target = run.target
+        with self._open("read") as context, private_files():
+            target = context.target
             warehouse = connect(target, for_run=True, create=True)
             try:
                 _refuse_real_data(warehouse, target.type)
@@ -72,12 +72,12 @@ class Demonstration:
         from sample import story
 
         self._title("2. dbt build: staged as CRM's tables, tested")
-        with self._open("read") as run:
-            build(run, self._say, story.VARS)
-            for model in run.contract.models:
-                ((staged,),) = run.warehouse.query(f"select count(*) from {model.relation}")
+        with self._open("read") as context:
+            build(context, self._say, story.VARS)
+            for model in context.contract.models:
+                ((staged,),) = context.warehouse.query(f"select count(*) from {model.relation}")
                 self._say(f"  {staged} rows in {model.relation}")
-            self._say(self._in_crm(run, "CRM has"))
+            self._say(self._in_crm(context, "CRM has"))
 
     def first_push(self) -> None:
         self._title("3. One push, and everything is there")
@@ -91,15 +91,15 @@ class Demonstration:
         for line in _table(report):
             self._say(line)
         self._say(_summary(report))
-        with self._open("read") as run:
-            self._say(self._in_crm(run, "CRM now has"))
+        with self._open("read") as context:
+            self._say(self._in_crm(context, "CRM now has"))
 
     def one_order(self) -> None:
         from sample import story
 
         self._title(f"4. One order from GP row to CRM row: {story.EXPLAINED}")
-        with self._open("read") as run:
-            content = explain(run, story.EXPLAINED, words=explained.plan_text, table=story.ORDERS)
+        with self._open("read") as context:
+            content = explain(context, story.EXPLAINED, words=explained.plan_text, table=story.ORDERS)
             for line in explained.lines(content, ()):
                 self._say(line)
 
@@ -115,9 +115,9 @@ class Demonstration:
         from sample import company, story
 
         self._title("6. A change in GP arrives as one order update")
-        with self._open("write") as run:
-            schema = "gp" if run.target.type == "duckdb" else "dbo"
-            edit = company.edit_order(run.warehouse, story.EDITED, schema=schema)
+        with self._open("write") as context:
+            schema = "gp" if context.target.type == "duckdb" else "dbo"
+            edit = company.edit_order(context.warehouse, story.EDITED, schema=schema)
         self._say(f"In GP: {edit.number}, {edit.item}, quantity {edit.before:f} → {edit.after:f}.")
         report = self._push()
         self._content["after_change"] = report.as_json()["records"]
@@ -130,9 +130,9 @@ class Demonstration:
         from sample import company, story
 
         self._title("7. GP transfers an order: CRM closes it, with its invoice beside it")
-        with self._open("write") as run:
-            schema = "gp" if run.target.type == "duckdb" else "dbo"
-            company.transfer_order(run.warehouse, story.TRANSFERRED, story.INVOICE, schema=schema)
+        with self._open("write") as context:
+            schema = "gp" if context.target.type == "duckdb" else "dbo"
+            company.transfer_order(context.warehouse, story.TRANSFERRED, story.INVOICE, schema=schema)
         self._say(f"In GP: order {story.TRANSFERRED} went to history; invoice {story.INVOICE} is posted and not paid.")
         report = self._push()
         self._content["after_transfer"] = report.as_json()["records"]
@@ -145,13 +145,13 @@ class Demonstration:
         from sample.verify import staged, verify
 
         self._title("8. CRM against the staged rows, value by value")
-        with self._open("read") as run:
+        with self._open("read") as context:
             result = verify(
-                [staged(run.warehouse.query, model) for model in run.contract.models],
+                [staged(context.warehouse.query, model) for model in context.contract.models],
                 self._crm,
                 apart=self._apart,
                 created=self._created,
-                keeps_amounts=run.organization.keeps_amounts,
+                keeps_amounts=context.organization.keeps_amounts,
             )
             for table, number in result.records.items():
                 self._say(f"  {table}: {number:,} compared")
@@ -160,16 +160,16 @@ class Demonstration:
             if result.differences or not result.values:
                 raise DemoFailed(f"{len(result.differences)} values differ.")
             self._say(f"{result.values:,} values. All equal.")
-            self._queries(run)
+            self._queries(context)
         return {**self._content, "compared": result.values, "differences": 0}
 
-    def _queries(self, run: Run) -> None:
+    def _queries(self, context: Context) -> None:
         from sample import story
 
         self._title("To look at it yourself")
-        if run.target.type == "duckdb":
-            self._say(f"DuckDB file: {run.target.path}")
-        relations, model = run.contract.relations, run.contract.model_of(story.ORDERS)
+        if context.target.type == "duckdb":
+            self._say(f"DuckDB file: {context.target.path}")
+        relations, model = context.contract.relations, context.contract.model_of(story.ORDERS)
         shown = [name for name in (*model.meta.match_on, model.meta.title, model.meta.amount) if name]
         for sql in (
             f"select {', '.join(shown)} from {model.relation}",
@@ -180,9 +180,9 @@ class Demonstration:
             self._say(f"  {sql}")
 
     def _push(self) -> PushReport:
-        with self._open("push") as run:
+        with self._open("push") as context:
             self._settled.clear()
-            report = push(run, tell=self._settled.append)
+            report = push(context, tell=self._settled.append)
         if report.failure:
             raise report.failure
         for settled in self._settled:
@@ -201,10 +201,10 @@ class Demonstration:
                 place = f"{settled.plan.table} {place_of(change)}"
                 self._say(f"  {place} {change['column']}: {change['before']} → {change['after']}")
 
-    def _in_crm(self, run: Run, said: str) -> str:
+    def _in_crm(self, context: Context, said: str) -> str:
         """What CRM holds of the contract's tables."""
-        counts = {model.table: len(self._crm.rows(model.table)) for model in run.contract.models}
-        return f"{said} {run.contract.counted(counts)}."
+        counts = {model.table: len(self._crm.rows(model.table)) for model in context.contract.models}
+        return f"{said} {context.contract.counted(counts)}."
 
     def _title(self, text: str) -> None:
         self._say("")

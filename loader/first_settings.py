@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from loader.context import Context
 from loader.environment import FILE_NAME, Environ, env_file, env_text
 from loader.errors import LoaderError, UsageError
 from loader.files import PRIVATE, open_private
-from loader.run import Run
 from loader.settings import REQUIRED, SETTINGS, is_secret
 
 
@@ -148,28 +148,28 @@ class FirstSettings:
             self.values[name] = answer
         return answer
 
-    def _run(self) -> Run:
-        return Run(self.project_dir, target_name=self.environ["DBT_TARGET"], environ=self.environ)
+    def _context(self) -> Context:
+        return Context(self.project_dir, target_name=self.environ["DBT_TARGET"], environ=self.environ)
 
     def _try_warehouse(self) -> str:
-        with self._run() as run:
-            if run.target.type == "duckdb":
-                there = run.target.path is not None and run.target.path.exists()
-                return f"{run.target.address}{'' if there else ' will be made by dbt'}."
+        with self._context() as context:
+            if context.target.type == "duckdb":
+                there = context.target.path is not None and context.target.path.exists()
+                return f"{context.target.address}{'' if there else ' will be made by dbt'}."
             from loader.warehouse.sqlserver import driver_path
 
-            if run.target.backend == "pyodbc" and "GP_CRM_SQLSERVER_DRIVER" not in self.process:
-                self.values["GP_CRM_SQLSERVER_DRIVER"] = driver_path(run.target)
+            if context.target.backend == "pyodbc" and "GP_CRM_SQLSERVER_DRIVER" not in self.process:
+                self.values["GP_CRM_SQLSERVER_DRIVER"] = driver_path(context.target)
             company = self.environ["GP_CRM_GP_DATABASE"].replace("]", "]]")
             try:
-                count = run.warehouse.query(f"select count_big(*) from [{company}].dbo.SOP10100")[0][0]
+                count = context.warehouse.query(f"select count_big(*) from [{company}].dbo.SOP10100")[0][0]
             except LoaderError as error:
                 raise UsageError(
-                    f"{run.target.address} answers, but GP's orders cannot be read: {error.message}",
+                    f"{context.target.address} answers, but GP's orders cannot be read: {error.message}",
                     "GP_CRM_GP_DATABASE is GP's company database; the login needs SELECT in it.",
                 ) from None
-            return f"{run.target.address}; GP's {company} has {count:,} documents in SOP10100."
+            return f"{context.target.address}; GP's {company} has {count:,} documents in SOP10100."
 
     def _try_crm(self) -> str:
-        with self._run() as run:
-            return f"CRM {run.settings.crm_url}: signed in as {run.organization.caller_name}."
+        with self._context() as context:
+            return f"CRM {context.settings.crm_url}: signed in as {context.organization.caller_name}."

@@ -17,7 +17,7 @@ from loader.errors import Interrupted
 from loader.report.output import Output
 
 if TYPE_CHECKING:  # imported when a command runs, because help needs no warehouse
-    from loader.run import Run, Sources
+    from loader.context import Context, Sources
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,12 +35,12 @@ class Invocation:
         self._finishes = False
 
     @contextmanager
-    def run(self, access: Literal["read", "write", "push"] = "read", **flags: object) -> Iterator[Run]:
+    def context(self, access: Literal["read", "write", "push"] = "read", **flags: object) -> Iterator[Context]:
         """The command's project, warehouse and CRM."""
+        from loader.context import Context, Sources
         from loader.environment import read_environ
-        from loader.run import Run, Sources
 
-        run = Run(
+        context = Context(
             self.project_dir,
             self.profiles_dir,
             self.target,
@@ -50,8 +50,8 @@ class Invocation:
             self.output.talk,
             access,
         )
-        with run, self._signals(run):
-            yield run
+        with context, self._signals(context):
+            yield context
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:
@@ -63,14 +63,14 @@ class Invocation:
             self._finishes = False
 
     @contextmanager
-    def _signals(self, run: Run) -> Iterator[None]:
+    def _signals(self, context: Context) -> Iterator[None]:
         """The first signal stops the run. The second ends the process at once, even if threads are still waiting."""
 
         def stop(number: int, frame: object) -> None:
             if self.signal is not None:
                 self._leave(number)
             self.signal = number
-            run.stop.set()
+            context.stop.set()
             if not self._finishes:
                 raise KeyboardInterrupt
             self.output.talk("Stopping after the records that are being written. A second signal stops at once.")

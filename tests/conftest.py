@@ -20,9 +20,9 @@ from filelock import FileLock
 
 from emulator import Emulator
 from loader.cli import run_command
+from loader.context import Context, Sources
 from loader.profile import read_target
 from loader.push.building import run_dbt
-from loader.run import Run, Sources
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
 from sample import company, organisation, story
@@ -112,9 +112,9 @@ class Workbench:
             exit_code = run_command([*arguments, *flags], self.sources)
         return Ended(exit_code, stdout.getvalue(), stderr.getvalue())
 
-    def run(self, access: Literal["read", "write", "push"] = "read", **environ: str) -> Run:
+    def run(self, access: Literal["read", "write", "push"] = "read", **environ: str) -> Context:
         """The loader's parts in this process."""
-        return Run(PROJECT, environ={**self.environ, **environ}, access=access, sources=self.sources)
+        return Context(PROJECT, environ={**self.environ, **environ}, access=access, sources=self.sources)
 
     def warehouse(self) -> Warehouse:
         return connect(read_target(PROJECT, None, None, self.environ), for_run=True)

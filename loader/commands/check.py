@@ -15,6 +15,6 @@ def check(invocation: Invocation) -> None:
     Example:
         loader check
     """
-    with invocation.run() as run:
-        findings = checking.check(run)
+    with invocation.context() as context:
+        findings = checking.check(context)
     tell_findings(invocation.output, findings)

@@ -8,10 +8,10 @@ import time
 
 import click
 
+from loader.context import Context
 from loader.demonstration import Access, Demonstration
 from loader.extras import require_emulator
 from loader.invocation import Invocation, command
-from loader.run import Run
 
 DEMO_FILE = "demo.duckdb"
 
@@ -36,9 +36,9 @@ def demo(invocation: Invocation, keep_emulator: bool) -> None:
     if invocation.target in (None, "duckdb"):
         environ.setdefault("GP_CRM_DUCKDB_PATH", str(invocation.project_dir.resolve() / DEMO_FILE))
 
-    def open_run(access: Access) -> Run:
+    def open_run(access: Access) -> Context:
         folders = (invocation.project_dir, invocation.profiles_dir)
-        return Run(*folders, invocation.target, environ=environ, access=access)
+        return Context(*folders, invocation.target, environ=environ, access=access)
 
     with Emulator(snapshot=organisation.empty()) as crm:
         environ.update({"CRM_URL": crm.url, "CRM_AUTH": "token", "CRM_ACCESS_TOKEN": crm.token})

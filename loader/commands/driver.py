@@ -15,8 +15,10 @@ def driver(invocation: Invocation) -> None:
     Example:
         export GP_CRM_SQLSERVER_DRIVER="$(loader driver --target sqlserver)"
     """
-    with invocation.run() as run:
-        if run.target.type != "sqlserver":
-            raise UsageError(f"Target {run.target.name!r} is {run.target.type}, which has no driver.", "Give --target.")
-        found = driver_path(run.target)
+    with invocation.context() as context:
+        if context.target.type != "sqlserver":
+            raise UsageError(
+                f"Target {context.target.name!r} is {context.target.type}, which has no driver.", "Give --target."
+            )
+        found = driver_path(context.target)
     invocation.output.data({"driver": found}, lambda: iter([found]))

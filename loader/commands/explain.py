@@ -37,6 +37,6 @@ def explain(invocation: Invocation, key: str, table: str) -> None:
             for each in line_text(line):
                 text.add(each)
 
-    with invocation.run() as run:
-        content = explaining.explain(run, key, tell, every_line=output.verbose, words=plan_text, table=table)
+    with invocation.context() as context:
+        content = explaining.explain(context, key, tell, every_line=output.verbose, words=plan_text, table=table)
     output.data(content, lambda: lines(content, text), entries=("lines", entries))

@@ -40,11 +40,11 @@ def plan(
         if out and each.writes:
             saved.add_entry(plan_file_entry(each))
 
-    with invocation.run() as run, output.progress("Planning") as progress:
-        text = PlanText(output.verbose, run.contract.named)
-        report = planning.plan(run, orders, tables, progress, tell)
+    with invocation.context() as context, output.progress("Planning") as progress:
+        text = PlanText(output.verbose, context.contract.named)
+        report = planning.plan(context, orders, tables, progress, tell)
         if out:
-            planning.write_plan_file(out, saved, run.settings.crm_url, whole=not (orders or tables))
+            planning.write_plan_file(out, saved, context.settings.crm_url, whole=not (orders or tables))
     verdict = report.verdict if detailed_exitcode else None
     output.data(report.as_json(), lambda: text.lines(report), verdict, ("plans", entries))
     if out:

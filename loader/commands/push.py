@@ -43,14 +43,14 @@ def push(
     limit = MaxChanges.parse(max_changes) if max_changes else None
     name = "push --order" if orders else "push --table" if tables else "push"
     if build:
-        with invocation.run("write") as run:
-            build_or_stop(run, name, invocation.output.talk)
-    with invocation.run("push") as run, invocation.stoppable():
-        saved = read_plan_file(planfile, run.settings.crm_url) if planfile else None
-        pushed = PushOutput(invocation.output.json, run.contract.named)
+        with invocation.context("write") as context:
+            build_or_stop(context, name, invocation.output.talk)
+    with invocation.context("push") as context, invocation.stoppable():
+        saved = read_plan_file(planfile, context.settings.crm_url) if planfile else None
+        pushed = PushOutput(invocation.output.json, context.contract.named)
         with invocation.output.progress("Pushing") as progress:
             report = pushing.push(
-                run,
+                context,
                 only=orders,
                 tables=tables,
                 max_changes=limit,

@@ -18,8 +18,8 @@ def reconcile(invocation: Invocation) -> None:
     Example:
         loader reconcile
     """
-    with invocation.run("write") as run, invocation.output.progress("Reading back") as progress:
-        report, contract = reconciling.reconcile(run, progress), run.contract
+    with invocation.context("write") as context, invocation.output.progress("Reading back") as progress:
+        report, contract = reconciling.reconcile(context, progress), context.contract
     invocation.output.data(report.as_json(), lambda: lines(report, contract))
 
 

@@ -33,8 +33,8 @@ def report(invocation: Invocation, out: Path | None, runs: int) -> None:
     to_stdout = str(out) == "-"
     if to_stdout and output.json:
         raise click.UsageError("--json takes stdout: name a file with --out.")
-    with invocation.run() as run:
-        content = figures.report(run, runs)
+    with invocation.context() as context:
+        content = figures.report(context, runs)
     if out is None and not output.json:
         out = Path("report.html")
     if out is not None and not to_stdout:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import click
 
+from loader.context import Context
 from loader.contract import Model
 from loader.errors import NotFound, UsageError
 from loader.invocation import Invocation, global_options, group, pass_invocation, table_option
@@ -20,7 +21,6 @@ from loader.report.output import Answer
 from loader.report.pushed import PushOutput
 from loader.report.text import queue_lines
 from loader.report.words import money
-from loader.run import Run
 from loader.warehouse.journal import WAITING
 
 
@@ -44,8 +44,8 @@ def retry_list(invocation: Invocation, everything: bool, limit: int, tables: tup
     Example:
         loader retry list
     """
-    with invocation.run() as run:
-        content, text = waiting(run, everything, limit, tables)
+    with invocation.context() as context:
+        content, text = waiting(context, everything, limit, tables)
     invocation.output.data(content, text)
 
 
@@ -60,15 +60,15 @@ def retry_now(invocation: Invocation, tables: tuple[str, ...]) -> None:
     Example:
         loader retry now
     """
-    with invocation.run("push") as run, invocation.stoppable():
-        pushed = PushOutput(invocation.output.json, run.contract.named)
-        chosen = pushing.open_in_queue(run, tables)
+    with invocation.context("push") as context, invocation.stoppable():
+        pushed = PushOutput(invocation.output.json, context.contract.named)
+        chosen = pushing.open_in_queue(context, tables)
         if not chosen:
             empty: dict[str, dict[str, int]] = {"tables": {}, "records": {}}
             invocation.output.data(empty, lambda: iter(["The retry queue has no open record that is staged."]))
             return
         with invocation.output.progress("Pushing") as progress:
-            report = pushing.push(run, chosen=chosen, command="retry now", progress=progress, tell=pushed.add)
+            report = pushing.push(context, chosen=chosen, command="retry now", progress=progress, tell=pushed.add)
     pushed.tell(invocation.output, report, invocation.signal)
 
 
@@ -79,8 +79,8 @@ def _queue_command(name: str, state: Literal["held", "ignored", "open"], help_: 
     @global_options
     @pass_invocation
     def set_state(invocation: Invocation, keys: tuple[str, ...], tables: tuple[str, ...]) -> None:
-        with invocation.run("write") as run:
-            content, text = decided(run, keys, state, tables)
+        with invocation.context("write") as context:
+            content, text = decided(context, keys, state, tables)
         invocation.output.data(content, text)
 
 
@@ -89,18 +89,18 @@ _queue_command("ignore", "ignored", "Set records aside for good. The queue no lo
 _queue_command("release", "open", "Release held or ignored records, so that the next push includes them.")
 
 
-def waiting(run: Run, everything: bool, limit: int, tables: Sequence[str] = ()) -> Answer:
+def waiting(context: Context, everything: bool, limit: int, tables: Sequence[str] = ()) -> Answer:
     """The entries of the retry queue that have waited longest. Resolved ones only on request."""
-    entries = run.journal.queue(None if everything else WAITING, None if tables else limit)
-    counts = run.journal.queue_counts()
+    entries = context.journal.queue(None if everything else WAITING, None if tables else limit)
+    counts = context.journal.queue_counts()
     more = 0 if everything else sum(counts.values()) - len(entries)
-    known = {model.table for model in models_of(run, tables)} if tables else set()
+    known = {model.table for model in models_of(context, tables)} if tables else set()
     if tables:
         chosen = [entry for entry in entries if entry.table in known]
         entries, more = chosen[:limit], max(len(chosen) - limit, 0)
         counts = {state: sum(entry.state == state for entry in chosen) for state in counts}
-    found = about(run, [(entry.table, entry.key) for entry in entries])
-    amounts = money_waiting(run, sorted(known) if tables else [])
+    found = about(context, [(entry.table, entry.key) for entry in entries])
+    amounts = money_waiting(context, sorted(known) if tables else [])
     amount = sum(amounts.values(), Decimal(0))
     queue = []
     for entry in entries:
@@ -108,9 +108,9 @@ def waiting(run: Run, everything: bool, limit: int, tables: Sequence[str] = ()) 
         queue.append({**asdict(entry), "title": title, "amount": its_amount})
 
     def text() -> Iterator[str]:
-        yield from queue_lines(entries, run.contract, [row["amount"] for row in queue])
+        yield from queue_lines(entries, context.contract, [row["amount"] for row in queue])
         if len(amounts) > 1:
-            told = [f"{run.contract.model_of(each).nouns} {money(its)}" for each, its in sorted(amounts.items())]
+            told = [f"{context.contract.model_of(each).nouns} {money(its)}" for each, its in sorted(amounts.items())]
             yield f"What waits: {', '.join(told)}."
         elif amount:
             yield f"{money(amount)} waits."
@@ -121,24 +121,24 @@ def waiting(run: Run, everything: bool, limit: int, tables: Sequence[str] = ()) 
 
 
 def decided(
-    run: Run, keys: Sequence[str], state: Literal["held", "ignored", "open"], tables: Sequence[str] = ()
+    context: Context, keys: Sequence[str], state: Literal["held", "ignored", "open"], tables: Sequence[str] = ()
 ) -> Answer:
     """Holds, ignores or releases records.
 
     Raises NotFound for a record that is neither staged nor in the queue, UsageError for a key in several tables.
     """
-    models = models_of(run, tables)
-    chosen = [(_table_of(run, models, key), key) for key in keys]
-    run.journal.prepare()
-    entries = [run.journal.set_state(table, key, state) for table, key in chosen]
-    return {"queue": [asdict(entry) for entry in entries]}, lambda: queue_lines(entries, run.contract)
+    models = models_of(context, tables)
+    chosen = [(_table_of(context, models, key), key) for key in keys]
+    context.journal.prepare()
+    entries = [context.journal.set_state(table, key, state) for table, key in chosen]
+    return {"queue": [asdict(entry) for entry in entries]}, lambda: queue_lines(entries, context.contract)
 
 
-def _table_of(run: Run, models: Sequence[Model], key: str) -> str:
+def _table_of(context: Context, models: Sequence[Model], key: str) -> str:
     """The table that has a record with this key, staged or in the queue."""
     known = {model.table for model in models}
-    found = {entry.table for entry in run.journal.queue_of(key)} & known
-    found |= {model.table for model in models if model.table not in found and run.stage(model, [key]).keys}
+    found = {entry.table for entry in context.journal.queue_of(key)} & known
+    found |= {model.table for model in models if model.table not in found and context.stage(model, [key]).keys}
     if len(found) > 1:
         raise UsageError(
             f"{key} is the key of records in several tables: {', '.join(sorted(found))}.", "Name one with --table."

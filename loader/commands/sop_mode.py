@@ -27,8 +27,8 @@ def _sop_lines(content: dict[str, Any]) -> Iterator[str]:
 @pass_invocation
 def sop_show(invocation: Invocation) -> None:
     """Show the setting and the caller's role."""
-    with invocation.run() as run:
-        content = switching.show(run)
+    with invocation.context() as context:
+        content = switching.show(context)
     invocation.output.data(content, lambda: _sop_lines(content))
 
 
@@ -55,6 +55,6 @@ def sop_disable(invocation: Invocation) -> None:
 
 
 def _switch(invocation: Invocation, on: bool, integration_user: bool) -> None:
-    with invocation.run() as run:
-        content = switching.switch(run, on, integration_user)
+    with invocation.context() as context:
+        content = switching.switch(context, on, integration_user)
     invocation.output.data(content, lambda: _sop_lines(content))

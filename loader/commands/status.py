@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from loader.context import Context
 from loader.errors import NotWell
 from loader.invocation import Invocation, command, table_option
 from loader.push.staging import models_of
@@ -16,7 +17,6 @@ from loader.report.probe import MaxAge, MaxBlocked, ahead, probe
 from loader.report.spool import JsonSpool, Spool
 from loader.report.text import Named, place_of, run_lines
 from loader.report.words import span
-from loader.run import Run
 from loader.warehouse.journal import Event, RunRecord
 
 
@@ -58,28 +58,28 @@ def status(
     output = invocation.output
     if run_id:
         spool = JsonSpool() if output.json else Spool()
-        with invocation.run() as run:
-            content, text = one_run(run, run_id, spool, tables)
+        with invocation.context() as context:
+            content, text = one_run(context, run_id, spool, tables)
         output.data(content, text, entries=("events", spool))
         return
-    with invocation.run() as run:
-        content, text = last_runs(run, last, tables)
+    with invocation.context() as context:
+        content, text = last_runs(context, last, tables)
     output.data(content, text)
 
 
 def _probed(invocation: Invocation, max_age: str | None, max_blocked: str | None) -> None:
     age = MaxAge.parse(max_age) if max_age is not None else None
     blocked = MaxBlocked.parse(max_blocked) if max_blocked is not None else None
-    with invocation.run() as run:
-        verdict = probe(run, age, blocked)
+    with invocation.context() as context:
+        verdict = probe(context, age, blocked)
     invocation.output.data(verdict.content, verdict.lines, None if verdict.well else NotWell(verdict.text))
 
 
-def last_runs(run: Run, number: int, tables: Sequence[str] = ()) -> Answer:
+def last_runs(context: Context, number: int, tables: Sequence[str] = ()) -> Answer:
     """The latest runs, and how many records are waiting. Raises UsageError."""
-    runs = run.journal.runs(number)
-    states = run.journal.queue_counts(_known(run, tables))
-    now = run.journal.now()
+    runs = context.journal.runs(number)
+    states = context.journal.queue_counts(_known(context, tables))
+    now = context.journal.now()
 
     def text() -> Iterator[str]:
         yield from run_lines(runs)
@@ -91,20 +91,20 @@ def last_runs(run: Run, number: int, tables: Sequence[str] = ()) -> Answer:
     return {"runs": [_run_json(each) for each in runs], "queue": states}, text
 
 
-def _known(run: Run, tables: Sequence[str]) -> Sequence[str]:
+def _known(context: Context, tables: Sequence[str]) -> Sequence[str]:
     """The tables, each once, if models fill them all. Raises UsageError."""
-    return list(dict.fromkeys(model.table for model in models_of(run, tables))) if tables else []
+    return list(dict.fromkeys(model.table for model in models_of(context, tables))) if tables else []
 
 
-def one_run(run: Run, run_id: str, spool: Spool, tables: Sequence[str] = ()) -> Answer:
-    """A run. Writes what it did to each record to `spool`. Raises NotFound, UsageError."""
-    known = _known(run, tables)
-    record = run.journal.run(run_id)
-    for event in run.journal.events_of_run(record.run_id, known):
+def one_run(context: Context, run_id: str, spool: Spool, tables: Sequence[str] = ()) -> Answer:
+    """One run. Writes what it did to each record to `spool`. Raises NotFound, UsageError."""
+    known = _known(context, tables)
+    record = context.journal.run(run_id)
+    for event in context.journal.events_of_run(record.run_id, known):
         if isinstance(spool, JsonSpool):
             spool.add_entry(asdict(event))
         else:
-            for line in _event_lines(event, run.contract.named):
+            for line in _event_lines(event, context.contract.named):
                 spool.add(line)
 
     def text() -> Iterator[str]:

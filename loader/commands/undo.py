@@ -26,13 +26,13 @@ def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: b
         loader undo --run 3f2a --plan
     """
     finishing = nullcontext() if plan_only else invocation.stoppable()
-    with invocation.run("read" if plan_only else "push") as run, finishing:
-        done = undoing.undo(run, run_id, plan_only=plan_only, cancel_created=cancel_created)
+    with invocation.context("read" if plan_only else "push") as context, finishing:
+        done = undoing.undo(context, run_id, plan_only=plan_only, cancel_created=cancel_created)
     output, refused = invocation.output, done.count("refused")
     content = {"records": [each.as_json() for each in done.records]}
     if done.failure:
         if not output.json:
-            output.data(None, lambda: lines(done.records, run.contract.named))
+            output.data(None, lambda: lines(done.records, context.contract.named))
         output.error(done.failure, content)
         return
     verdict: LoaderError | None = None
@@ -41,7 +41,7 @@ def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: b
     elif refused:
         text = f"{refused} of {len(done.records)} records were not restored."
         verdict = RecordsWaiting(text, "Each says why it was refused.")
-    output.data(content, lambda: lines(done.records, run.contract.named), verdict)
+    output.data(content, lambda: lines(done.records, context.contract.named), verdict)
 
 
 def lines(results: Sequence[Undone], named: Named) -> Iterator[str]:

@@ -22,6 +22,6 @@ def xref_check(invocation: Invocation) -> None:
     Example:
         loader xref check
     """
-    with invocation.run() as run:
-        findings = xrefs.check(run)
+    with invocation.context() as context:
+        findings = xrefs.check(context)
     tell_findings(invocation.output, findings)

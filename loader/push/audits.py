@@ -6,76 +6,78 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from loader.context import Context
 from loader.contract import Model
 from loader.keys import fold, folded
-from loader.run import Run
 from loader.warehouse.connection import columns_of, quoted
 
 Rows = list[dict[str, Any]]
 _STATUS = "audit_record_status"
 
 
-def rows_of(run: Run, audit: str, where: str = "", params: Sequence[object] = ()) -> Rows:
+def rows_of(context: Context, audit: str, where: str = "", params: Sequence[object] = ()) -> Rows:
     """All columns of these rows of an audit model; no rows if the model is not built."""
-    relation = run.contract.relations.get(audit)
-    names = columns_of(run.warehouse, relation) if relation else []
-    return _select(run, audit, names, where, params) if names else []
+    relation = context.contract.relations.get(audit)
+    names = columns_of(context.warehouse, relation) if relation else []
+    return _select(context, audit, names, where, params) if names else []
 
 
 def rows_of_record(
-    run: Run, audit: str, model: Model, key: str, where: str = "", params: Sequence[object] = ()
+    context: Context, audit: str, model: Model, key: str, where: str = "", params: Sequence[object] = ()
 ) -> Rows:
     """The same for one record."""
-    relation = run.contract.relations.get(audit)
-    names = columns_of(run.warehouse, relation) if relation else []
+    relation = context.contract.relations.get(audit)
+    names = columns_of(context.warehouse, relation) if relation else []
     number = next((name for name in ("record_key", f"{model.noun}_number") if name in names), None)
     if number is None:
         return []
-    conditions, values = [f"{folded(quoted(number), run.warehouse.dialect)} = ?"], [fold(key)]
+    conditions, values = [f"{folded(quoted(number), context.warehouse.dialect)} = ?"], [fold(key)]
     if "crm_table" in names:
         conditions.append(f"{quoted('crm_table')} = ?")
         values.append(model.table)
     conditions += [where] if where else []
-    return _select(run, audit, names, " and ".join(conditions), [*values, *params])
+    return _select(context, audit, names, " and ".join(conditions), [*values, *params])
 
 
-def about(run: Run, records: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str | None, Decimal | None]]:
+def about(
+    context: Context, records: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[str | None, Decimal | None]]:
     """The titles and amounts of staged records.
 
     By (table, key as it is compared): (title, amount).
     """
-    relation = _built(run, _STATUS)
+    relation = _built(context, _STATUS)
     found: dict[tuple[str, str], tuple[str | None, Decimal | None]] = {}
     if relation is None:
         return found
-    key = folded(quoted("record_key"), run.warehouse.dialect)
-    for condition, params in run.warehouse.matching(key, sorted({fold(each) for _, each in records})):
+    key = folded(quoted("record_key"), context.warehouse.dialect)
+    for condition, params in context.warehouse.matching(key, sorted({fold(each) for _, each in records})):
         sql = f"select crm_table, record_key, title, amount from {relation} where {condition}"
-        for table, record, title, amount in run.warehouse.query(sql, params):
+        for table, record, title, amount in context.warehouse.query(sql, params):
             money = None if amount is None else Decimal(str(amount))
             found[str(table), fold(str(record))] = (None if title is None else str(title), money)
     return found
 
 
-def money_waiting(run: Run, tables: Sequence[str] = ()) -> dict[str, Decimal]:
+def money_waiting(context: Context, tables: Sequence[str] = ()) -> dict[str, Decimal]:
     """The money of the open entries of the retry queue by CRM table, of all tables or of these."""
-    relation = _built(run, _STATUS)
+    relation = _built(context, _STATUS)
     if relation is None:
         return {}
     of_tables = f" and crm_table in ({', '.join('?' * len(tables))})" if tables else ""
-    rows = run.warehouse.query(
+    rows = context.warehouse.query(
         f"select crm_table, sum(amount) from {relation} where queue_state = 'open'{of_tables} group by crm_table",
         list(tables),
     )
     return {str(table): Decimal(str(amount)) for table, amount in rows if amount}
 
 
-def _built(run: Run, audit: str) -> str | None:
-    relation = run.contract.relations.get(audit)
-    return relation if relation and columns_of(run.warehouse, relation) else None
+def _built(context: Context, audit: str) -> str | None:
+    relation = context.contract.relations.get(audit)
+    return relation if relation and columns_of(context.warehouse, relation) else None
 
 
-def _select(run: Run, audit: str, names: Sequence[str], where: str, params: Sequence[object]) -> Rows:
+def _select(context: Context, audit: str, names: Sequence[str], where: str, params: Sequence[object]) -> Rows:
     columns = ", ".join(map(quoted, names))
-    sql = f"select {columns} from {run.contract.relations[audit]}" + (f" where {where}" if where else "")
-    return [dict(zip(names, row, strict=True)) for row in run.warehouse.query(sql, params)]
+    sql = f"select {columns} from {context.contract.relations[audit]}" + (f" where {where}" if where else "")
+    return [dict(zip(names, row, strict=True)) for row in context.warehouse.query(sql, params)]

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from loader import __version__
+from loader.context import Context
 from loader.errors import GuardTripped, LoaderError
 from loader.files import private_files
-from loader.run import Run
 from loader.warehouse.journal import RunCounts, RunOutcome, RunStart
 
 
@@ -30,86 +30,86 @@ SHOWN = 5
 """Failing rows and tests that a message names."""
 
 
-def build_or_stop(run: Run, command: str, talk: Callable[[str], None]) -> None:
+def build_or_stop(context: Context, command: str, talk: Callable[[str], None]) -> None:
     """`build` for a push: what stops it is entered in the journal, as a run that looked at no order."""
-    start = RunStart.now(command, run.settings.crm_url, __version__)
+    start = RunStart.now(command, context.settings.crm_url, __version__)
     try:
-        build(run, talk)
+        build(context, talk)
     except LoaderError as error:
         with suppress(LoaderError):  # without a warehouse or a manifest there is nowhere to enter it
-            run.journal.prepare()
-            run.journal.start(start)
+            context.journal.prepare()
+            context.journal.start(start)
             outcome: RunOutcome = "stopped" if isinstance(error, GuardTripped) else "error"
-            run.journal.finish(start.run_id, RunCounts(), outcome, str(error))
+            context.journal.finish(start.run_id, RunCounts(), outcome, str(error))
         raise
 
 
-def build(run: Run, talk: Callable[[str], None], variables: Mapping[str, object] | None = None) -> None:
+def build(context: Context, talk: Callable[[str], None], variables: Mapping[str, object] | None = None) -> None:
     """Runs `dbt build`, with other values for some of dbt's variables.
 
     Raises GuardTripped when an error-severity test of a `crm_*` model failed, BuildFailed when a model did. Unit tests
     are left out: they test the mapping, not today's rows.
     """
-    results_path(run).unlink(missing_ok=True)
-    with private_files() if run.target.type == "duckdb" else nullcontext():
-        command = ["build", "--exclude-resource-type", "unit_test", *same_warehouse(run)]
+    results_path(context).unlink(missing_ok=True)
+    with private_files() if context.target.type == "duckdb" else nullcontext():
+        command = ["build", "--exclude-resource-type", "unit_test", *same_warehouse(context)]
         if variables:
             command += ["--vars", json.dumps(variables)]
-        exit_code, output = run_dbt(command, dbt_environ(run))
-    results = _results(results_path(run))
+        exit_code, output = run_dbt(command, dbt_environ(context))
+    results = _results(results_path(context))
     failed = [result for result in results if result["status"] in ("fail", "error")]
     warned = [result for result in results if result["status"] == "warn"]
     talk(f"dbt build: {len(results)} nodes, {len(failed)} failed, {len(warned)} warnings.")
     broken = [result for result in failed if not result["unique_id"].startswith("test.")]
-    tests = [result for result in failed if result["unique_id"] in run.contract.tests]
+    tests = [result for result in failed if result["unique_id"] in context.contract.tests]
     if tests and not broken:
-        raise stopped(run, tests)
+        raise stopped(context, tests)
     first = next((result["message"] for result in failed if result.get("message")), output.strip()[-500:])
     if exit_code and (broken or not failed):
-        raise BuildFailed(f"dbt build failed: {first}", _driver_remedy(run, first))
+        raise BuildFailed(f"dbt build failed: {first}", _driver_remedy(context, first))
     skipped = {result["unique_id"] for result in results if result["status"] == "skipped"}
-    left = [model.name for model in run.contract.each_model if model.unique_id in skipped]
+    left = [model.name for model in context.contract.each_model if model.unique_id in skipped]
     if left:
         names = ", ".join(result["unique_id"].split(".")[2] for result in failed[:SHOWN])
         raise BuildFailed(f"dbt did not build {', '.join(left)}, because {names} failed: {first}")
 
 
-def stopped(run: Run, tests: Sequence[Mapping[str, Any]]) -> GuardTripped:
+def stopped(context: Context, tests: Sequence[Mapping[str, Any]]) -> GuardTripped:
     """Names the failed tests, their models and the rows that fail, and the command that shows them all."""
-    names = [run.contract.tests[result["unique_id"]].name for result in tests]
-    described = [_described(run, result) for result in tests[:SHOWN]]
+    names = [context.contract.tests[result["unique_id"]].name for result in tests]
+    described = [_described(context, result) for result in tests[:SHOWN]]
     more = f"\nand {len(tests) - SHOWN} more tests" if len(tests) > SHOWN else ""
     counted = "1 test" if len(tests) == 1 else f"{len(tests)} tests"
     return GuardTripped(
         f"{counted} of the crm models failed, so nothing was written.\n" + "\n".join(described) + more,
-        f"Correct the rows in GP or in the seeds. `{shown_by(run, names[0])}` shows"
+        f"Correct the rows in GP or in the seeds. `{shown_by(context, names[0])}` shows"
         + (" them." if len(names) == 1 else " those of the first test; the others' in the same way."),
     )
 
 
-def shown_by(run: Run, test: str) -> str:
+def shown_by(context: Context, test: str) -> str:
     """The dbt command that shows the rows on which a test fails."""
-    command = ["dbt", "show", "--limit", "100", "--select", test, "--target", run.target.name]
-    project = run.project_dir.absolute()
+    command = ["dbt", "show", "--limit", "100", "--select", test, "--target", context.target.name]
+    project = context.project_dir.absolute()
     if project != Path.cwd():
         command += ["--project-dir", str(project)]
-    if run.target.profiles_dir != Path.cwd():
-        command += ["--profiles-dir", str(run.target.profiles_dir)]
+    if context.target.profiles_dir != Path.cwd():
+        command += ["--profiles-dir", str(context.target.profiles_dir)]
     return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
 
 
-def _described(run: Run, result: Mapping[str, Any]) -> str:
-    test = run.contract.tests[result["unique_id"]]
+def _described(context: Context, result: Mapping[str, Any]) -> str:
+    test = context.contract.tests[result["unique_id"]]
     number = result.get("failures")
     text = f"{test.name} of {test.model}: " + ("1 row fails" if number == 1 else f"{number} rows fail")
     sql = result.get("compiled_code")
     if not (sql and number):
         return f"{test.name} of {test.model}: {result.get('message') or 'it could not be run'}"
     try:
-        names, rows = run.warehouse.first(sql, SHOWN)
+        names, rows = context.warehouse.first(sql, SHOWN)
     except LoaderError:
         return text
-    keys = run.contract.key_columns(test.model)
+    keys = context.contract.key_columns(test.model)
     described = "; ".join(_row(dict(zip(names, row, strict=True)), keys) for row in rows)
     return f"{text}: {described}" + (" …" if number > len(rows) else "")
 
@@ -121,38 +121,38 @@ def _row(row: Mapping[str, object], keys: Sequence[str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
-def _driver_remedy(run: Run, message: str) -> str | None:
+def _driver_remedy(context: Context, message: str) -> str | None:
     """Where a profile names a driver that is not installed, dbt gets no further; the loader itself found another."""
     if "Can't open lib" not in message and "IM002" not in message:
         return None
-    profiles = run.target.profiles_dir / "profiles.yml"
+    profiles = context.target.profiles_dir / "profiles.yml"
     return (
         f"dbt does not find the ODBC driver. Write `driver: {{{{ env_var('GP_CRM_SQLSERVER_DRIVER') }}}}` in"
-        f" {profiles}, or the path that `loader driver --target {run.target.name}` prints."
+        f" {profiles}, or the path that `loader driver --target {context.target.name}` prints."
     )
 
 
-def same_warehouse(run: Run) -> list[str]:
+def same_warehouse(context: Context) -> list[str]:
     """dbt's flags for the project, profiles file, profile and target that this run read.
 
     dbt alone would look for profiles.yml in the directory it is started in, not in the project's.
     """
-    target = run.target
+    target = context.target
     return [
-        "--project-dir", str(run.project_dir.absolute()),
+        "--project-dir", str(context.project_dir.absolute()),
         "--profiles-dir", str(target.profiles_dir),
         "--profile", target.profile,
         "--target", target.name,
     ]  # fmt: skip
 
 
-def dbt_environ(run: Run) -> dict[str, str]:
+def dbt_environ(context: Context) -> dict[str, str]:
     """The run's environment; it tells dbt where the packaged ODBC driver is."""
-    environ = dict(run.environ)
-    if run.target.type == "sqlserver" and run.target.backend == "pyodbc":
+    environ = dict(context.environ)
+    if context.target.type == "sqlserver" and context.target.backend == "pyodbc":
         from loader.warehouse.sqlserver import driver_path
 
-        environ["GP_CRM_SQLSERVER_DRIVER"] = driver_path(run.target)
+        environ["GP_CRM_SQLSERVER_DRIVER"] = driver_path(context.target)
     return environ
 
 
@@ -169,8 +169,8 @@ def run_dbt(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[int, 
     return done.returncode, done.stdout + done.stderr
 
 
-def results_path(run: Run) -> Path:
-    return run.project_dir / run.environ.get("DBT_TARGET_PATH", "target") / "run_results.json"
+def results_path(context: Context) -> Path:
+    return context.project_dir / context.environ.get("DBT_TARGET_PATH", "target") / "run_results.json"
 
 
 def _results(path: Path) -> list[dict[str, Any]]:

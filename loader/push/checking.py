@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from loader.context import Context, StagedRecords
 from loader.contract import Column, Lookup, Model, SeedOptions, StateAction
 from loader.dataverse.batch import Query
 from loader.dataverse.client import RequestFailed
@@ -19,7 +20,6 @@ from loader.keys import match_key
 from loader.push.session import Session, open_session, planned_in_waves
 from loader.push.staging import stage
 from loader.reasons import remedy
-from loader.run import Run, StagedRecords
 from loader.sync.binding import Binding, Bindings, tables_needed
 from loader.sync.canonical import DateOutOfRange, DayInstant, Text, Type, same_clock
 from loader.sync.landed import Landings
@@ -36,54 +36,54 @@ class Finding:
     remedy: str = ""
 
 
-def check(run: Run) -> list[Finding]:
+def check(context: Context) -> list[Finding]:
     """All findings. Raises if nothing more can be checked, because there is no warehouse, manifest or CRM."""
-    return list(_findings(run))
+    return list(_findings(context))
 
 
-def _findings(run: Run) -> Iterator[Finding]:
-    models = run.contract.models
-    organization, every = run.organization, {model.name: run.bindings(model) for model in models}
+def _findings(context: Context) -> Iterator[Finding]:
+    models = context.contract.models
+    organization, every = context.organization, {model.name: context.bindings(model) for model in models}
     # which records a model has that creates none is for CRM to say, by columns that may not fit
-    staged = {each.model.name: each for each in stage(run, [m for m in models if _creates_or_fits(every[m.name])])}
-    yield _staged(run, staged)
-    for shortcoming in run.warehouse.shortcomings():
+    staged = {each.model.name: each for each in stage(context, [m for m in models if _creates_or_fits(every[m.name])])}
+    yield _staged(context, staged)
+    for shortcoming in context.warehouse.shortcomings():
         yield Finding("error", *shortcoming)
-    yield Finding("ok", f"CRM {run.settings.crm_url}: signed in as {organization.caller_name}.")
-    yield from _sop(run)
-    yield from _privileges(run)
+    yield Finding("ok", f"CRM {context.settings.crm_url}: signed in as {organization.caller_name}.")
+    yield from _sop(context)
+    yield from _privileges(context)
     landings = Landings.of(models)
     for model in models:
         bindings = every[model.name]
         yield from _columns(bindings)
-        yield from _actions(run, bindings)
+        yield from _actions(context, bindings)
         if model.name in staged:
             yield from _staged_twice(model, staged[model.name].keys)
         if bindings.is_sound:
             yield from _dates(bindings.base, staged[model.name])
             yield from _time_zone(bindings.base, organization.time_zone)
-            session = open_session(run, staged[model.name], landings, is_expecting=True)
+            session = open_session(context, staged[model.name], landings, is_expecting=True)
             yield from _currency(bindings)
-            yield from _records(run, session, staged[model.name])
+            yield from _records(context, session, staged[model.name])
             yield from _lookups(session, staged[model.name])
-    yield from seed_findings(run)
+    yield from seed_findings(context)
 
 
 def _creates_or_fits(bindings: Bindings) -> bool:
     return bindings.model.meta.create == "always" or bindings.is_sound
 
 
-def _staged(run: Run, staged: Mapping[str, StagedRecords]) -> Finding:
+def _staged(context: Context, staged: Mapping[str, StagedRecords]) -> Finding:
     counts: Counter[str] = Counter()
     for each in staged.values():
         counts[each.model.table] += len(each.keys)
     verb = "is" if counts.total() == 1 else "are"
-    return Finding("ok", f"Warehouse {run.target.address}: {run.contract.counted(counts)} {verb} staged.")
+    return Finding("ok", f"Warehouse {context.target.address}: {context.contract.counted(counts)} {verb} staged.")
 
 
-def _sop(run: Run) -> Iterator[Finding]:
-    organization = run.organization
-    columns = (column for model in run.contract.each_model for column in model.sent)
+def _sop(context: Context) -> Iterator[Finding]:
+    organization = context.organization
+    columns = (column for model in context.contract.each_model for column in model.sent)
     computed = dict.fromkeys(column.name for column in columns if column.meta.computed) or ["the amounts"]
     if organization.keeps_amounts:
         yield Finding("ok", "SOP integration is on and the caller is an integration user: GP's amounts are kept.")
@@ -170,7 +170,7 @@ def _time_zone(binding: Binding, caller: str | None) -> Iterator[Finding]:
         yield Finding("ok", f"The caller's time zone in CRM, {caller}, is GP's: the days of {days} stay what they are.")
 
 
-def _actions(run: Run, bindings: Bindings) -> Iterator[Finding]:
+def _actions(context: Context, bindings: Bindings) -> Iterator[Finding]:
     """Actions by which states are set: whether CRM has them, and can bind the record that they take."""
     model, states = bindings.model, bindings.model.meta.state
     for statecode, action in states.actions.items() if states else ():
@@ -179,9 +179,9 @@ def _actions(run: Run, bindings: Bindings) -> Iterator[Finding]:
         known = bindings.base.table.attributes.get(bindings.base.state_column)
         if known and statecode not in known.options:
             yield Finding("error", f"{where}: {model.table} has no state {statecode}.", remedy)
-        if not has_action(run.client, action.name):
+        if not has_action(context.client, action.name):
             yield Finding("error", f"{where}: CRM has no action {action.name}.", remedy)
-        table = _table_of(run, action)
+        table = _table_of(context, action)
         if table is None:
             yield Finding("error", f"{where}: CRM has no table {action.type}.", remedy)
         elif action.bind not in [its for (_, target), its in table.single.items() if target == model.table]:
@@ -189,21 +189,23 @@ def _actions(run: Run, bindings: Bindings) -> Iterator[Finding]:
             yield Finding("error", f"{text}.", remedy)
 
 
-def _table_of(run: Run, action: StateAction) -> Table | None:
+def _table_of(context: Context, action: StateAction) -> Table | None:
     """The table of the record that an action takes."""
     try:
-        return read_tables(run.client, [action.type])[action.type]
+        return read_tables(context.client, [action.type])[action.type]
     except UsageError:
         return None
 
 
-def _privileges(run: Run) -> Iterator[Finding]:
+def _privileges(context: Context) -> Iterator[Finding]:
     """Privileges the caller lacks, by the names that CRM's metadata gives them."""
-    caller = run.organization.caller_id
-    verbs = _verbs(run)
+    caller = context.organization.caller_id
+    verbs = _verbs(context)
     try:
-        answer = run.client.get(f"systemusers({caller})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()")
-        named = run.client.query([Query(f"{definition_of(table)}?$select=LogicalName,Privileges") for table in verbs])
+        answer = context.client.get(f"systemusers({caller})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()")
+        named = context.client.query(
+            [Query(f"{definition_of(table)}?$select=LogicalName,Privileges") for table in verbs]
+        )
     except RequestFailed:
         yield Finding("warning", "CRM does not tell the caller's privileges; a missing one shows at the first push.")
         return
@@ -222,10 +224,10 @@ def _privileges(run: Run) -> Iterator[Finding]:
         yield Finding("ok", f"The caller has all {len(needed)} privileges that a push needs.")
 
 
-def _verbs(run: Run) -> dict[str, set[str]]:
+def _verbs(context: Context) -> dict[str, set[str]]:
     """Table → what a push does to its rows, in the words of CRM's privileges."""
-    verbs = {table: {"Read"} for table in tables_needed(run.contract.models)}
-    for model in run.contract.models:
+    verbs = {table: {"Read"} for table in tables_needed(context.contract.models)}
+    for model in context.contract.models:
         verbs[model.table] |= {"Write", "Append", "AppendTo"}
         if model.meta.create == "always":
             verbs[model.table].add("Create")
@@ -236,7 +238,7 @@ def _verbs(run: Run) -> dict[str, set[str]]:
             if model.meta.children.delete:
                 verbs[model.children.table].add("Delete")
         for action in model.meta.state.actions.values() if model.meta.state else ():
-            if _table_of(run, action):
+            if _table_of(context, action):
                 verbs.setdefault(action.type, set()).update(("Create", "Append"))
     return verbs
 
@@ -259,12 +261,12 @@ def _currency(bindings: Bindings) -> Iterator[Finding]:
         yield Finding("ok", f"{bindings.model.name}: amounts are in {currency.code}, {source}.")
 
 
-def _records(run: Run, session: Session, staged: StagedRecords) -> Iterator[Finding]:
+def _records(context: Context, session: Session, staged: StagedRecords) -> Iterator[Finding]:
     """What a push would report for each record, by reason. `_lookups` reports what look-ups lack, key by key."""
     model = staged.model
     told: dict[tuple[bool, str], dict[str, str]] = {}
     elsewhere = {f"{each.called}_{why}" for each in _all_lookups(model) for why in ("not_found", "ambiguous")}
-    for chunk in planned_in_waves(session, staged, run.settings.concurrency, run.stop):
+    for chunk in planned_in_waves(session, staged, context.settings.concurrency, context.stop):
         for _, plan in chunk:
             notes = [(True, plan.reason, plan.message)] if plan.action == "block" and not plan.obstacles else []
             for obstacle in plan.obstacles:
@@ -331,20 +333,20 @@ def _one_lookup(records: StagedRecords, model: Model, column: Column, index: Ind
         yield Finding("ok", f"{where}: all {len(rows)} found.")
 
 
-def seed_findings(run: Run) -> Iterator[Finding]:
+def seed_findings(context: Context) -> Iterator[Finding]:
     """What CRM does not know, or does not let the loader set, of the values that seeds hold for its columns."""
     by_seed: dict[str, list[SeedOptions]] = {}
-    for options in run.contract.options:
-        yield from _options(run, options)
+    for options in context.contract.options:
+        yield from _options(context, options)
         by_seed.setdefault(options.seed, []).append(options)
     for columns in by_seed.values():
-        yield from _states(run, columns)
+        yield from _states(context, columns)
 
 
-def _states(run: Run, columns: Sequence[SeedOptions]) -> Iterator[Finding]:
+def _states(context: Context, columns: Sequence[SeedOptions]) -> Iterator[Finding]:
     """Pairs of state and status that CRM refuses, and states that it does not let one set."""
     for status in columns:
-        table = run.tables.get(status.table)
+        table = context.tables.get(status.table)
         attributes = table.attributes if table else {}
         known = attributes[status.attribute].states if status.attribute in attributes else {}
         state = next(
@@ -352,9 +354,9 @@ def _states(run: Run, columns: Sequence[SeedOptions]) -> Iterator[Finding]:
         )
         if not known or state is None:
             continue
-        model = next((each for each in run.contract.models if each.table == status.table), None)
+        model = next((each for each in context.contract.models if each.table == status.table), None)
         closed = model.meta.state.closed if model and model.meta.state else []
-        rows = run.warehouse.query(
+        rows = context.warehouse.query(
             f"select distinct {quoted(state.column)}, {quoted(status.column)} from {status.relation}"
             f" where {quoted(state.column)} is not null and {quoted(status.column)} is not null"
         )
@@ -385,9 +387,9 @@ def _is_state(attribute: Attribute | None) -> bool:
     return attribute is not None and attribute.kind == "State"
 
 
-def _options(run: Run, options: SeedOptions) -> Iterator[Finding]:
+def _options(context: Context, options: SeedOptions) -> Iterator[Finding]:
     """Seed values that are no options of their CRM column."""
-    table = run.tables.get(options.table)
+    table = context.tables.get(options.table)
     attribute = table.attributes.get(options.attribute) if table else None
     if attribute is None:
         yield Finding(
@@ -396,7 +398,7 @@ def _options(run: Run, options: SeedOptions) -> Iterator[Finding]:
             "Correct meta.crm.option_of in seeds/xref/_xref.yml.",
         )
         return
-    rows = run.warehouse.query(f"select distinct {quoted(options.column)} from {options.relation}")
+    rows = context.warehouse.query(f"select distinct {quoted(options.column)} from {options.relation}")
     unknown = sorted(
         int(str(row[0])) for row in rows if row[0] is not None and int(str(row[0])) not in attribute.options
     )

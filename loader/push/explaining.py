@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
+from loader.context import Context, StagedRecords
 from loader.contract import Model
 from loader.errors import NotFound, UsageError
 from loader.keys import match_key
 from loader.push.audits import Rows, rows_of_record
 from loader.push.session import open_session
 from loader.push.staging import models_of, stage_chosen
-from loader.run import Run, StagedRecords
 from loader.sync.binding import Binding
 from loader.sync.plan import RecordPlan
 from loader.sync.records import Current, Desired, Staged, currency_of, current, desired, line_key, line_value
@@ -29,7 +29,7 @@ _TRACED = 1000
 
 
 def explain(
-    run: Run,
+    context: Context,
     key: str,
     tell: Callable[[Mapping[str, Any]], None] = lambda line: None,
     every_line: bool = False,
@@ -41,9 +41,9 @@ def explain(
     `tell` is called for one line after another. If there are more than `LINES`, it is called first for those that
     differ from CRM and, unless `every_line`, for only `LINES` of them. `words` turns a plan into lines of text.
     """
-    staged = _chosen(run, key, table)
+    staged = _chosen(context, key, table)
     model, keys = staged.model, staged.keys
-    status = _status(run, model, key)
+    status = _status(context, model, key)
     content: dict[str, Any] = {
         "table": model.table,
         "key": keys[0] if keys else key,
@@ -54,21 +54,21 @@ def explain(
         "line_count": 0,
         "lines_left_out": 0,
         "plan": None,
-        "queue": [asdict(entry) for entry in run.journal.queue_of(key) if entry.table == model.table],
-        "events": [asdict(event) for event in run.journal.events(key=key, limit=_EVENTS, table=model.table)],
+        "queue": [asdict(entry) for entry in context.journal.queue_of(key) if entry.table == model.table],
+        "events": [asdict(event) for event in context.journal.events(key=key, limit=_EVENTS, table=model.table)],
     }
     if keys:
-        _add_staged(run, staged, content, tell, every_line, words)
+        _add_staged(context, staged, content, tell, every_line, words)
     elif status is None and not content["events"]:
-        nouns = " or ".join(dict.fromkeys(each.noun for each in models_of(run, [table] if table else [])))
+        nouns = " or ".join(dict.fromkeys(each.noun for each in models_of(context, [table] if table else [])))
         raise NotFound(f"Neither GP nor the journal knows the {nouns} {key}.", "Check the key.")
     return content
 
 
-def _chosen(run: Run, key: str, table: str) -> StagedRecords:
+def _chosen(context: Context, key: str, table: str) -> StagedRecords:
     """The record as a push stages it; where none does, of the first table that knows it. Raises UsageError."""
-    models = models_of(run, [table] if table else [])
-    found = [each for each in stage_chosen(run, models, {model.table: [key] for model in models}) if each.keys]
+    models = models_of(context, [table] if table else [])
+    found = [each for each in stage_chosen(context, models, {model.table: [key] for model in models}) if each.keys]
     tables = list(dict.fromkeys(each.model.table for each in found))
     if len(tables) > 1:
         raise UsageError(
@@ -76,34 +76,34 @@ def _chosen(run: Run, key: str, table: str) -> StagedRecords:
         )
     if found:
         return found[0]
-    known = next((model for model in models if _status(run, model, key)), models[0])
-    return run.stage(known, [])
+    known = next((model for model in models if _status(context, model, key)), models[0])
+    return context.stage(known, [])
 
 
-def _status(run: Run, model: Model, key: str) -> dict[str, Any] | None:
+def _status(context: Context, model: Model, key: str) -> dict[str, Any] | None:
     for audit in (f"audit_{model.noun}_status", "audit_record_status"):
-        rows = rows_of_record(run, audit, model, key)
+        rows = rows_of_record(context, audit, model, key)
         if rows:
             return rows[0]
     return None
 
 
 def _add_staged(
-    run: Run,
+    context: Context,
     records: StagedRecords,
     content: dict[str, Any],
     tell: Callable[[Mapping[str, Any]], None],
     every_line: bool,
     words: Callable[[RecordPlan], list[str]],
 ) -> None:
-    session = open_session(run, records)
+    session = open_session(context, records)
     staged = next(records.records())
     found = session.read_each([staged]).rows[match_key(staged.key)]
     binding = session.bindings.in_currency(currency_of(found[0]) if found else None)
     want, _, _ = desired(staged, binding, session.index)
     have = current(found[0], binding) if len(found) == 1 else None
     (plan,) = session.plan([staged])
-    in_gp = _InGp(run, binding.model, staged.key)
+    in_gp = _InGp(context, binding.model, staged.key)
     content["columns"] = list(_columns(staged.row, binding, want, have, in_gp.of_record()))
     for line in _lines(staged, binding, want, have, every_line, in_gp):
         tell(line)
@@ -115,8 +115,8 @@ def _add_staged(
 class _InGp:
     """GP's values of one record, before any rule; none if audit_field_trace does not have the record."""
 
-    def __init__(self, run: Run, model: Model, key: str) -> None:
-        self._run, self._model, self._key = run, model, key
+    def __init__(self, context: Context, model: Model, key: str) -> None:
+        self._context, self._model, self._key = context, model, key
 
     def of_record(self) -> _Values:
         return {_field(row): row["gp_value"] for row in self._rows("part = 'header'")}
@@ -130,7 +130,7 @@ class _InGp:
         return found
 
     def _rows(self, where: str) -> Rows:
-        return rows_of_record(self._run, _TRACE, self._model, self._key, where)
+        return rows_of_record(self._context, _TRACE, self._model, self._key, where)
 
 
 def _field(row: Mapping[str, Any]) -> tuple[str, str]:

@@ -9,12 +9,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from loader.context import Context, Progress
 from loader.contract import Contract
 from loader.errors import ChangesPlanned, LoaderError, RecordsWaiting, UsageError
 from loader.files import open_private
 from loader.push.session import open_session, planned_in_waves
 from loader.push.staging import models_of, stage
-from loader.run import Progress, Run
 from loader.sync.landed import Landings
 from loader.sync.plan import RecordPlan
 from loader.sync.plan_file import PlanFile, parse_plan_file, plan_file_text
@@ -76,7 +76,7 @@ class PlanReport:
 
 
 def plan(
-    run: Run,
+    context: Context,
     only: Sequence[str] = (),
     tables: Sequence[str] = (),
     progress: Progress = lambda done, total: None,
@@ -86,29 +86,29 @@ def plan(
 
     `tell` is called for every record that would change, is blocked or skipped, or has a warning.
     """
-    report = PlanReport(run.contract)
-    for model in models_of(run, tables):
+    report = PlanReport(context.contract)
+    for model in models_of(context, tables):
         report.begin(model.table)
-    for each in planned(run, only, tables, progress):
+    for each in planned(context, only, tables, progress):
         report.add(each)
         if each.action != "unchanged" or each.warnings:
             tell(each)
-    report.requests = run.requests
+    report.requests = context.requests
     return report
 
 
-def planned(run: Run, only: Sequence[str], tables: Sequence[str], progress: Progress) -> Iterator[RecordPlan]:
+def planned(context: Context, only: Sequence[str], tables: Sequence[str], progress: Progress) -> Iterator[RecordPlan]:
     """The plan of each record, in the order of a push."""
-    models = models_of(run, tables)
+    models = models_of(context, tables)
     landings = Landings.of(models)
-    everything = stage(run, models, only)
-    run.refuse_other_crm()
+    everything = stage(context, models, only)
+    context.refuse_other_crm()
     done, total = 0, sum(len(staged.keys) for staged in everything)
     for staged in everything:
         if only and not staged.keys:
             continue
-        session = open_session(run, staged, landings, is_expecting=True)
-        for chunk in planned_in_waves(session, staged, run.settings.concurrency, run.stop):
+        session = open_session(context, staged, landings, is_expecting=True)
+        for chunk in planned_in_waves(session, staged, context.settings.concurrency, context.stop):
             for _, each in chunk:
                 yield each
             done += len(chunk)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from loader import __version__
+from loader.context import Context, Progress, StagedRecords
 from loader.dataverse.pace import Interrupted
 from loader.errors import CrmUnavailable, GuardTripped, LoaderError
 from loader.keys import match_key
@@ -16,7 +17,6 @@ from loader.push.sender import Pusher, Settled
 from loader.push.session import Session, open_session, planned_in_waves, plans, why_absent
 from loader.push.staging import models_of, stage, stage_chosen
 from loader.push.tally import PushReport, Tally, counts_of, outcome_of
-from loader.run import Progress, Run, StagedRecords
 from loader.sync.landed import Landings, sibling_keys
 from loader.sync.plan import RecordPlan, is_closed
 from loader.sync.plan_file import PlanFile
@@ -30,7 +30,7 @@ MOST_KNOWN = 5_000
 
 
 def push(
-    run: Run,
+    context: Context,
     *,
     only: Sequence[str] = (),
     tables: Sequence[str] = (),
@@ -48,8 +48,8 @@ def push(
 
     Raises GuardTripped before the first write; once writing began, trouble is in the report.
     """
-    journal = run.journal
-    start = RunStart.now(command, run.settings.crm_url, __version__, journal.now)
+    journal = context.journal
+    start = RunStart.now(command, context.settings.crm_url, __version__, journal.now)
     report = PushReport(start.run_id, tell)
     journal.prepare()
     with journal.holding(start):
@@ -57,8 +57,8 @@ def push(
         pushes: list[_ModelPush] = []
         log.info("%s began", command, extra={"run_id": start.run_id})
         try:
-            pushes += _stage(run, only, tables, chosen, plan_file, report, progress)
-            _make_ready(run, start.run_id)
+            pushes += _stage(context, only, tables, chosen, plan_file, report, progress)
+            _make_ready(context, start.run_id)
             if not allow_empty:
                 for each in pushes:
                     each.refuse_nothing_staged()
@@ -67,13 +67,13 @@ def push(
                 for each in pushes:
                     ahead[each.model.table] += each.plan_ahead()
                 staged = sum(len(each.keys) for each in pushes)
-                max_changes.check(sum(ahead.values()), staged, run.contract.counted(ahead))
+                max_changes.check(sum(ahead.values()), staged, context.contract.counted(ahead))
             if plan_file:
-                _refuse_gone(run, plan_file, pushes, report)
+                _refuse_gone(context, plan_file, pushes, report)
             for number, each in enumerate(pushes):
                 each.push()
                 if each.is_whole and all(later.model.table != each.model.table for later in pushes[number + 1 :]):
-                    _resolve_left_scope(run, each.model.table, pushes)
+                    _resolve_left_scope(context, each.model.table, pushes)
         except Interrupted:
             for each in pushes:
                 each.settle_rest(None)
@@ -83,39 +83,39 @@ def push(
                 for each in pushes:
                     each.settle_rest(error)
         except BaseException:
-            journal.finish(start.run_id, counts_of(report, run), "error", "ended by an unexpected error")
+            journal.finish(start.run_id, counts_of(report, context), "error", "ended by an unexpected error")
             raise
-        counts = counts_of(report, run)
-        report.interrupted = run.stop.is_set() and report.failure is None
+        counts = counts_of(report, context)
+        report.interrupted = context.stop.is_set() and report.failure is None
         journal.finish(start.run_id, counts, outcome_of(report), str(report.failure or "") or None)
         told = ", ".join(f"{count} {outcome}" for outcome, count in report.records.items())
         log.info("%s ended as %s: %s staged, %s", command, outcome_of(report), report.staged, told)
-        if not report.failure and (witness := run.client.server_time):
-            journal.purge(run.settings.retention_days, witness)
+        if not report.failure and (witness := context.client.server_time):
+            journal.purge(context.settings.retention_days, witness)
     if report.failure and not report.staged:
         raise report.failure
     return report
 
 
-def _make_ready(run: Run, run_id: str) -> None:
+def _make_ready(context: Context, run_id: str) -> None:
     """Every write looks at the lock first, and goes to the organisation that the journal belongs to."""
-    run.client.before_write = run.journal.ensure_held
-    run.refuse_other_crm()
-    run.journal.enter_crm(run_id, run.organization.id)
+    context.client.before_write = context.journal.ensure_held
+    context.refuse_other_crm()
+    context.journal.enter_crm(run_id, context.organization.id)
 
 
-def open_in_queue(run: Run, tables: Sequence[str] = ()) -> dict[str, list[str]]:
+def open_in_queue(context: Context, tables: Sequence[str] = ()) -> dict[str, list[str]]:
     """By table, the records of the queue that are open and still staged."""
     found: dict[str, list[str]] = {}
-    models = models_of(run, tables)
+    models = models_of(context, tables)
     for model in models:
-        if waiting := run.journal.open_keys(model.table):
+        if waiting := context.journal.open_keys(model.table):
             found[model.table] = waiting
-    return {each.model.table: found[each.model.table] for each in stage_chosen(run, models, found) if each.keys}
+    return {each.model.table: found[each.model.table] for each in stage_chosen(context, models, found) if each.keys}
 
 
 def _stage(
-    run: Run,
+    context: Context,
     only: Sequence[str],
     tables: Sequence[str],
     chosen: Mapping[str, Sequence[str]] | None,
@@ -124,22 +124,24 @@ def _stage(
     progress: Progress,
 ) -> list[_ModelPush]:
     """What every model has to push, staged before the first write."""
-    models = models_of(run, tables)
+    models = models_of(context, tables)
     landings = Landings.of(models)
     if plan_file:
         chosen = {model.table: list(plan_file.keys_of(model.table).values()) for model in models}
-    everything = stage(run, models, only) if chosen is None else stage_chosen(run, models, chosen)
+    everything = stage(context, models, only) if chosen is None else stage_chosen(context, models, chosen)
     is_whole = not only and chosen is None
     return [
-        _ModelPush(run, staged, landings, plan_file, report, progress, is_whole)
+        _ModelPush(context, staged, landings, plan_file, report, progress, is_whole)
         for staged in everything
         if is_whole or staged.keys
     ]
 
 
-def _resolve_left_scope(run: Run, table: str, pushes: Sequence[_ModelPush]) -> None:
+def _resolve_left_scope(context: Context, table: str, pushes: Sequence[_ModelPush]) -> None:
     """What waits in the queue and is staged by none of a table's models waits for nothing any more."""
-    run.journal.resolve_left_scope(table, [key for each in pushes if each.model.table == table for key in each.keys])
+    context.journal.resolve_left_scope(
+        table, [key for each in pushes if each.model.table == table for key in each.keys]
+    )
 
 
 class _ModelPush:
@@ -147,7 +149,7 @@ class _ModelPush:
 
     def __init__(
         self,
-        run: Run,
+        context: Context,
         staged: StagedRecords,
         landings: Landings,
         plan_file: PlanFile | None,
@@ -155,22 +157,22 @@ class _ModelPush:
         progress: Progress,
         is_whole: bool,
     ) -> None:
-        self._run, self._plan_file, self._landings = run, plan_file, landings
+        self._context, self._plan_file, self._landings = context, plan_file, landings
         self._staged = staged
         self.model, self.keys, self.is_whole = staged.model, staged.keys, is_whole
-        self._tally = Tally(run, self.model, self.keys, report, progress)
+        self._tally = Tally(context, self.model, self.keys, report, progress)
         self._session: Session | None = None
         self._ahead: list[list[tuple[Staged, RecordPlan]]] | None = None
         self._counted: set[str] | None = None
 
     def refuse_nothing_staged(self) -> None:
         """Raises GuardTripped where nothing is staged though CRM has open records that this journal knows."""
-        run, model = self._run, self.model
+        context, model = self._context, self.model
         if self.keys or not self.is_whole or model.meta.create == "never":
             return
-        bindings = run.bindings(model)
-        known = {entry.crm_id.lower(): entry.key for entry in run.journal.latest_records(model.table, MOST_KNOWN)}
-        found = read_known(run.client, bindings.base, {key: id_ for id_, key in known.items()})
+        bindings = context.bindings(model)
+        known = {entry.crm_id.lower(): entry.key for entry in context.journal.latest_records(model.table, MOST_KNOWN)}
+        found = read_known(context.client, bindings.base, {key: id_ for id_, key in known.items()})
         records = [current(row, bindings.base) for rows in found.rows.values() for row in rows]
         still_open = [known[each.id] for each in records if each.id in known and not is_closed(each, model)]
         if still_open:
@@ -188,8 +190,8 @@ class _ModelPush:
         What rests on rows that the run is still to make is planned again when they are there; nothing is written
         then that was not counted now.
         """
-        session = open_session(self._run, self._staged, self._landings, is_expecting=True)
-        chunks = self._current_chunks(planned_in_waves(session, self._staged, self._concurrency, self._run.stop))
+        session = open_session(self._context, self._staged, self._landings, is_expecting=True)
+        chunks = self._current_chunks(planned_in_waves(session, self._staged, self._concurrency, self._context.stop))
         if session.index.made or session.waves.count > 1 or sibling_keys(self.model):
             counted = [match_key(plan.key) for chunk in chunks for _, plan in chunk if plan.writes]
             self._counted = set(counted)
@@ -197,20 +199,20 @@ class _ModelPush:
         else:
             self._session, self._ahead = session, list(chunks)
             changes = sum(plan.writes for chunk in self._ahead for _, plan in chunk)
-        if self._run.stop.is_set():
+        if self._context.stop.is_set():
             raise Interrupted
         return changes
 
     def push(self) -> None:
         """Sends what is planned and settles every record. Raises what ends the run early."""
-        run, plan_file = self._run, self._plan_file
-        session = self._session or open_session(run, self._staged, self._landings)
+        context, plan_file = self._context, self._plan_file
+        session = self._session or open_session(context, self._staged, self._landings)
         pusher = Pusher(
             session,
             self._settle,
             concurrency=self._concurrency,
-            batch_size=run.settings.batch_size,
-            stop=run.stop,
+            batch_size=context.settings.batch_size,
+            stop=context.stop,
             still_wanted=partial(_unless_stale, plan_file) if plan_file else lambda plan: plan,
         )
         try:
@@ -218,8 +220,8 @@ class _ModelPush:
                 pusher.run(self._ahead)
             else:
                 for wave in session.waves_of(self._staged):
-                    pusher.run(self._current_chunks(plans(session, wave, self._concurrency, run.stop)))
-                    if run.stop.is_set():
+                    pusher.run(self._current_chunks(plans(session, wave, self._concurrency, context.stop)))
+                    if context.stop.is_set():
                         break
         except Interrupted:
             pass
@@ -227,7 +229,7 @@ class _ModelPush:
             if error.code == "warehouse_unavailable":
                 raise
             pusher.failure = pusher.failure or error
-        if pusher.failure or run.stop.is_set():
+        if pusher.failure or context.stop.is_set():
             self._tally.settle_rest(pusher.failure)
         if pusher.failure:
             raise pusher.failure
@@ -244,7 +246,7 @@ class _ModelPush:
 
     @property
     def _concurrency(self) -> int:
-        return self._run.settings.concurrency
+        return self._context.settings.concurrency
 
     def _current_chunks(
         self, chunks: Iterator[list[tuple[Staged, RecordPlan]]]
@@ -290,13 +292,13 @@ def _stale(plan: RecordPlan) -> RecordPlan:
     return RecordPlan(plan.key, plan.table, "block", plan.crm_id, reason="plan_stale", message=message)
 
 
-def _refuse_gone(run: Run, plan_file: PlanFile, pushes: Sequence[_ModelPush], report: PushReport) -> None:
+def _refuse_gone(context: Context, plan_file: PlanFile, pushes: Sequence[_ModelPush], report: PushReport) -> None:
     """Records of the plan that are staged no more."""
     message = "no longer in scope in GP; plan again"
     for table in dict.fromkeys(table for table, _ in plan_file.entries):
         present = {match_key(key) for each in pushes if each.model.table == table for key in each.keys}
         gone = [key for match, key in plan_file.keys_of(table).items() if match not in present]
         if gone:
-            tally = Tally(run, run.contract.model_of(table), gone, report, lambda done, total: None)
+            tally = Tally(context, context.contract.model_of(table), gone, report, lambda done, total: None)
             refused = [RecordPlan(key, table, "block", reason="plan_stale", message=message) for key in gone]
             tally.settle([Settled(plan, "blocked", "plan_stale", message) for plan in refused])

@@ -13,12 +13,12 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
+from loader.context import Context, Progress
 from loader.contract import Column, Model
 from loader.errors import LoaderError
 from loader.keys import match_key, sent_key
 from loader.push.gather import Records, read_known, read_looked_up
 from loader.push.session import CHUNK, open_session
-from loader.run import Progress, Run
 from loader.sync.binding import Binding, Bindings, Field
 from loader.sync.canonical import Number, Text
 from loader.sync.lookups import Index, LookupKey
@@ -80,39 +80,39 @@ class Reconciled:
         return {**vars(self), "snapshot_at": self.snapshot_at.isoformat(timespec="milliseconds") + "Z"}
 
 
-def reconcile(run: Run, progress: Progress = lambda done, total: None) -> Reconciled:
+def reconcile(context: Context, progress: Progress = lambda done, total: None) -> Reconciled:
     """Reads every staged or once pushed record back from CRM and replaces the snapshot by it, in one transaction.
 
     CRM is only read. Raises GuardTripped where the journal belongs to another CRM.
     """
-    run.refuse_other_crm()
+    context.refuse_other_crm()
     report = Reconciled(utc_now())
     read: set[str] = set()
-    for model in run.contract.models:
+    for model in context.contract.models:
         if model.table not in read:
-            _reconcile_table(run, model, report, progress)
+            _reconcile_table(context, model, report, progress)
             read.add(model.table)
-    report.requests = run.requests
-    _count_differences(run, report)
+    report.requests = context.requests
+    _count_differences(context, report)
     return report
 
 
-def _reconcile_table(run: Run, model: Model, report: Reconciled, progress: Progress) -> None:
+def _reconcile_table(context: Context, model: Model, report: Reconciled, progress: Progress) -> None:
     """Reads the table that `model` fills. What the others of its models stage is among the records once pushed."""
-    bindings = run.bindings(model)
+    bindings = context.bindings(model)
     bindings.refuse_problems()
-    tables = _SnapshotTables(run, model)
-    creating = [each for each in run.contract.models if each.table == model.table and each.meta.create == "always"]
-    staged = [key for each in creating for key in run.keys(each)]
-    known = run.journal.known_records(model.table)
+    tables = _SnapshotTables(context, model)
+    creating = [each for each in context.contract.models if each.table == model.table and each.meta.create == "always"]
+    staged = [key for each in creating for key in context.keys(each)]
+    known = context.journal.known_records(model.table)
     keys = {match_key(key): key for key in [*known, *staged]}
     report.asked += len(keys)
     counts = report.tables[model.table] = {"asked": len(keys), "read": 0, "not_in_crm": 0, "differing": 0}
     ids = {match_key(key): record.crm_id for key, record in known.items()}
     for each in creating if not bindings.base.has_plain_key else ():
-        ids = {**_ids_by_parts(run, each), **ids}
-    reader = _Reader(run, bindings, keys, ids, report.snapshot_at)
-    with run.warehouse.exclusive("crm_snapshot"):
+        ids = {**_ids_by_parts(context, each), **ids}
+    reader = _Reader(context, bindings, keys, ids, report.snapshot_at)
+    with context.warehouse.exclusive("crm_snapshot"):
         tables.clear()
         tables.insert(COLUMNS, list(_held_columns(bindings.base, report.snapshot_at)))
         done = unread = 0
@@ -132,10 +132,10 @@ def _reconcile_table(run: Run, model: Model, report: Reconciled, progress: Progr
     report.unread |= reader.unread
 
 
-def _ids_by_parts(run: Run, model: Model) -> dict[str, str]:
+def _ids_by_parts(context: Context, model: Model) -> dict[str, str]:
     """The ids of CRM's records whose keys have several columns, by match key: the journal may not know them."""
-    staged = run.stage(model)
-    session = open_session(run, staged)
+    staged = context.stage(model)
+    session = open_session(context, staged)
     ids: dict[str, str] = {}
     records = staged.records()
     while chunk := list(islice(records, CHUNK)):
@@ -148,13 +148,13 @@ def _ids_by_parts(run: Run, model: Model) -> dict[str, str]:
 class _SnapshotTables:
     """The two tables that take what is read of a model and of its lines."""
 
-    def __init__(self, run: Run, model: Model) -> None:
-        self._run = run
+    def __init__(self, context: Context, model: Model) -> None:
+        self._context = context
         self._of = [each.table for each in (model, model.children) if each]
         self._columns: dict[str, list[tuple[str, str]]] = {}
         for name, types in ((COLUMNS, COLUMN_TYPES), (RECORDS, RECORD_TYPES)):
-            relation = run.contract.relations.get(name)
-            present = columns_of(run.warehouse, relation) if relation else []
+            relation = context.contract.relations.get(name)
+            present = columns_of(context.warehouse, relation) if relation else []
             if not present:
                 raise SnapshotMissing(f"The warehouse has no table {relation or name}.")
             self._columns[name] = [(column, types[column]) for column in present if column in types]
@@ -163,14 +163,16 @@ class _SnapshotTables:
         """Drops what the last snapshot says of this model's tables."""
         places = ", ".join("?" for _ in self._of)
         for name in self._columns:
-            relation = self._run.contract.relations[name]
-            self._run.warehouse.execute(f"delete from {relation} where {quoted('crm_table')} in ({places})", self._of)
+            relation = self._context.contract.relations[name]
+            self._context.warehouse.execute(
+                f"delete from {relation} where {quoted('crm_table')} in ({places})", self._of
+            )
 
     def insert(self, name: str, rows: Rows) -> None:
         columns = self._columns[name]
         if rows:
-            self._run.warehouse.insert(
-                self._run.contract.relations[name],
+            self._context.warehouse.insert(
+                self._context.contract.relations[name],
                 columns,
                 [tuple(row.get(column) for column, _ in columns) for row in rows],
             )
@@ -181,26 +183,26 @@ class _Reader:
 
     def __init__(
         self,
-        run: Run,
+        context: Context,
         bindings: Bindings,
         keys: Mapping[str, str],
         ids: Mapping[str, str],
         snapshot_at: dt.datetime,
     ) -> None:
-        self._run, self._bindings, self._keys, self._ids, self._at = run, bindings, keys, ids, snapshot_at
+        self._context, self._bindings, self._keys, self._ids, self._at = context, bindings, keys, ids, snapshot_at
         self._index = Index()
         self._known: dict[LookupKey, set[str]] = {}
         self.unread: dict[str, str] = {}
 
     def chunks(self, keys: Sequence[str]) -> Iterator[tuple[int, Rows]]:
         """(how many were asked for, their rows), read ahead by a few threads."""
-        workers = self._run.settings.concurrency
+        workers = self._context.settings.concurrency
         ahead: deque[tuple[int, Future[Records]]] = deque()
         with ThreadPoolExecutor(workers, thread_name_prefix="read") as readers:
             for start in range(0, len(keys), CHUNK):
                 chunk = keys[start : start + CHUNK]
                 ids = {key: self._ids.get(match_key(key), "") for key in chunk}
-                ahead.append((len(chunk), readers.submit(read_known, self._run.client, self._bindings.base, ids)))
+                ahead.append((len(chunk), readers.submit(read_known, self._context.client, self._bindings.base, ids)))
                 if len(ahead) > workers:
                     yield self._rows(*ahead.popleft())
             while ahead:
@@ -247,7 +249,7 @@ class _Reader:
         for key, ids in wanted.items():
             ids -= self._known.setdefault(key, set())
             self._known[key] |= ids
-        read_looked_up(self._run.client, self._run.tables, self._index, wanted)
+        read_looked_up(self._context.client, self._context.tables, self._index, wanted)
 
     def _row(
         self, record: Current, binding: Binding, key: str, own: Mapping[str, object], parent: str | None = None
@@ -326,13 +328,13 @@ def _rounding(precision: int) -> Decimal:
     return Decimal(5).scaleb(-precision - 1)
 
 
-def _count_differences(run: Run, report: Reconciled) -> None:
-    relation = run.contract.relations.get(DIFFERENCES)
-    if relation is None or not columns_of(run.warehouse, relation):
+def _count_differences(context: Context, report: Reconciled) -> None:
+    relation = context.contract.relations.get(DIFFERENCES)
+    if relation is None or not columns_of(context.warehouse, relation):
         return
-    rows = run.warehouse.query(f"select difference, count(*) from {relation} group by difference")
+    rows = context.warehouse.query(f"select difference, count(*) from {relation} group by difference")
     report.differences = {str(kind): int(str(count)) for kind, count in sorted(rows, key=str)}
-    differing = run.warehouse.query(
+    differing = context.warehouse.query(
         f"select crm_table, count(*) from (select distinct crm_table, record_key from {relation}) as differing"
         " group by crm_table"
     )

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from loader.context import Context, StagedRecords
 from loader.contract import Model
 from loader.dataverse.client import Client
 from loader.keys import KEY_SEPARATOR, match_key, near_key
@@ -21,7 +22,6 @@ from loader.push.gather import (
     read_records,
     renew_lookups,
 )
-from loader.run import Run, StagedRecords
 from loader.sync.binding import Bindings
 from loader.sync.landed import Landings, made_lines, sibling_columns, sibling_keys
 from loader.sync.lookups import Found, Index, LookupKey, lookup_keys, owner_of
@@ -319,7 +319,7 @@ def plans(
 
 
 def open_session(
-    run: Run, staged: StagedRecords, landings: Landings | None = None, *, is_expecting: bool = False
+    context: Context, staged: StagedRecords, landings: Landings | None = None, *, is_expecting: bool = False
 ) -> Session:
     """Reads metadata, look-ups and the journal's memory: what planning needs. Raises ContractMismatch.
 
@@ -327,27 +327,27 @@ def open_session(
     """
     model = staged.model
     landings = landings or Landings()
-    bindings = run.bindings(model)
+    bindings = context.bindings(model)
     bindings.refuse_problems()
     counted = Counter(map(match_key, staged.keys))
-    xref = run.journal.known_records(model.table).values()
-    index = read_lookups(run.client, run.tables, staged.lookup_values())
+    xref = context.journal.known_records(model.table).values()
+    index = read_lookups(context.client, context.tables, staged.lookup_values())
     landings.enter(index, lookup_keys(model), expected=is_expecting)
     named, order = _names(staged)
     return Session(
-        client=run.client,
+        client=context.client,
         bindings=bindings,
         index=index,
         known=frozenset(entry.crm_id.lower() for entry in xref),
         shared={entry.crm_id.lower(): entry.shared_with for entry in xref if entry.shared_with},
         not_shared={entry.crm_id.lower(): entry.not_shared_with for entry in xref if entry.not_shared_with},
-        withheld={match_key(key): state for key, state in run.journal.held_or_ignored(model.table).items()},
+        withheld={match_key(key): state for key, state in context.journal.held_or_ignored(model.table).items()},
         repeated=frozenset(key for key, count in counted.items() if count > 1),
         staged=counted.keys(),
         landings=landings,
         waves=order,
         named=named,
-        contested=_contested_keys(run, bindings, staged),
+        contested=_contested_keys(context, bindings, staged),
         is_expecting=is_expecting,
     )
 
@@ -389,7 +389,7 @@ def _names(staged: StagedRecords) -> tuple[dict[LookupKey, dict[str, set[str]]],
     return named, replace(found, loops=loops)
 
 
-def _contested_keys(run: Run, bindings: Bindings, staged: StagedRecords) -> frozenset[str]:
+def _contested_keys(context: Context, bindings: Bindings, staged: StagedRecords) -> frozenset[str]:
     """Records that CRM does not have, and that are alike in what another one of CRM's would be adopted by."""
     model = bindings.model
     if not model.meta.adopt_by:
@@ -401,6 +401,6 @@ def _contested_keys(run: Run, bindings: Bindings, staged: StagedRecords) -> froz
     asked = sorted(key for keys in several for key in keys)
     if not asked:
         return frozenset()
-    found = read_records(run.client, bindings.base, asked)
+    found = read_records(context.client, bindings.base, asked)
     lacking = [{match_key(key) for key in keys if found.rows.get(match_key(key)) == []} for keys in several]
     return frozenset(key for keys in lacking if len(keys) > 1 for key in keys)

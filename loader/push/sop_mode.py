@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from loader.context import Context
 from loader.dataverse.query import rows
 from loader.errors import GuardTripped
-from loader.run import Run
 
 
-def show(run: Run) -> dict[str, Any]:
+def show(context: Context) -> dict[str, Any]:
     """The two switches, and what follows from them."""
-    organization = run.organization
+    organization = context.organization
     return {
         "sop_integration": organization.sop_integration,
         "integration_user": organization.integration_user,
@@ -20,29 +20,29 @@ def show(run: Run) -> dict[str, Any]:
     }
 
 
-def switch(run: Run, on: bool, integration_user: bool) -> dict[str, Any]:
+def switch(context: Context, on: bool, integration_user: bool) -> dict[str, Any]:
     """Turns SOP mode on or off; `integration_user` also marks the caller as one.
 
     Raises GuardTripped when turning it off while orders are Submitted: nobody could edit them any more.
     """
     if not on:
-        _refuse_submitted(run)
-    run.client.patch(f"organizations({run.organization.id})", {"issopintegrationenabled": on})
+        _refuse_submitted(context)
+    context.client.patch(f"organizations({context.organization.id})", {"issopintegrationenabled": on})
     if integration_user:
-        run.client.patch(f"systemusers({run.organization.caller_id})", {"isintegrationuser": True})
-    run.forget_organization()
-    return show(run)
+        context.client.patch(f"systemusers({context.organization.caller_id})", {"isintegrationuser": True})
+    context.forget_organization()
+    return show(context)
 
 
-def _refuse_submitted(run: Run) -> None:
+def _refuse_submitted(context: Context) -> None:
     """Orders in a state that only SOP mode reopens."""
-    for model in run.contract.models:
+    for model in context.contract.models:
         locked = model.meta.state.locked if model.meta.state else []
         if not locked:
             continue
-        table = run.tables[model.table]
+        table = context.tables[model.table]
         condition = " or ".join(f"statecode eq {state}" for state in locked)
-        page = next(run.client.pages(rows(table.entity_set, [model.key_column], condition=condition)))
+        page = next(context.client.pages(rows(table.entity_set, [model.key_column], condition=condition)))
         if page:
             names = ", ".join(str(row.get(model.key_column)) for row in page[:5])
             more = f" and {len(page) - 5} more" if len(page) > 5 else ""

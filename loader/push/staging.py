@@ -4,49 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from loader.context import Context, StagedRecords, require
 from loader.contract import Model
 from loader.errors import UsageError
 from loader.keys import match_key
 from loader.push.gather import open_keys
-from loader.run import Run, StagedRecords, require
 
 
-def models_of(run: Run, tables: Sequence[str] = ()) -> tuple[Model, ...]:
+def models_of(context: Context, tables: Sequence[str] = ()) -> tuple[Model, ...]:
     """The models of these tables, or all of them, in the order of a push. Raises UsageError."""
-    known = dict.fromkeys(model.table for model in run.contract.models)
+    known = dict.fromkeys(model.table for model in context.contract.models)
     for table in tables:
         if table not in known:
             raise UsageError(f"No model fills a table {table!r}.", f"The tables are {', '.join(known)}.")
-    return tuple(model for model in run.contract.models if not tables or model.table in tables)
+    return tuple(model for model in context.contract.models if not tables or model.table in tables)
 
 
-def stage(run: Run, models: Sequence[Model], only: Sequence[str] = ()) -> list[StagedRecords]:
+def stage(context: Context, models: Sequence[Model], only: Sequence[str] = ()) -> list[StagedRecords]:
     """What dbt staged for these models, or the records of these keys. Raises NotFound for a key that none has."""
-    staged = list(_staged(run, models, {model.table: only for model in models} if only else None))
+    staged = list(_staged(context, models, {model.table: only for model in models} if only else None))
     if only:
         require(staged, only)
     return staged
 
 
-def stage_chosen(run: Run, models: Sequence[Model], chosen: Mapping[str, Sequence[str]]) -> list[StagedRecords]:
+def stage_chosen(context: Context, models: Sequence[Model], chosen: Mapping[str, Sequence[str]]) -> list[StagedRecords]:
     """Those of the chosen records that are staged, by table."""
-    return list(_staged(run, [model for model in models if chosen.get(model.table)], chosen))
+    return list(_staged(context, [model for model in models if chosen.get(model.table)], chosen))
 
 
-def _staged(run: Run, models: Sequence[Model], chosen: Mapping[str, Sequence[str]] | None) -> Iterator[StagedRecords]:
+def _staged(
+    context: Context, models: Sequence[Model], chosen: Mapping[str, Sequence[str]] | None
+) -> Iterator[StagedRecords]:
     taken: dict[str, set[str]] = {}
     for model in models:
         only = None if chosen is None else chosen[model.table]
         if model.meta.create == "never":
-            staged = run.stage(model, _sought(run, model, taken.get(model.table, set()), only))
+            staged = context.stage(model, _sought(context, model, taken.get(model.table, set()), only))
         else:
-            staged = run.stage(model, only)
+            staged = context.stage(model, only)
         taken.setdefault(model.table, set()).update(map(match_key, staged.keys))
         yield staged
 
 
-def _sought(run: Run, model: Model, taken: set[str], only: Sequence[str] | None) -> list[str]:
+def _sought(context: Context, model: Model, taken: set[str], only: Sequence[str] | None) -> list[str]:
     """CRM's open records of a table that no other model of it stages: a model that never creates has no others."""
-    bindings = run.bindings(model)
+    bindings = context.bindings(model)
     bindings.refuse_problems()
-    return [key for key in open_keys(run.client, bindings.base, only) if match_key(key) not in taken]
+    return [key for key in open_keys(context.client, bindings.base, only) if match_key(key) not in taken]

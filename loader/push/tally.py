@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from loader.context import Context, Progress
 from loader.contract import Contract, Model
 from loader.errors import GuardTripped, LoaderError
 from loader.keys import match_key
 from loader.push.sender import Settled, reason_of, settled_unsent
 from loader.push.session import set_aside
-from loader.run import Progress, Run
 from loader.sync.plan import RecordPlan
 from loader.warehouse.journal import OrderResult, RunCounts, RunOutcome
 
@@ -72,16 +72,18 @@ class PushReport:
 class Tally:
     """Counts settled records, records them in the journal, and knows which ones are not settled."""
 
-    def __init__(self, run: Run, model: Model, keys: Sequence[str], report: PushReport, progress: Progress) -> None:
-        self._run, self._model, self._report, self._progress = run, model, report, progress
-        report.contract = run.contract
+    def __init__(
+        self, context: Context, model: Model, keys: Sequence[str], report: PushReport, progress: Progress
+    ) -> None:
+        self._context, self._model, self._report, self._progress = context, model, report, progress
+        report.contract = context.contract
         report.begin(model.table)
         self._total = len(keys)
         self._done = 0
         self._open = Counter(keys)
         own = set(map(match_key, keys))
-        self._queued = run.journal.keys_in_queue(model.table, ["open"], own)
-        self._known = run.journal.known_keys(model.table, own)
+        self._queued = context.journal.keys_in_queue(model.table, ["open"], own)
+        self._known = context.journal.known_keys(model.table, own)
 
     def settle(self, orders: list[Settled]) -> None:
         self._done += len(orders)
@@ -98,7 +100,7 @@ class Tally:
                 self._report.tell(each)
         news = [_result(each) for each in orders if self._is_news(each)]
         if news:
-            self._run.journal.record(news, self._report.run_id, counts_of(self._report, self._run))
+            self._context.journal.record(news, self._report.run_id, counts_of(self._report, self._context))
         for each in orders:
             if each.outcome in ("blocked", "failed"):
                 level = logging.WARNING if each.outcome == "blocked" else logging.ERROR
@@ -113,7 +115,7 @@ class Tally:
             return
         reason = reason_of(failure) if failure else "interrupted"
         message = str(failure) if failure else f"the run was stopped before it came to this {self._model.noun}"
-        aside = self._run.journal.held_or_ignored(self._model.table)
+        aside = self._context.journal.held_or_ignored(self._model.table)
         settled: list[Settled] = []
         for key in left:
             if key in aside:
@@ -168,8 +170,8 @@ def _missing(plan: RecordPlan) -> list[dict[str, Any]]:
     return [{"code": code, "table": table, "match": dict(match)} for code, table, match in sorted(distinct)]
 
 
-def counts_of(report: PushReport, run: Run) -> RunCounts:
-    report.requests = run.requests
+def counts_of(report: PushReport, context: Context) -> RunCounts:
+    report.requests = context.requests
     return RunCounts(
         staged=report.staged,
         **report.records,

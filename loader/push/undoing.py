@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loader import __version__
+from loader.context import Context
 from loader.contract import Model
 from loader.dataverse.batch import ChangeSet
 from loader.dataverse.client import LostReply, RequestFailed
@@ -14,7 +15,6 @@ from loader.dataverse.pace import Interrupted, backoff
 from loader.errors import LoaderError, NotFound
 from loader.keys import match_key
 from loader.push.gather import Records, read_known
-from loader.run import Run
 from loader.sync import changeset
 from loader.sync.binding import Binding
 from loader.sync.canonical import Value
@@ -70,7 +70,7 @@ class Undoing:
         return sum(each.outcome in outcomes for each in self.records)
 
 
-def undo(run: Run, run_id: str, *, plan_only: bool, cancel_created: bool) -> Undoing:
+def undo(context: Context, run_id: str, *, plan_only: bool, cancel_created: bool) -> Undoing:
     """Reverts a run's updates; its creations are cancelled where asked for. Records changed since are refused.
 
     What looks others up is put back before them: the last table that a push fills comes first.
@@ -78,49 +78,49 @@ def undo(run: Run, run_id: str, *, plan_only: bool, cancel_created: bool) -> Und
     What was put back is held in the retry queue: the next push would send GP's values again. Raises NotFound, and
     GuardTripped where the journal belongs to another CRM or another run holds the lock.
     """
-    journal = run.journal
+    journal = context.journal
     record = journal.run(run_id)
     events = [event for event in journal.events(run_id=record.run_id) if event.outcome in ("created", "updated")]
     if not events:
         raise NotFound(f"Run {record.run_id} changed no record.", "`loader status` lists the runs.")
-    run.refuse_other_crm()
+    context.refuse_other_crm()
     if plan_only:
-        shown = _all_steps(run, events, cancel_created)
+        shown = _all_steps(context, events, cancel_created)
         return Undoing([each.shown() if isinstance(each, _Step) else each for each in shown])
-    start = RunStart.now("undo", run.settings.crm_url, __version__, journal.now)
+    start = RunStart.now("undo", context.settings.crm_url, __version__, journal.now)
     done = Undoing([])
     journal.prepare()
     with journal.holding(start):
         journal.start(start)
         try:
-            journal.enter_crm(start.run_id, run.organization.id)
-            run.client.before_write = journal.ensure_held
-            for each in _all_steps(run, events, cancel_created):
-                if run.stop.is_set():
+            journal.enter_crm(start.run_id, context.organization.id)
+            context.client.before_write = journal.ensure_held
+            for each in _all_steps(context, events, cancel_created):
+                if context.stop.is_set():
                     raise Interrupted
-                done.records.append(_Application(run, start.run_id, cancel_created, done).settle(each))
+                done.records.append(_Application(context, start.run_id, cancel_created, done).settle(each))
         except Interrupted:
             done.interrupted = True
         except LoaderError as error:
             done.failure = error
         except BaseException:
-            journal.finish(start.run_id, _counts(done, run), "error", "Stopped by an unexpected error.")
+            journal.finish(start.run_id, _counts(done, context), "error", "Stopped by an unexpected error.")
             raise
-        journal.finish(start.run_id, _counts(done, run), _outcome(done), _told(done, record.run_id, len(events)))
+        journal.finish(start.run_id, _counts(done, context), _outcome(done), _told(done, record.run_id, len(events)))
     if done.failure and not done.records:
         raise done.failure
     return done
 
 
-def _counts(done: Undoing, run: Run, more: int = 0) -> RunCounts:
+def _counts(done: Undoing, context: Context, more: int = 0) -> RunCounts:
     """An undo pushes nothing: what it refuses is not an order that did not arrive."""
     return RunCounts(
         staged=len(done.records) + more,
         updated=done.count("undone", "cancelled") + more,
         unchanged=done.count("already so"),
         skipped=done.count("refused"),
-        requests_read=run.requests["read"],
-        requests_write=run.requests["write"],
+        requests_read=context.requests["read"],
+        requests_write=context.requests["write"],
     )
 
 
@@ -136,24 +136,24 @@ def _told(done: Undoing, run_id: str, orders: int) -> str:
     return ", ".join(parts) + "." + (f" {done.failure}" if done.failure else "")
 
 
-def _all_steps(run: Run, events: Sequence[Event], cancel_created: bool) -> list[_Step | Undone]:
+def _all_steps(context: Context, events: Sequence[Event], cancel_created: bool) -> list[_Step | Undone]:
     """What is to be done about each event, by what CRM holds now; those that need nothing first."""
     found = [
         each
-        for model in _by_table(run)
-        for each in _steps(run, model, [event for event in events if event.table == model.table], cancel_created)
+        for model in _by_table(context)
+        for each in _steps(context, model, [event for event in events if event.table == model.table], cancel_created)
     ]
     return sorted(found, key=lambda each: isinstance(each, _Step))
 
 
-def _by_table(run: Run) -> list[Model]:
+def _by_table(context: Context) -> list[Model]:
     """A model of each table, in the reverse order of a push."""
-    return list({model.table: model for model in reversed(run.contract.models)}.values())
+    return list({model.table: model for model in reversed(context.contract.models)}.values())
 
 
-def _steps(run: Run, model: Model, events: Sequence[Event], cancel_created: bool) -> Iterator[_Step | Undone]:
-    bindings = run.bindings(model)
-    found = _read(run, bindings.base, events) if events else Records({})
+def _steps(context: Context, model: Model, events: Sequence[Event], cancel_created: bool) -> Iterator[_Step | Undone]:
+    bindings = context.bindings(model)
+    found = _read(context, bindings.base, events) if events else Records({})
     for event in events:
         key = match_key(event.key)
         if key in found.unread:
@@ -177,8 +177,8 @@ def _steps(run: Run, model: Model, events: Sequence[Event], cancel_created: bool
             yield _reverted(event, have, binding)
 
 
-def _read(run: Run, binding: Binding, events: Sequence[Event]) -> Records:
-    return read_known(run.client, binding, {event.key: event.crm_id or "" for event in events})
+def _read(context: Context, binding: Binding, events: Sequence[Event]) -> Records:
+    return read_known(context.client, binding, {event.key: event.crm_id or "" for event in events})
 
 
 def _reverted(event: Event, have: Current, binding: Binding) -> _Step | Undone:
@@ -279,7 +279,7 @@ def _line_changes(event: Event) -> list[_Line]:
 class _Application:
     """Puts one order back and enters it, whatever becomes of CRM's answers."""
 
-    run: Run
+    context: Context
     run_id: str
     cancel_created: bool
     done: Undoing
@@ -288,7 +288,7 @@ class _Application:
         if isinstance(step, Undone):
             if step.outcome == "already so" and step.event and step.event.outcome == "updated":
                 # Undone by a run that died before it could hold the order: the next push would send it again.
-                self.run.journal.set_state(step.event.table, step.event.key, "held", self._why(step.event))
+                self.context.journal.set_state(step.event.table, step.event.key, "held", self._why(step.event))
             return step
         refused = self._apply(step)
         if refused:
@@ -303,8 +303,8 @@ class _Application:
             changes=step.changes,
             pushed=True,
         )
-        counts = _counts(self.done, self.run, more=1)
-        self.run.journal.record_and_hold(result, self.run_id, counts, self._why(step.event))
+        counts = _counts(self.done, self.context, more=1)
+        self.context.journal.record_and_hold(result, self.run_id, counts, self._why(step.event))
         return Undone(step.event.table, step.event.key, step.outcome, "held in the retry queue", step.changes)
 
     def _why(self, event: Event) -> str:
@@ -315,13 +315,13 @@ class _Application:
         was_lost, trouble = False, ""
         for number in range(_ROUNDS):
             if number:
-                self.run.client.patience.wait(backoff(number - 1))
-                (seen,) = _all_steps(self.run, [step.event], self.cancel_created)
+                self.context.client.patience.wait(backoff(number - 1))
+                (seen,) = _all_steps(self.context, [step.event], self.cancel_created)
                 if isinstance(seen, Undone):
                     return None if was_lost and seen.outcome == "already so" else seen
                 step = seen
             try:
-                replies = self.run.client.apply([step.operations])
+                replies = self.context.client.apply([step.operations])
             except LostReply as error:
                 was_lost, trouble = True, str(error)
                 continue

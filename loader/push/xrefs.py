@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from loader.context import Context
 from loader.contract import Model
 from loader.push.audits import rows_of
 from loader.push.checking import Finding, seed_findings
-from loader.run import Run
 
 
-def check(run: Run) -> list[Finding]:
+def check(context: Context) -> list[Finding]:
     """Findings for every cross-reference of the contract."""
-    findings = list(seed_findings(run))
-    unmapped = rows_of(run, "audit_unmapped_codes")
-    for model in run.contract.models:
+    findings = list(seed_findings(context))
+    unmapped = rows_of(context, "audit_unmapped_codes")
+    for model in context.contract.models:
         for each in filter(None, (model, model.children)):
             findings += _unmapped(each, model, unmapped)
     return findings

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from loader.context import Context
 from loader.contract import Contract
 from loader.errors import UsageError
 from loader.keys import fold, folded
 from loader.push.tally import OUTCOMES
 from loader.reasons import remedy
-from loader.run import Run
 from loader.warehouse.connection import Row, Warehouse, limited
 from loader.warehouse.journal import RunRecord
 
@@ -24,20 +24,20 @@ MOST = 500
 _EXAMPLES = 3
 
 
-def report(run: Run, number: int, clock: Callable[[], dt.datetime] | None = None) -> dict[str, Any]:
+def report(context: Context, number: int, clock: Callable[[], dt.datetime] | None = None) -> dict[str, Any]:
     """Everything on the page. `number` is how many runs the trend has."""
-    runs = run.journal.runs(number)
+    runs = context.journal.runs(number)
     last = _last(runs)
     later = runs[: runs.index(last)] if last else []
     content: dict[str, Any] = {
-        "generated_at": (clock or run.journal.now)(),
-        "target": run.target.name,
-        "noun": run.contract.noun,
-        "nouns": run.contract.nouns,
+        "generated_at": (clock or context.journal.now)(),
+        "target": context.target.name,
+        "noun": context.contract.noun,
+        "nouns": context.contract.nouns,
         "runs": [run_json(each) for each in runs],
         "last": None,
         "later": [run_json(each) for each in later],
-        "amounts": sorted({model.meta.amount for model in run.contract.models if model.meta.amount}),
+        "amounts": sorted({model.meta.amount for model in context.contract.models if model.meta.amount}),
         "staged": None,
         "tables": [],
         "waiting": None,
@@ -50,7 +50,7 @@ def report(run: Run, number: int, clock: Callable[[], dt.datetime] | None = None
     }
     if not runs:
         return content
-    with closing(Figures(run)) as figures:
+    with closing(Figures(context)) as figures:
         content["staged"] = figures.staged()
         content["tables"] = figures.tables()
         content["waiting"] = figures.waiting()
@@ -82,15 +82,15 @@ def _last(runs: Sequence[RunRecord]) -> RunRecord | None:
 class Figures:
     """Selects from the audit models. What they say of each record is asked once and kept until this is closed."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._side: Warehouse = run.warehouse.side()
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._side: Warehouse = context.warehouse.side()
         try:
             key = folded("record_key", self._side.dialect)
             self._records = self._side.keep(
                 "records",
                 "select crm_table, record_key, title, amount, is_staged, crm_id, reason, since, queue_state,"
-                f" {key} as match_key from {_relation(run.contract, 'audit_record_status')}",
+                f" {key} as match_key from {_relation(context.contract, 'audit_record_status')}",
             )
         except BaseException:
             self.close()
@@ -121,7 +121,7 @@ class Figures:
                 "waiting": found[model.table][2],
                 "waiting_amount": _money(found[model.table][3]) if model.meta.amount else None,
             }
-            for model in {model.table: model for model in reversed(self._run.contract.models)}.values()
+            for model in {model.table: model for model in reversed(self._context.contract.models)}.values()
             if model.table in found
         ][::-1]
 
@@ -154,7 +154,7 @@ class Figures:
             f" (select reason, crm_table, record_key, is_staged, {place} {waiting}) as placed"
             f" where place = 1 or (place <= {_EXAMPLES} and is_staged = 1) order by place"
         ):
-            examples.setdefault(reason, []).append(self._run.contract.named(str(table), str(key)))
+            examples.setdefault(reason, []).append(self._context.contract.named(str(table), str(key)))
         return _heaviest(
             {
                 "reason": reason or "",
@@ -169,7 +169,7 @@ class Figures:
 
     def queue(self) -> list[dict[str, Any]]:
         """The entries that have waited longest, with what their records are called and worth."""
-        entries = self._run.journal.queue(limit=MOST)
+        entries = self._context.journal.queue(limit=MOST)
         known: dict[tuple[object, object], Row] = {}
         keys = sorted({fold(entry.key) for entry in entries})
         for condition, params in self._side.matching("match_key", keys):
@@ -179,7 +179,7 @@ class Figures:
         for entry in entries:
             _, _, title, amount, crm_id = known.get((entry.table, fold(entry.key)), (None,) * 5)
             about = {name: value for name, value in vars(entry).items() if name not in ("key", "missing", "resolution")}
-            named = self._run.contract.named(entry.table, entry.key)
+            named = self._context.contract.named(entry.table, entry.key)
             rows.append(
                 {"order": entry.key, "named": named, "title": title, "amount": amount, "crm_id": crm_id, **about}
             )
@@ -190,7 +190,7 @@ class Figures:
         rows = self._query(
             limited(
                 "select reason, crm_table, reference, records, amount, waiting_since, waiting_table, example_key"
-                f" from {_relation(self._run.contract, 'audit_missing_references')}"
+                f" from {_relation(self._context.contract, 'audit_missing_references')}"
                 " order by coalesce(amount, 0) desc, records desc, reason, reference",
                 MOST,
                 self._side.dialect,
@@ -203,7 +203,7 @@ class Figures:
                 "reference": reference,
                 "orders": number,
                 "amount": _money(amount),
-                "examples": [self._run.contract.named(str(waiting), str(example))],
+                "examples": [self._context.contract.named(str(waiting), str(example))],
                 "since": since,
             }
             for reason, table, reference, number, amount, since, waiting, example in rows
@@ -213,7 +213,7 @@ class Figures:
         """Codes of GP without a translation, now: the views say so without a run."""
         rows = self._query(
             "select reason, crm_column, gp_code, records, amount, effect"
-            f" from {_relation(self._run.contract, 'audit_unmapped_codes')} order by crm_table, crm_column, gp_code"
+            f" from {_relation(self._context.contract, 'audit_unmapped_codes')} order by crm_table, crm_column, gp_code"
         )
         return [
             {
@@ -232,7 +232,7 @@ class Figures:
 
         Unchanged ones have no event: they are the others, unless records came or went since.
         """
-        events = self._run.contract.journal["sync_event"].relation
+        events = self._context.contract.journal["sync_event"].relation
         key = folded("event.record_key", self._side.dialect)
         same = f"event.crm_table = records.crm_table and {key} = records.match_key"
         of_run = f"{events} as event where event.run_id = ?"
@@ -263,7 +263,7 @@ class Figures:
         for condition, params in self._side.matching("warned.run_id", [each.run_id for each in runs]):
             for table, record, code, message, amount in self._query(
                 "select warned.crm_table, warned.record_key, warned.warning, warned.message, records.amount"
-                f" from {_relation(self._run.contract, 'audit_record_warnings')} as warned"
+                f" from {_relation(self._context.contract, 'audit_record_warnings')} as warned"
                 f" left join {self._records} as records"
                 f" on warned.crm_table = records.crm_table and {key} = records.match_key"
                 f" where {condition} order by warned.crm_table, records.match_key",
@@ -271,7 +271,7 @@ class Figures:
             ):
                 if not str(code).endswith("_unmapped"):
                     group = groups.setdefault((str(code), _without_line(str(message))), Warned())
-                    named = self._run.contract.named(str(table), str(record))
+                    named = self._context.contract.named(str(table), str(record))
                     group.add((str(table), str(record)), named, amount)
         return _heaviest(
             {"reason": code, "message": message, **group.as_json()} for (code, message), group in groups.items()

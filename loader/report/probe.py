@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from loader.context import Context
 from loader.errors import UsageError
 from loader.report.words import span
-from loader.run import Run
 from loader.warehouse.journal import RunRecord
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -76,12 +76,15 @@ def ahead(run: RunRecord, now: dt.datetime) -> dt.timedelta:
 
 
 def probe(
-    run: Run, max_age: MaxAge | None, max_blocked: MaxBlocked | None, clock: Callable[[], dt.datetime] | None = None
+    context: Context,
+    max_age: MaxAge | None,
+    max_blocked: MaxBlocked | None,
+    clock: Callable[[], dt.datetime] | None = None,
 ) -> Verdict:
     """Judges the latest finished push of all orders, and what waits in the queue now."""
-    waiting = run.journal.queue_counts()["open"]
-    now = (clock or run.journal.now)()
-    return judge(run.journal.runs(1000), max_age, max_blocked, now, waiting, run.contract.nouns)
+    waiting = context.journal.queue_counts()["open"]
+    now = (clock or context.journal.now)()
+    return judge(context.journal.runs(1000), max_age, max_blocked, now, waiting, context.contract.nouns)
 
 
 def judge(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from loader.context import Context
 from loader.push.building import same_warehouse, stopped
-from loader.run import Run
 from tests.conftest import PROJECT, Workbench
 from tests.end_to_end.test_commands import two_of_one_number
 
@@ -57,7 +57,7 @@ def test_each_place_of_profiles_is_handed_to_dbt(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
 
     def handed(given: Path | None = None, **environ: str) -> str:
-        with Run(Path("project"), given, environ=environ) as run:
+        with Context(Path("project"), given, environ=environ) as run:
             arguments = same_warehouse(run)
         assert arguments[arguments.index("--project-dir") + 1] == str(project)
         return arguments[arguments.index("--profiles-dir") + 1]

@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 
 from emulator import Emulator
+from loader.context import Sources
 from loader.dataverse.auth import Bearer
 from loader.dataverse.pace import Patience
 from loader.errors import LoaderError
 from loader.push.pushing import push
-from loader.run import Sources
 from sample import organisation
 from tests.conftest import Built, Ended, Workbench
 from tests.promises.conftest import CLOSED, IN_CRM, NEW, WITHOUT_PRODUCT, known_contract

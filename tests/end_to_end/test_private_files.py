@@ -50,8 +50,8 @@ def test_a_duckdb_file_and_its_log_are_their_owners(tmp_path: Path) -> None:
 import os
 from pathlib import Path
 from loader.demonstration import Demonstration
-from loader.run import Run
-open_run = lambda access: Run(Path({str(PROJECT)!r}), environ=os.environ, access=access)
+from loader.context import Context
+open_run = lambda access: Context(Path({str(PROJECT)!r}), environ=os.environ, access=access)
 Demonstration(open_run, None, print).load_company()
 with open_run("write") as run:
     run.warehouse.execute("create table gp.more as select 1 as one")

@@ -22,7 +22,7 @@ COMMANDS = dict(cli_reference.commands(cli, "loader"))
 LEAVES = {name: command for name, command in COMMANDS.items() if not isinstance(command, click.Group)}
 HEAVY = (
     "loader.commands",
-    "loader.run",
+    "loader.context",
     "dbt",
     "pyodbc",
     "mssql_python",

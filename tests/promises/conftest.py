@@ -21,13 +21,13 @@ from filelock import FileLock
 
 from emulator import Emulator
 from emulator.certificates import Files, make
+from loader.context import Context, Sources
 from loader.contract import Contract, read_contract
 from loader.dataverse.client import Client
 from loader.dataverse.describe import read_tables
 from loader.dataverse.metadata import Table
 from loader.keys import fold
 from loader.profile import Target, read_target
-from loader.run import Run, Sources
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse, columns_of
 from loader.warehouse.journal import Journal
@@ -109,7 +109,7 @@ class Handful(Workbench):
             self.release()
         return super().loader(*arguments, json_output=json_output)
 
-    def run(self, access: Literal["read", "write", "push"] = "read", **environ: str) -> Run:
+    def run(self, access: Literal["read", "write", "push"] = "read", **environ: str) -> Context:
         self.release()
         return super().run(access, **environ)
 
@@ -424,6 +424,6 @@ __all__ = [
     "PASSWORD",
     "SECRET",
     "WITHOUT_PRODUCT",
+    "Context",
     "Handful",
-    "Run",
 ]

@@ -17,10 +17,10 @@ from multiprocessing.connection import Client, Connection, Listener
 from typing import Any, Literal
 
 from loader.cli import run_command
+from loader.context import Sources
 from loader.contract import Contract
 from loader.errors import LoaderError
 from loader.profile import Target
-from loader.run import Sources
 from loader.warehouse.connection import Warehouse
 from loader.warehouse.duckdb import DuckDBWarehouse
 from loader.warehouse.journal import Journal, RunStart

@@ -11,7 +11,7 @@ from tests.peak import TELL_PEAK
 from tests.promises.conftest import WITHOUT_PRODUCT, Handful
 
 MANY = 200_000
-MORE_MEMORY = 250
+MORE_MEMORY = 350
 """MB that a command may take beyond what it takes on a short queue; read whole, such a queue takes a gigabyte."""
 
 COMMANDS = (

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from emulator import Emulator
+from loader.context import Context, Sources
 from loader.contract import Contract
 from loader.dataverse.auth import Bearer
 from loader.dataverse.pace import Patience
@@ -24,7 +25,6 @@ from loader.errors import LoaderError
 from loader.profile import Target
 from loader.push.pushing import push
 from loader.push.tally import PushReport
-from loader.run import Run, Sources
 from loader.settings import Settings
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
@@ -155,7 +155,7 @@ class World:
             client=lambda *_: client,
             stop=lambda: stop,
         )
-        with Run(PROJECT, sources=sources) as run:
+        with Context(PROJECT, sources=sources) as run:
             try:
                 return push(run, only=options.get("only", ()))
             except LoaderError as error:  # before the first order

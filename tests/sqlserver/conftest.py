@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from emulator import Emulator
+from loader.context import Context
 from loader.profile import read_target
 from loader.push.building import build
-from loader.run import Run
 from loader.warehouse.connect import connect
 from sample import company, organisation, story
 from tests.conftest import PROJECT, Built, Workbench, open_bench
@@ -53,7 +53,7 @@ def sqlserver_whole_target(sqlserver_target: Path, tmp_path_factory: pytest.Temp
 
 def _build(target_path: Path, variables: Mapping[str, object] | None = None, environ: Mapping[str, str] = {}) -> Path:
     environ = {**os.environ, **environ, "DBT_TARGET_PATH": str(target_path)}
-    with Run(PROJECT, target_name="sqlserver", environ=environ) as run:
+    with Context(PROJECT, target_name="sqlserver", environ=environ) as run:
         build(run, print, variables)
     return target_path
 

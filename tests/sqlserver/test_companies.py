@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from loader.context import Context
 from loader.profile import read_target
 from loader.push.building import dbt_environ, run_dbt
-from loader.run import Run
 from loader.warehouse.connect import connect
 from sample import company
 from tests.conftest import PROJECT
@@ -34,7 +34,7 @@ def gp_tables(schema: str, collation: str = company.GP_COLLATION) -> None:
 def staged(folder: Path, schema: str, settings: dict[str, object]) -> Rows:
     """The rows of the views, built in `schema` with dbt's vars as in `settings`."""
     environ = {**os.environ, "DBT_TARGET_PATH": str(folder), "GP_CRM_SQLSERVER_SCHEMA": schema}
-    with Run(PROJECT, target_name="sqlserver", environ=environ) as run:
+    with Context(PROJECT, target_name="sqlserver", environ=environ) as run:
         dbt = ["--target", "sqlserver", "--project-dir", str(PROJECT), "--vars", json.dumps(settings)]
         command = ["build", "--exclude-resource-type", "unit_test", "--select", *(f"+{view}" for view in VIEWS), *dbt]
         exit_code, output = run_dbt(command, dbt_environ(run))
@@ -42,7 +42,7 @@ def staged(folder: Path, schema: str, settings: dict[str, object]) -> Rows:
         return rows_of(run, folder, VIEWS)
 
 
-def rows_of(run: Run, target_path: Path, names: Sequence[str]) -> Rows:
+def rows_of(run: Context, target_path: Path, names: Sequence[str]) -> Rows:
     described = models(target_path)
     return {name: rows(run.warehouse, *described[name]) for name in names}
 
@@ -50,7 +50,7 @@ def rows_of(run: Run, target_path: Path, names: Sequence[str]) -> Rows:
 @pytest.fixture(scope="module")
 def plain(sqlserver_target: Path) -> Rows:
     environ = {**os.environ, "DBT_TARGET_PATH": str(sqlserver_target)}
-    with Run(PROJECT, target_name="sqlserver", environ=environ) as run:
+    with Context(PROJECT, target_name="sqlserver", environ=environ) as run:
         return rows_of(run, sqlserver_target, ("crm_salesorder", "crm_salesorderdetail"))
 
 

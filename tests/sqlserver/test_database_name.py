@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from loader.context import Context
 from loader.profile import read_target
 from loader.push.building import dbt_environ, run_dbt
-from loader.run import Run
 from loader.warehouse.connect import connect
 from tests.conftest import PROJECT
 
@@ -25,7 +25,7 @@ def misspelt(tmp_path: Path) -> dict[str, str]:
 
 
 def test_dbt_stops_before_the_first_model_and_says_how_it_is_spelt(misspelt: dict[str, str]) -> None:
-    with Run(PROJECT, target_name="sqlserver", environ=misspelt) as run:
+    with Context(PROJECT, target_name="sqlserver", environ=misspelt) as run:
         exit_code, output = run_dbt(["run", "--target", "sqlserver", "--project-dir", str(PROJECT)], dbt_environ(run))
     assert exit_code != 0
     assert f"set GP_CRM_SQLSERVER_DATABASE={os.environ['GP_CRM_SQLSERVER_DATABASE']}" in output

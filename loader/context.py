@@ -66,7 +66,7 @@ class Sources:
 
 
 @dataclass
-class Run:
+class Context:
     """One invocation of the loader: project, target, flags; warehouse and CRM behind them."""
 
     project_dir: Path
@@ -86,7 +86,7 @@ class Run:
         self._client: Client | None = None
         self._organization: Organization | None = None
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> Context:
         return self
 
     def __exit__(
