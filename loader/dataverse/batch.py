@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import simplejson
-
+from loader.compact_json import compact
 from loader.dataverse.errors import CrmError, parse_error
 from loader.secrets import excerpt
 
@@ -15,7 +14,7 @@ MAX_OPERATIONS = 1000
 
 _BATCH = "batch_gp_to_crm"
 _CHANGESET = "changeset_gp_to_crm_{}"
-_CRLF = "\r\n"
+_CRLF = b"\r\n"
 _QUERY_HEADERS = {
     "Accept": "application/json",
     "Prefer": 'odata.include-annotations="Microsoft.Dynamics.CRM.lookuplogicalname"',
@@ -71,34 +70,36 @@ class MalformedReply(ValueError):
 
 def encode(parts: Sequence[ChangeSet | Query], root: str) -> tuple[str, bytes]:
     """Content type and body of a `$batch` request. `root` is the service root, ending in a slash."""
-    lines: list[str] = []
+    lines: list[bytes] = []
     for number, part in enumerate(parts, 1):
-        lines.append(f"--{_BATCH}")
+        lines.append(f"--{_BATCH}".encode())
         if isinstance(part, Query):
             lines += _http("GET", root + part.path, {**_QUERY_HEADERS, **part.headers}, None, None)
             continue
         boundary = _CHANGESET.format(number)
-        lines += [f"Content-Type: multipart/mixed; boundary={boundary}", ""]
+        lines += [f"Content-Type: multipart/mixed; boundary={boundary}".encode(), b""]
+        delimiter = f"--{boundary}".encode()
         for content_id, operation in enumerate(part.operations, 1):
-            lines.append(f"--{boundary}")
+            lines.append(delimiter)
             path = operation.path if operation.path.startswith("$") else root + operation.path
             lines += _http(operation.method, path, operation.headers, operation.body, content_id)
-        lines += [f"--{boundary}--", ""]
-    lines += [f"--{_BATCH}--", ""]
-    return f"multipart/mixed; boundary={_BATCH}", _CRLF.join(lines).encode()
+        lines += [f"--{boundary}--".encode(), b""]
+    lines += [f"--{_BATCH}--".encode(), b""]
+    return f"multipart/mixed; boundary={_BATCH}", _CRLF.join(lines)
 
 
 def _http(
     method: str, url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None, content_id: int | None
-) -> list[str]:
-    lines = ["Content-Type: application/http", "Content-Transfer-Encoding: binary"]
+) -> tuple[bytes, bytes]:
+    head = "Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n"
     if content_id is not None:
-        lines.append(f"Content-ID: {content_id}")
-    lines += ["", f"{method} {url} HTTP/1.1"]
+        head += f"Content-ID: {content_id}\r\n"
+    head += f"\r\n{method} {url} HTTP/1.1\r\n"
     if body is not None:
-        lines.append("Content-Type: application/json; charset=utf-8; type=entry")
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return [*lines, "", "" if body is None else simplejson.dumps(body)]
+        head += "Content-Type: application/json; charset=utf-8; type=entry\r\n"
+    for name, value in headers.items():
+        head += f"{name}: {value}\r\n"
+    return head.encode(), b"" if body is None else compact(body)
 
 
 def decode(content_type: str, body: bytes) -> list[Reply | list[Reply]]:
@@ -144,7 +145,7 @@ def _head(part: bytes) -> tuple[bytes, bytes]:
 
 
 def _headers(head: bytes) -> dict[str, str]:
-    pairs = (line.partition(":") for line in head.decode("utf-8", "replace").split(_CRLF) if ":" in line)
+    pairs = (line.partition(":") for line in head.decode("utf-8", "replace").split("\r\n") if ":" in line)
     return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 

@@ -104,6 +104,11 @@ class Field:
         return f"{self.navigation}@odata.bind" if self.navigation else self.name
 
     @cached_property
+    def opening(self) -> str:
+        """What stands before the id of a row that is referred to; blank for a column that is no look-up."""
+        return f"/{self.target_set}(" if self.navigation else ""
+
+    @cached_property
     def wire_name(self) -> str:
         """The name of the property in CRM's answer."""
         return f"_{self.name}_value" if self.navigation else self.name
@@ -212,6 +217,11 @@ class Binding:
     @cached_property
     def on_create(self) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if field.on_create)
+
+    @cached_property
+    def creation(self) -> tuple[tuple[str, str, str], ...]:
+        """Name, sent name and opening of each column that a new row gets."""
+        return tuple((field.name, field.sent_name, field.opening) for field in self.on_create)
 
     @cached_property
     def update_only(self) -> tuple[Field, ...]:

@@ -150,11 +150,12 @@ def _after(changes: Iterable[Change]) -> dict[str, Value]:
 
 
 def _creation(values: Mapping[str, Value], binding: Binding) -> dict[str, Any]:
-    return {
-        field.sent_name: _sent(field, value) if field.navigation else value
-        for field in binding.on_create
-        if (value := values.get(field.name)) is not None
-    }
+    body: dict[str, Any] = {}
+    for name, sent_name, opening in binding.creation:
+        value = values.get(name)
+        if value is not None:
+            body[sent_name] = f"{opening}{value})" if opening else value
+    return body
 
 
 def _completion(path: str, values: Mapping[str, Value], binding: Binding, line: LineKey = ()) -> list[Operation]:
@@ -179,7 +180,7 @@ def _patch(path: str, values: Mapping[str, Value], fields: Iterable[Field], line
 
 
 def _sent(field: Field, value: Value) -> Value:
-    return f"/{field.target_set}({value})" if field.navigation else value
+    return f"{field.opening}{value})" if field.opening else value
 
 
 def _set_state(path: str, state: Mapping[str, int]) -> Operation:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
 import threading
 import time
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 import duckdb
 
+from loader.compact_json import compact
 from loader.errors import AccessRefused, AnotherRunActive, LoaderError, WarehouseUnavailable
 from loader.profile import Target
 from loader.warehouse.connection import (
@@ -109,13 +109,13 @@ class DuckDBWarehouse:
         self.execute(
             f"insert into {relation} ({names})"
             f""" select {values} from (select unnest(from_json(?, '[["varchar"]]')) as r)""",
-            [json.dumps(rows, default=str)],
+            [compact(rows, default=str).decode()],
         )
 
     def matching(self, expression: str, values: Iterable[str]) -> Iterator[tuple[str, list[object]]]:
         given = list(values)
         if given:
-            yield f"""{expression} in (select unnest(from_json(?, '["varchar"]')))""", [json.dumps(given)]
+            yield f"""{expression} in (select unnest(from_json(?, '["varchar"]')))""", [compact(given).decode()]
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.timezone.utc).replace(tzinfo=None)

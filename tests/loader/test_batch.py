@@ -17,7 +17,7 @@ def test_a_change_set_numbers_its_operations_and_keeps_decimals_exact() -> None:
     text = body.decode()
     assert content_type.startswith("multipart/mixed; boundary=batch_")
     assert f"PATCH {ROOT}salesorders(1) HTTP/1.1\r\n" in text
-    assert 'If-Match: W/"7"\r\n\r\n{"totalamount": 59.90}' in text
+    assert 'If-Match: W/"7"\r\n\r\n{"totalamount":59.90}' in text
     assert text.count("Content-ID: ") == 2
     assert "\n" not in text.replace("\r\n", "")
 
