@@ -11,6 +11,7 @@ import click
 from loader.context import Context
 from loader.errors import NotWell
 from loader.invocation import Invocation, command, table_option
+from loader.push.audits import latest_runs
 from loader.push.staging import models_of
 from loader.report.output import Answer
 from loader.report.probe import MaxAge, MaxBlocked, ahead, probe
@@ -77,7 +78,7 @@ def _probed(invocation: Invocation, max_age: str | None, max_blocked: str | None
 
 def last_runs(context: Context, number: int, tables: Sequence[str] = ()) -> Answer:
     """The latest runs, and how many records are waiting. Raises UsageError."""
-    runs = context.journal.runs(number)
+    runs = latest_runs(context, number)
     states = context.journal.queue_counts(_known(context, tables))
     now = context.journal.now()
 

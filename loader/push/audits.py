@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
 from loader.context import Context
 from loader.contract import Model
 from loader.keys import fold, folded
-from loader.warehouse.connection import columns_of, quoted
+from loader.warehouse.connection import columns_of, limited, quoted
+from loader.warehouse.journal import RunCounts, RunRecord, run_record
 
 Rows = list[dict[str, Any]]
 _STATUS = "audit_record_status"
+_RUNS = "audit_run_history"
 
 
 def rows_of(context: Context, audit: str, where: str = "", params: Sequence[object] = ()) -> Rows:
@@ -70,6 +73,18 @@ def money_waiting(context: Context, tables: Sequence[str] = ()) -> dict[str, Dec
         list(tables),
     )
     return {str(table): Decimal(str(amount)) for table, amount in rows if amount}
+
+
+def latest_runs(context: Context, number: int) -> list[RunRecord]:
+    """The latest runs, newest first: from audit_run_history, or from the journal until `dbt build` has made that."""
+    names = [each.name for kind in (RunRecord, RunCounts) for each in fields(kind) if each.name != "counts"]
+    relation = _built(context, _RUNS)
+    if relation is None or not set(names) <= set(columns_of(context.warehouse, relation)):
+        return context.journal.runs(number)
+    columns = ", ".join(map(quoted, names))
+    sql = f"select {columns} from {relation} order by {quoted('run_number')}"
+    rows = context.warehouse.query(limited(sql, number, context.warehouse.dialect))
+    return context.journal.settled([run_record(dict(zip(names, row, strict=True))) for row in rows])
 
 
 def _built(context: Context, audit: str) -> str | None:

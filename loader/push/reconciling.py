@@ -64,7 +64,7 @@ class Reconciled:
 
     snapshot_at: dt.datetime
     asked: int = 0
-    orders: int = 0
+    records: int = 0
     lines: int = 0
     not_in_crm: int = 0
     unread: dict[str, str] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Reconciled:
     requests: dict[str, int] = field(default_factory=dict)
     differences: dict[str, int] = field(default_factory=dict)
     """Rows of audit_crm_differences by kind."""
-    orders_that_differ: int = 0
+    records_that_differ: int = 0
     tables: dict[str, dict[str, int]] = field(default_factory=dict)
     """The same figures by table: asked, read, not_in_crm and differing."""
 
@@ -119,7 +119,7 @@ def _reconcile_table(context: Context, model: Model, report: Reconciled, progres
         for count, rows in reader.chunks(list(keys.values())):
             tables.insert(RECORDS, rows)
             records = [row for row in rows if row["crm_table"] == model.table]
-            report.orders += len(records)
+            report.records += len(records)
             report.lines += len(rows) - len(records)
             names = {match_key(str(row["record_key"])) for row in records}
             lacking = count - len(names) - (len(reader.unread) - unread)
@@ -339,5 +339,5 @@ def _count_differences(context: Context, report: Reconciled) -> None:
         " group by crm_table"
     )
     for table, number in differing:
-        report.orders_that_differ += int(str(number))
+        report.records_that_differ += int(str(number))
         report.tables.get(str(table), {})["differing"] = int(str(number))

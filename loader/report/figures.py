@@ -13,6 +13,7 @@ from loader.context import Context
 from loader.contract import Contract
 from loader.errors import UsageError
 from loader.keys import fold, folded
+from loader.push.audits import latest_runs
 from loader.push.tally import OUTCOMES
 from loader.reasons import remedy
 from loader.warehouse.connection import Row, Warehouse, limited
@@ -26,7 +27,7 @@ _EXAMPLES = 3
 
 def report(context: Context, number: int, clock: Callable[[], dt.datetime] | None = None) -> dict[str, Any]:
     """Everything on the page. `number` is how many runs the trend has."""
-    runs = context.journal.runs(number)
+    runs = latest_runs(context, number)
     last = _last(runs)
     later = runs[: runs.index(last)] if last else []
     content: dict[str, Any] = {
@@ -101,7 +102,7 @@ class Figures:
 
     def staged(self) -> dict[str, Any]:
         ((number, amount),) = self._query(f"select count(*), sum(amount) from {self._records} where is_staged = 1")
-        return {"orders": number, "amount": _money(amount)}
+        return {"records": number, "amount": _money(amount)}
 
     def tables(self) -> list[dict[str, Any]]:
         """How much of each table is staged, and how much of it waits."""
@@ -135,7 +136,7 @@ class Figures:
         number, amount, since = states.get("open", (0, None, None))
         counts = {state: states[state][0] if state in states else 0 for state in ("held", "ignored")}
         return {
-            "orders": number,
+            "records": number,
             "amount": _money(amount),
             "since": since,
             **counts,
@@ -158,7 +159,7 @@ class Figures:
         return _heaviest(
             {
                 "reason": reason or "",
-                "orders": number,
+                "records": number,
                 "amount": _money(amount),
                 "examples": examples[reason],
                 "since": since,
@@ -180,9 +181,7 @@ class Figures:
             _, _, title, amount, crm_id = known.get((entry.table, fold(entry.key)), (None,) * 5)
             about = {name: value for name, value in vars(entry).items() if name not in ("key", "missing", "resolution")}
             named = self._context.contract.named(entry.table, entry.key)
-            rows.append(
-                {"order": entry.key, "named": named, "title": title, "amount": amount, "crm_id": crm_id, **about}
-            )
+            rows.append({"key": entry.key, "named": named, "title": title, "amount": amount, "crm_id": crm_id, **about})
         return rows
 
     def missing(self) -> list[dict[str, Any]]:
@@ -201,7 +200,7 @@ class Figures:
                 "reason": reason,
                 "table": table,
                 "reference": reference,
-                "orders": number,
+                "records": number,
                 "amount": _money(amount),
                 "examples": [self._context.contract.named(str(waiting), str(example))],
                 "since": since,
@@ -220,7 +219,7 @@ class Figures:
                 "reason": reason,
                 "column": column,
                 "code": code,
-                "orders": number,
+                "records": number,
                 "amount": amount,
                 "blocks": effect != "column_left",
             }
@@ -252,7 +251,7 @@ class Figures:
         for outcome in OUTCOMES:
             yield {
                 "outcome": outcome,
-                "orders": getattr(last.counts, outcome),
+                "records": getattr(last.counts, outcome),
                 "amount": amounts.get(outcome, Decimal(0)),
             }
 
@@ -300,7 +299,7 @@ class Warned:
             self.examples.append(named)
 
     def as_json(self) -> dict[str, Any]:
-        return {"orders": self.number, "amount": self.amount, "examples": self.examples}
+        return {"records": self.number, "amount": self.amount, "examples": self.examples}
 
 
 def _relation(contract: Contract, audit: str) -> str:
@@ -311,7 +310,7 @@ def _relation(contract: Contract, audit: str) -> str:
 
 def _heaviest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Most money first."""
-    return sorted(rows, key=lambda row: (-row["amount"], -row["orders"], str(row["reason"])))[:MOST]
+    return sorted(rows, key=lambda row: (-row["amount"], -row["records"], str(row["reason"])))[:MOST]
 
 
 def _without_line(message: str) -> str:

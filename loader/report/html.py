@@ -67,7 +67,7 @@ def headline(content: Mapping[str, Any]) -> tuple[str, str]:
         return "bad", f"The last push did not end well: {last['outcome']}."
     is_whole = last["command"] == "push"
     trouble = last["blocked"] + last["failed"]
-    waiting = content["waiting"]["orders"] if content["waiting"] else trouble
+    waiting = content["waiting"]["records"] if content["waiting"] else trouble
     if waiting and waiting == trouble and is_whole:
         return "warning", f"{trouble:,} of {counted(last['staged'], noun)} did not arrive with the last push."
     if waiting:

@@ -11,6 +11,7 @@ from typing import Any
 
 from loader.context import Context
 from loader.errors import UsageError
+from loader.push.audits import latest_runs
 from loader.report.words import span
 from loader.warehouse.journal import RunRecord
 
@@ -84,7 +85,7 @@ def probe(
     """Judges the latest finished push of all orders, and what waits in the queue now."""
     waiting = context.journal.queue_counts()["open"]
     now = (clock or context.journal.now)()
-    return judge(context.journal.runs(1000), max_age, max_blocked, now, waiting, context.contract.nouns)
+    return judge(latest_runs(context, 1000), max_age, max_blocked, now, waiting, context.contract.nouns)
 
 
 def judge(

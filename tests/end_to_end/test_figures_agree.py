@@ -207,9 +207,9 @@ def assert_figures_agree(world: World) -> None:
     assert status["queue"] == {state: states[state] for state in WAITING}
     if report["waiting"] is not None:
         waiting = report["waiting"]
-        assert {"open": waiting["orders"], "held": waiting["held"], "ignored": waiting["ignored"]} == status["queue"]
-        assert sum(row["orders"] for row in report["reasons"]) == waiting["orders"]
-        assert {row["order"]: row["reason"] for row in report["queue"]} == {e["key"]: e["reason"] for e in queue}
+        assert {"open": waiting["records"], "held": waiting["held"], "ignored": waiting["ignored"]} == status["queue"]
+        assert sum(row["records"] for row in report["reasons"]) == waiting["records"]
+        assert {row["key"]: row["reason"] for row in report["queue"]} == {e["key"]: e["reason"] for e in queue}
     assert probe["waiting"] == states["open"]
     assert probe["well"] or probe["problems"]
     assert states["open"] == 0 or not probe["well"]

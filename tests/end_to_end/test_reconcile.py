@@ -184,8 +184,8 @@ def test_an_order_deleted_in_crm_is_missing_there(bench: Workbench) -> None:
 def test_each_reconcile_replaces_the_snapshot(bench: Workbench) -> None:
     first = bench.loader("reconcile")
     second = bench.loader("reconcile")
-    assert (first.data["orders"], first.data["lines"]) == (second.data["orders"], second.data["lines"])
-    for table, count in (("salesorder", "orders"), ("salesorderdetail", "lines")):
+    assert (first.data["records"], first.data["lines"]) == (second.data["records"], second.data["lines"])
+    for table, count in (("salesorder", "records"), ("salesorderdetail", "lines")):
         rows = bench.query(
             "select count(*), count(distinct snapshot_at) from main_journal.crm_snapshot_record where crm_table = ?",
             table,
@@ -260,4 +260,4 @@ def test_an_order_that_crm_refuses_to_look_for_is_named(bench: Workbench) -> Non
     ended = bench.loader("reconcile")
     assert ended.exit_code == 0
     assert ["Not this one." in message for message in ended.data["unread"].values()] == [True]
-    assert (ended.data["orders"], ended.data["not_in_crm"]) == (whole["orders"] - 1, whole["not_in_crm"])
+    assert (ended.data["records"], ended.data["not_in_crm"]) == (whole["records"] - 1, whole["not_in_crm"])

@@ -174,10 +174,10 @@ def test_status_of_one_table_counts_and_lists_it_alone(company: MadeCompany) -> 
 def test_reconcile_reads_every_table_once(company: MadeCompany) -> None:
     assert company.loader("push").exit_code == 0
     first = company.loader("reconcile").data
-    assert (first["orders"], first["lines"], first["not_in_crm"]) == (14, 10, 2), "GONE and OLD are not in CRM"
+    assert (first["records"], first["lines"], first["not_in_crm"]) == (14, 10, 2), "GONE and OLD are not in CRM"
     company.execute('delete from "main_journal"."crm_xref"')
     again = company.loader("reconcile").data
-    assert (again["orders"], again["lines"], again["not_in_crm"]) == (14, 10, 2), "also what the journal does not know"
+    assert (again["records"], again["lines"], again["not_in_crm"]) == (14, 10, 2), "also what the journal does not know"
     rows = company.query(
         "select crm_table, record_key from main_journal.crm_snapshot_record where parent_crm_id is null"
     )

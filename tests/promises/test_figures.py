@@ -41,7 +41,7 @@ def test_a_plan_of_nothing_does_not_hide_what_waits(handful: Handful, tmp_path: 
     assert verdict.data["waiting"] == 1
     report = handful.loader("report").data
     assert report["last"]["command"] == "push"
-    assert report["waiting"]["orders"] == 1
+    assert report["waiting"]["records"] == 1
 
 
 def test_a_plan_of_some_orders_is_no_push_of_all(handful: Handful, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_long_queue_takes_little_memory(handful: Handful) -> None:
     assert (len(told["queue"]), told["counts"]["open"]) == (1000, MANY + 1)
     assert handful.loader("status", "--max-blocked", "5%").data["waiting"] == MANY + 1
     report = handful.loader("report").data
-    assert (report["waiting"]["orders"], report["reasons"][0]["orders"]) == (MANY + 1, 1)
+    assert (report["waiting"]["records"], report["reasons"][0]["records"]) == (MANY + 1, 1)
     many["push"] = memory(handful, ["push"])
     more = {command: many[command] - short[command] for command in many}
     assert max(more.values()) < MORE_MEMORY, more

@@ -70,7 +70,7 @@ def poisoned(value: Any) -> Any:
 
 
 def test_orders_by_outcome_add_up_in_number_and_money(pushed: Pushed, content: dict[str, Any]) -> None:
-    assert sum(row["orders"] for row in content["outcomes"]) == content["staged"]["orders"] == 119
+    assert sum(row["records"] for row in content["outcomes"]) == content["staged"]["records"] == 119
     (total,) = pushed.bench.query("select sum(totalamount) from crm_salesorder")[0]
     assert sum(row["amount"] for row in content["outcomes"]) == content["staged"]["amount"] == total
 
@@ -79,7 +79,7 @@ def test_reasons_carry_the_money_of_their_orders(pushed: Pushed, content: dict[s
     reasons = {row["reason"]: row for row in content["reasons"]}
     keys = "'ORDST2270', 'ORDST2271', 'ORDST2289'"
     (money,) = pushed.bench.query(f"select sum(totalamount) from crm_salesorder where name in ({keys})")[0]
-    assert (reasons["account_not_found"]["orders"], reasons["account_not_found"]["amount"]) == (3, money)
+    assert (reasons["account_not_found"]["records"], reasons["account_not_found"]["amount"]) == (3, money)
     amounts = [row["amount"] for row in content["reasons"]]
     assert amounts == sorted(amounts, reverse=True)
     assert content["waiting"]["amount"] == sum(amounts)
@@ -87,7 +87,7 @@ def test_reasons_carry_the_money_of_their_orders(pushed: Pushed, content: dict[s
 
 def test_missing_references_say_what_is_missing_how_often_and_for_how_much(content: dict[str, Any]) -> None:
     customer = next(row for row in content["missing"] if row["reference"] == "accountnumber = DIRECTMA0001")
-    assert (customer["table"], customer["orders"], customer["reason"]) == ("account", 3, "account_not_found")
+    assert (customer["table"], customer["records"], customer["reason"]) == ("account", 3, "account_not_found")
     assert customer["examples"] == ["ORDST2270"]
 
 
@@ -95,7 +95,7 @@ def test_unmapped_codes_say_whether_they_block(content: dict[str, Any]) -> None:
     codes = {row["code"]: row for row in content["unmapped"]}
     assert codes["42"]["blocks"]
     assert codes["42"]["reason"] == "status_unmapped"
-    assert (codes["BIKE COURIER"]["blocks"], codes["BIKE COURIER"]["orders"]) == (False, 2)
+    assert (codes["BIKE COURIER"]["blocks"], codes["BIKE COURIER"]["records"]) == (False, 2)
 
 
 def test_the_page_is_about_the_last_push_of_all_orders_and_names_later_runs(content: dict[str, Any]) -> None:
@@ -199,3 +199,13 @@ def test_a_run_that_has_not_ended_is_not_the_last_one(content: dict[str, Any]) -
     assert "has not ended yet" in page
     first = render({**content, "last": None, "outcomes": [], "later": [], "runs": [running]})
     assert "The first run has not ended yet." in first
+
+
+def test_runs_come_from_the_audit_model_and_from_the_journal_until_that_is_built(bench: Workbench) -> None:
+    pushed = bench.loader("push", "--order", "ORDST2225").data["run_id"]
+    bench.execute("alter view audit_run_history rename to as_it_was")
+    bench.execute("create view audit_run_history as select * replace (7 as staged) from as_it_was")
+    assert [run["staged"] for run in bench.loader("report").data["runs"]] == [7]
+    assert [run["counts"]["staged"] for run in bench.loader("status").data["runs"]] == [7]
+    bench.execute("drop view audit_run_history")
+    assert [(run["run_id"], run["counts"]["staged"]) for run in bench.loader("status").data["runs"]] == [(pushed, 1)]

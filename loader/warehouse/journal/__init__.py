@@ -36,7 +36,7 @@ from loader.warehouse.journal.records import (
     RunStart,
 )
 from loader.warehouse.journal.retention import purge
-from loader.warehouse.journal.runs import Runs
+from loader.warehouse.journal.runs import Runs, run_record
 from loader.warehouse.journal.schema import INDEXES, SCHEMA_VERSION, Schema
 from loader.warehouse.journal.tables import AT_A_TIME, ColumnsOf, TableDefinition, Tables
 
@@ -65,6 +65,7 @@ __all__ = [
     "RunStart",
     "TableDefinition",
     "process_exists",
+    "run_record",
     "this_host",
     "utc_now",
 ]
@@ -151,6 +152,10 @@ class Journal:
     def runs(self, limit: int = 20) -> list[RunRecord]:
         """The latest runs, newest first."""
         return self._runs.latest(limit)
+
+    def settled(self, runs: Sequence[RunRecord]) -> list[RunRecord]:
+        """The same runs, where one that has no end although its process is gone has died."""
+        return self._runs.settled(runs)
 
     def run(self, run_id: str) -> RunRecord:
         """The run with this id, or with the only id that begins like this. Raises NotFound."""

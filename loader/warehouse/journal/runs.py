@@ -133,11 +133,14 @@ class Runs:
             ),
             params,
         )
-        found = [_run_record(dict(zip(names + numbers, row, strict=True)), numbers) for row in rows]
-        if any(run.outcome == "running" for run in found):
-            live = self._lock.live_runs()
-            found = [self._died(run) if run.outcome == "running" and run.run_id not in live else run for run in found]
-        return found
+        return self.settled([run_record(dict(zip(names + numbers, row, strict=True))) for row in rows])
+
+    def settled(self, runs: Sequence[RunRecord]) -> list[RunRecord]:
+        """The same runs, where one that has no end although its process is gone has died."""
+        endless = {run.run_id for run in runs if run.finished_at is None and run.outcome in ("running", "died")}
+        if endless:
+            endless -= self._lock.live_runs()
+        return [self._died(run) if run.run_id in endless else run for run in runs]
 
     def _died(self, run: RunRecord) -> RunRecord:
         """A dead run that is not yet recorded as died. Its last event is the best guess at when it ended."""
@@ -157,6 +160,8 @@ def _address(url: str) -> str:
     return url.strip().rstrip("/").lower()
 
 
-def _run_record(row: Mapping[str, Any], numbers: Sequence[str]) -> RunRecord:
+def run_record(row: Mapping[str, Any]) -> RunRecord:
+    """A run out of the columns of sync_run, its counts among them."""
+    numbers = [each.name for each in fields(RunCounts)]
     counts = RunCounts(**{name: row[name] or 0 for name in numbers})
     return RunRecord(counts=counts, **{name: value for name, value in row.items() if name not in numbers})
