@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "xref": "The cross-reference seeds: GP's codes and CRM's options.",
     "driver": "Print the ODBC driver that the loader uses for SQL Server, for dbt to use the same.",
     "emulator": "Run the local CRM of the demo, until interrupted.",
+    "sample": "GP tables of your own in a DuckDB file, to try the project out.",
     "demo": "Build the sample company, push it to an empty local CRM and check the result value by value.",
 }
 """The commands with the first sentence of their help, so that `loader --help` need not import their modules."""

@@ -167,8 +167,7 @@ class Demonstration:
         from sample import story
 
         self._title("To look at it yourself")
-        if context.target.type == "duckdb":
-            self._say(f"DuckDB file: {context.target.path}")
+        self._say(f"In {context.target.address}:")
         relations, model = context.contract.relations, context.contract.model_of(story.ORDERS)
         shown = [name for name in (*model.meta.match_on, model.meta.title, model.meta.amount) if name]
         for sql in (
@@ -177,7 +176,7 @@ class Demonstration:
             f"select * from {relations['audit_missing_references']} order by amount desc",
             f"select * from {relations['audit_run_history']} order by run_number",
         ):
-            self._say(f"  {sql}")
+            self._say(f"  {sql};")
 
     def _push(self) -> PushReport:
         with self._open("push") as context:

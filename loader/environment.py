@@ -13,6 +13,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from loader.errors import UsageError
+from loader.files import PRIVATE, open_private
 
 FILE_NAME = ".env"
 
@@ -72,6 +73,14 @@ def env_text(before: str, values: Mapping[str, str]) -> str:
             lines.append(line)
     lines += [f"{name}={_quoted(value)}" for name, value in left.items()]
     return "".join(f"{line}\n" for line in lines)
+
+
+def write_env(path: Path, values: Mapping[str, str]) -> None:
+    """Sets variables in a `.env` file, which only its owner can read then."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    with open_private(path) as file:
+        path.chmod(0o666 & ~PRIVATE)
+        file.write(env_text(text, values))
 
 
 def _quoted(value: str) -> str:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loader.context import Context
-from loader.environment import FILE_NAME, Environ, env_file, env_text
+from loader.environment import FILE_NAME, Environ, env_file, write_env
 from loader.errors import LoaderError, UsageError
-from loader.files import PRIVATE, open_private
 from loader.settings import REQUIRED, SETTINGS, is_secret
 
 
@@ -103,10 +102,7 @@ class FirstSettings:
 
     def write(self) -> None:
         """Writes `.env`, readable by its owner alone; lines that are about something else stay."""
-        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        with open_private(self.path) as file:
-            self.path.chmod(0o666 & ~PRIVATE)
-            file.write(env_text(text, self.values))
+        write_env(self.path, self.values)
 
     def _until_it_works(self, ask: Callable[[], None], attempt: Callable[[], str]) -> None:
         while True:

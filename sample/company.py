@@ -25,6 +25,7 @@ Cells: TypeAlias = dict[str, Value]
 CENT = Decimal("0.01")
 GP_COLLATION = "SQL_Latin1_General_CP1_CI_AS"
 """GP's usual one, whatever the server's: code page 1252, no regard to case."""
+GP_TYPE = re.compile(r"(smallint|tinyint|int|datetime|text|char\(\d+\)|binary\(\d+\)|numeric\(\d+,\d+\))")
 NO_DATE = datetime(1900, 1, 1)
 ORDER = 2
 """SOPTYPE of an order."""
@@ -167,8 +168,7 @@ def schema_of() -> dict[str, Table]:
     columns: dict[str, list[Column]] = defaultdict(list)
     for row in rows(FOLDER / "gp_schema.csv", ("table", "column", "sql_type")):
         cells = row.cells
-        if not re.fullmatch(r"(smallint|tinyint|int|datetime|text|char\(\d+\)|binary\(\d+\)|numeric\(\d+,\d+\))",
-                            cells["sql_type"]):  # fmt: skip
+        if not GP_TYPE.fullmatch(cells["sql_type"]):
             problem = f"{cells['sql_type']!r} is not a type of GP"
             raise row.error("sql_type", problem, "Write smallint, int, char(n), numeric(p,s), datetime …")
         column = Column(cells["column"], cells["sql_type"], cells.get("key", ""), cells.get("twin_of", ""))
@@ -285,10 +285,14 @@ def _create_schema(dialect: str, database: str | None, schema: str) -> str:
     return f"exec {prefix}sys.sp_executesql N'{statement}'"
 
 
-def _duckdb_column(column: Column) -> str:
-    kind = {"char": "varchar", "text": "varchar", "datetime": "timestamp", "binary": "blob", "tinyint": "utinyint"}.get(
+def duckdb_type(column: Column) -> str:
+    return {"char": "varchar", "text": "varchar", "datetime": "timestamp", "binary": "blob", "tinyint": "utinyint"}.get(
         column.base, column.sql_type
     )
+
+
+def _duckdb_column(column: Column) -> str:
+    kind = duckdb_type(column)
     if column.is_identity:
         return f"{column.name} {kind} not null"
     if column.name == "DEX_ROW_TS":

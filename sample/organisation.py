@@ -89,8 +89,23 @@ def empty(sop_mode: bool = True, *, products_are_born_active: bool = False) -> d
     return _organisation(tables, sop_mode, products_are_born_active)
 
 
+def foundation(currency: str) -> dict[str, list[dict[str, Any]]]:
+    """The rows without which nobody can work: a currency, and the user that the loader signs in as."""
+    keys = {table: _keys(table) for table in TABLES}
+    users = [row for row in _records("systemuser", keys) if row["systemuserid"] == record_id("systemuser", CALLER)]
+    money = _records("transactioncurrency", keys)[0]
+    its = {"transactioncurrencyid": record_id("transactioncurrency", currency), "isocurrencycode": currency}
+    symbol = {} if currency == money["isocurrencycode"] else {"currencyname": currency, "currencysymbol": currency}
+    return {"transactioncurrency": [{**money, **its, **symbol}], "systemuser": users}
+
+
+def with_organization(tables: dict[str, list[dict[str, Any]]], currency: str) -> dict[str, Any]:
+    """A snapshot of these rows, in an organisation of that base currency that keeps GP's amounts."""
+    return _organisation(tables, sop_mode=True, products_are_born_active=False, currency=currency)
+
+
 def _organisation(
-    tables: dict[str, list[dict[str, Any]]], sop_mode: bool, products_are_born_active: bool
+    tables: dict[str, list[dict[str, Any]]], sop_mode: bool, products_are_born_active: bool, currency: str = "USD"
 ) -> dict[str, Any]:
     tables["organization"] = [
         {
@@ -101,7 +116,7 @@ def _organisation(
             "discountcalculationmethod": 0,
             "createproductswithoutparentinactivestate": products_are_born_active,
             "pricingdecimalprecision": 2,
-            "basecurrencyid": reference("transactioncurrency", "USD"),
+            "basecurrencyid": reference("transactioncurrency", currency),
         }
     ]
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,14 +21,19 @@ TABLES = (
 )
 
 
+def terminal() -> dict[str, str]:
+    """The environment of somebody who has set nothing, with `loader` in the path."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CRM_", "DBT_", "GP_CRM_DUCKDB"))}
+    scripts = str(Path(sys.executable).parent)
+    return {**kept, "PYTHONPATH": str(PROJECT), "PATH": os.pathsep.join([scripts, os.environ["PATH"]])}
+
+
 def demo(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CRM_", "DBT_"))}
     return subprocess.run(
         [sys.executable, "-m", "loader", "demo", "--target", target, "--project-dir", str(PROJECT)],
         cwd=folder,
         env={
-            **kept,
-            "PYTHONPATH": str(PROJECT),
+            **terminal(),
             "GP_CRM_DUCKDB_PATH": str(folder / "demo.duckdb"),
             "DBT_TARGET_PATH": str(folder / "target"),
             "DBT_LOG_PATH": str(folder / "logs"),
@@ -60,6 +66,34 @@ def test_the_demo_runs_twice_in_a_row(tmp_path: Path, target: str) -> None:
             assert f"  {table}: " in ended.stdout
         assert "salesorder ORDST2240 statecode: 0 → 3" in ended.stdout
         assert "invoice INVST2240: created" in ended.stdout
+    goes_on_as_printed(ended.stdout, tmp_path)
+
+
+def goes_on_as_printed(said: str, folder: Path) -> None:
+    """The last lines of the demo, pasted into two terminals; only the port is a free one."""
+    first, second = (
+        [line.strip() for line in part.splitlines() if line.startswith("  ")]
+        for part in said.partition("The demo's CRM once more, until Ctrl-C:\n")[2].split("And in a second terminal:\n")
+    )
+    assert first[-1].startswith("loader emulator --snapshot ")
+    first[-1] = f"exec {first[-1]} --port 0"
+    environ = {"cwd": folder, "env": {**terminal(), "DBT_LOG_PATH": str(folder / "logs")}, "text": True}
+    crm = subprocess.Popen(["sh", "-ec", "\n".join(first)], stderr=subprocess.PIPE, **environ)
+    try:
+        assert crm.stderr is not None
+        assert "it and its token are in " in crm.stderr.readline()
+        change, *commands = second
+        assert [" ".join(each.split()[4:7]) for each in commands] == [
+            "-- loader plan", "-- loader explain", "-- loader status", "-- loader retry",
+        ]  # fmt: skip
+        for command in commands:
+            done = subprocess.run(["sh", "-ec", f"{change}\n{command}"], capture_output=True, **environ)
+            assert done.returncode in ((0, 3) if "status" in command else (0,)), done.stdout + done.stderr
+            if command.endswith("loader plan"):
+                assert "Plan: 0 to create, 0 to update, 194 unchanged, " in done.stdout.replace(" orders", "")
+    finally:
+        crm.send_signal(signal.SIGINT)
+        assert crm.wait(20) == 0
 
 
 def test_the_demo_leaves_customers_alone_that_are_not_the_samples(tmp_path: Path) -> None:
