@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from string import Formatter
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -127,9 +128,26 @@ class ChildrenMeta(_Meta):
     refresh: Literal["merge", "replace"] = "merge"
     named_by: list[str] = []
     """The first of these columns that is not null names a line to people."""
+    shown_as: str = ""
+    """A line in a few words: text with the line's columns in braces, and `{named_by}` for its name."""
     delete: bool = True
     """Whether lines that are not staged are deleted in CRM."""
     made_by_parent: MadeByParent | None = None
+
+    @property
+    def shown_columns(self) -> list[str]:
+        """The columns of `shown_as`."""
+        return [name for _, name, _, _ in Formatter().parse(self.shown_as) if name and name != "named_by"]
+
+    @field_validator("shown_as")
+    @classmethod
+    def _has_pairs_of_braces(cls, text: str) -> str:
+        parts = list(Formatter().parse(text))
+        if any(
+            name is not None and (spec or conversion or not name.isidentifier()) for _, name, spec, conversion in parts
+        ):
+            raise ValueError("put the name of a column, and nothing else, between braces")
+        return text
 
     @model_validator(mode="after")
     def _only_what_may_go_is_replaced(self) -> ChildrenMeta:
@@ -663,7 +681,7 @@ def _with_children(model: Model, models: Mapping[str, Model]) -> Model:
         )
     known = {column.name for column in lines.columns}
     made = [meta.made_by_parent.column] if meta.made_by_parent else []
-    for name in [meta.via, *meta.match_on, *meta.named_by, *made]:
+    for name in [meta.via, *meta.match_on, *meta.named_by, *meta.shown_columns, *made]:
         if name not in known:
             raise ContractError(
                 f"Model {lines.name}: there is no column {name!r}, named by {model.name}.",

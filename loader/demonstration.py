@@ -14,6 +14,7 @@ from loader.push.pushing import push
 from loader.push.sender import Settled
 from loader.push.tally import PushReport
 from loader.report import explained
+from loader.report.changes import Telling
 from loader.report.text import place_of
 from loader.report.text import table as table_of
 from loader.visible import styled
@@ -99,7 +100,8 @@ class Demonstration:
 
         self._title(f"4. One order from GP row to CRM row: {story.EXPLAINED}")
         with self._open("read") as context:
-            content = explain(context, story.EXPLAINED, words=explained.plan_text, table=story.ORDERS)
+            words = explained.plan_text(Telling(context.contract))
+            content = explain(context, story.EXPLAINED, words=words, table=story.ORDERS)
             for line in explained.lines(content, ()):
                 self._say(line)
 
@@ -197,8 +199,7 @@ class Demonstration:
             if settled.outcome == "created":
                 self._say(f"  {settled.plan.table} {settled.plan.key}: created")
             for change in settled.plan.changes_json() if settled.outcome == "updated" else ():
-                place = f"{settled.plan.table} {place_of(change)}"
-                self._say(f"  {place} {change['column']}: {change['before']} → {change['after']}")
+                self._say(f"  {settled.plan.table} {place_of(change)} {Telling().change(change)}")
 
     def _in_crm(self, context: Context, said: str) -> str:
         """What CRM holds of the contract's tables."""

@@ -9,6 +9,7 @@ import click
 
 from loader.invocation import Invocation, command
 from loader.push import explaining
+from loader.report.changes import Telling
 from loader.report.explained import line_text, lines, plan_text
 from loader.report.spool import JsonSpool, Spool
 
@@ -38,5 +39,6 @@ def explain(invocation: Invocation, key: str, table: str) -> None:
                 text.add(each)
 
     with invocation.context() as context:
-        content = explaining.explain(context, key, tell, every_line=output.verbose, words=plan_text, table=table)
+        words = plan_text(Telling(context.contract, output.verbose))
+        content = explaining.explain(context, key, tell, every_line=output.verbose, words=words, table=table)
     output.data(content, lambda: lines(content, text), entries=("lines", entries))

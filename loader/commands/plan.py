@@ -8,6 +8,7 @@ import click
 
 from loader.invocation import Invocation, command, order_option, table_option
 from loader.push import planning
+from loader.report.changes import Telling
 from loader.report.spool import JsonSpool
 from loader.report.text import PlanText
 from loader.sync.plan import RecordPlan
@@ -41,7 +42,7 @@ def plan(
             saved.add_entry(plan_file_entry(each))
 
     with invocation.context() as context, output.progress("Planning") as progress:
-        text = PlanText(output.verbose, context.contract.named)
+        text = PlanText(Telling(context.contract, output.verbose), output.quiet)
         report = planning.plan(context, orders, tables, progress, tell)
         if out:
             planning.write_plan_file(out, saved, context.settings.crm_url, whole=not (orders or tables))

@@ -47,7 +47,7 @@ def push(
             build_or_stop(context, name, invocation.output.talk)
     with invocation.context("push") as context, invocation.stoppable():
         saved = read_plan_file(planfile, context.settings.crm_url) if planfile else None
-        pushed = PushOutput(invocation.output.json, context.contract.named)
+        pushed = PushOutput(invocation.output, context.contract)
         with invocation.output.progress("Pushing") as progress:
             report = pushing.push(
                 context,

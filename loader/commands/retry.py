@@ -61,7 +61,7 @@ def retry_now(invocation: Invocation, tables: tuple[str, ...]) -> None:
         loader retry now
     """
     with invocation.context("push") as context, invocation.stoppable():
-        pushed = PushOutput(invocation.output.json, context.contract.named)
+        pushed = PushOutput(invocation.output, context.contract)
         chosen = pushing.open_in_queue(context, tables)
         if not chosen:
             empty: dict[str, dict[str, int]] = {"tables": {}, "records": {}}

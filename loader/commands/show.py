@@ -8,6 +8,7 @@ import click
 
 from loader.invocation import Invocation, command
 from loader.push.planning import read_plan_file
+from loader.report.changes import Telling
 from loader.report.text import saved_plan_lines
 
 
@@ -27,4 +28,4 @@ def show(invocation: Invocation, planfile: Path) -> None:
         "whole": saved.whole,
         "plans": list(saved.entries.values()),
     }
-    invocation.output.data(content, lambda: saved_plan_lines(saved))
+    invocation.output.data(content, lambda: saved_plan_lines(saved, Telling(verbose=invocation.output.verbose)))

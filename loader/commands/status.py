@@ -13,10 +13,11 @@ from loader.errors import NotWell
 from loader.invocation import Invocation, command, table_option
 from loader.push.audits import latest_runs
 from loader.push.staging import models_of
+from loader.report.changes import Telling
 from loader.report.output import Answer
 from loader.report.probe import MaxAge, MaxBlocked, ahead, probe
 from loader.report.spool import JsonSpool, Spool
-from loader.report.text import Named, place_of, run_lines
+from loader.report.text import run_lines
 from loader.report.words import span
 from loader.warehouse.journal import Event, RunRecord
 
@@ -60,7 +61,7 @@ def status(
     if run_id:
         spool = JsonSpool() if output.json else Spool()
         with invocation.context() as context:
-            content, text = one_run(context, run_id, spool, tables)
+            content, text = one_run(context, run_id, spool, tables, output.verbose)
         output.data(content, text, entries=("events", spool))
         return
     with invocation.context() as context:
@@ -97,7 +98,7 @@ def _known(context: Context, tables: Sequence[str]) -> Sequence[str]:
     return list(dict.fromkeys(model.table for model in models_of(context, tables))) if tables else []
 
 
-def one_run(context: Context, run_id: str, spool: Spool, tables: Sequence[str] = ()) -> Answer:
+def one_run(context: Context, run_id: str, spool: Spool, tables: Sequence[str] = (), verbose: bool = False) -> Answer:
     """One run. Writes what it did to each record to `spool`. Raises NotFound, UsageError."""
     known = _known(context, tables)
     record = context.journal.run(run_id)
@@ -105,7 +106,7 @@ def one_run(context: Context, run_id: str, spool: Spool, tables: Sequence[str] =
         if isinstance(spool, JsonSpool):
             spool.add_entry(asdict(event))
         else:
-            for line in _event_lines(event, context.contract.named):
+            for line in _event_lines(event, Telling(context.contract, verbose)):
                 spool.add(line)
 
     def text() -> Iterator[str]:
@@ -121,11 +122,10 @@ def _run_json(record: RunRecord) -> dict[str, Any]:
     return asdict(record)
 
 
-def _event_lines(event: Event, named: Named) -> Iterator[str]:
+def _event_lines(event: Event, telling: Telling) -> Iterator[str]:
     about = f": {event.reason}, {event.message}" if event.reason else ""
-    yield f"{named(event.table, event.key)} {event.outcome}{about}"
-    for change in event.changes:
-        if change["action"] != "create":
-            yield f"    {place_of(change)} {change['column']}: {change['before']} → {change['after']}"
+    yield f"{telling.named(event.table, event.key)} {event.outcome}{about}"
+    if event.outcome == "updated" or telling.verbose:
+        yield from telling.lines(event.table, event.changes)
     for warning in event.warnings:
         yield f"    warning {warning['code']}: {warning['message']}"

@@ -11,7 +11,7 @@ from loader.errors import Interrupted, LoaderError, RecordsWaiting
 from loader.invocation import Invocation, command
 from loader.push import undoing
 from loader.push.undoing import Undone
-from loader.report.text import Named, place_of, table
+from loader.report.changes import Telling
 
 
 @command("undo")
@@ -32,7 +32,7 @@ def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: b
     content = {"records": [each.as_json() for each in done.records]}
     if done.failure:
         if not output.json:
-            output.data(None, lambda: lines(done.records, context.contract.named))
+            output.data(None, lambda: lines(done.records, Telling(context.contract, output.verbose)))
         output.error(done.failure, content)
         return
     verdict: LoaderError | None = None
@@ -41,13 +41,11 @@ def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: b
     elif refused:
         text = f"{refused} of {len(done.records)} records were not restored."
         verdict = RecordsWaiting(text, "Each says why it was refused.")
-    output.data(content, lambda: lines(done.records, context.contract.named), verdict)
+    output.data(content, lambda: lines(done.records, Telling(context.contract, output.verbose)), verdict)
 
 
-def lines(results: Sequence[Undone], named: Named) -> Iterator[str]:
+def lines(results: Sequence[Undone], telling: Telling) -> Iterator[str]:
     """The results as text."""
     for each in results:
-        yield f"{named(each.table, each.key)} {each.outcome}" + (f": {each.message}" if each.message else "")
-        if each.changes:
-            rows = [("", place_of(c), c["column"], f"{c['before']} → {c['after']}") for c in each.changes]
-            yield from table([("", "RECORD", "COLUMN", "CHANGE"), *rows])
+        yield f"{telling.named(each.table, each.key)} {each.outcome}" + (f": {each.message}" if each.message else "")
+        yield from telling.lines(each.table, each.changes)

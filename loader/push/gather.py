@@ -39,7 +39,7 @@ def read_looked_up(
 ) -> None:
     """Adds the CRM rows of these ids to `index`, so that it can tell by which values they are looked up."""
     reads = {_lookup_read(key, tables, tables[key.table].id_column): key for key in wanted}
-    for read, found in read_rows(client, [(read, sorted(wanted[key])) for read, key in reads.items()], together=1):
+    for read, found in read_rows(client, [(read, sorted(wanted[key])) for read, key in reads.items()]):
         if not isinstance(found, Refusal):
             index.add(reads[read], read.table, found)
 

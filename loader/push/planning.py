@@ -32,6 +32,10 @@ class PlanReport:
     requests: dict[str, int] = field(default_factory=lambda: {"read": 0, "write": 0})
     reasons: Counter[str] = field(default_factory=Counter)
     """How many records each reason blocks or skips."""
+    causes: dict[str, dict[str, Counter[str]]] = field(default_factory=dict)
+    """Table, also one of lines → what is planned → reason or changed column → of how many rows it is the cause."""
+    rows: dict[str, Counter[str]] = field(default_factory=dict)
+    """Table of lines → how many of them are planned to be created, updated, deleted."""
     warnings: Counter[str] = field(default_factory=Counter)
     """How many records have each warning."""
 
@@ -50,7 +54,21 @@ class PlanReport:
         self.reasons.update([plan.reason] if plan.reason else [])
         self.warnings.update({warning.code for warning in plan.warnings})
         for action in self.lines:
-            self.lines[action] += plan.count_lines(action)
+            number = plan.count_lines(action)
+            self.lines[action] += number
+            if number:
+                self.rows.setdefault(plan.line_table, Counter(dict.fromkeys(self.lines, 0)))[action] += number
+        if plan.reason:
+            self._cause(plan.table, _COUNTED[plan.action], [plan.reason])
+        if plan.action == "update":
+            self._cause(plan.table, "update", ["(lines)"] * bool(plan.lines) + ["(share)"] * bool(plan.share))
+        for table, _, action, changes in plan.changed() if plan.action == "update" else ():
+            if action == "update":
+                self._cause(table, action, [column for column, _, _ in changes])
+
+    def _cause(self, table: str, action: str, causes: Iterable[str]) -> None:
+        if causes:
+            self.causes.setdefault(table, {}).setdefault(action, Counter()).update(causes)
 
     @property
     def verdict(self) -> LoaderError | None:
@@ -70,6 +88,7 @@ class PlanReport:
             "records": self.records,
             "lines": self.lines,
             "requests": self.requests,
+            "causes": self.causes,
             "reasons": dict(sorted(self.reasons.items())),
             "warnings": dict(sorted(self.warnings.items())),
         }

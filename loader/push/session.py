@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 
 from loader.context import Context, StagedRecords
@@ -25,6 +26,7 @@ from loader.push.gather import (
 from loader.sync.binding import Bindings
 from loader.sync.landed import Landings, made_lines, sibling_columns, sibling_keys
 from loader.sync.lookups import Found, Index, LookupKey, lookup_keys, owner_of
+from loader.sync.naming import Naming
 from loader.sync.plan import Known, RecordPlan, block, plan_record, record_id
 from loader.sync.records import Row, Staged, Wanted, currency_of, current, desired_records
 from loader.sync.waves import Waves, waves
@@ -62,6 +64,11 @@ class Session:
     """Match keys of records that CRM does not have, and that would adopt the same one."""
     is_expecting: bool = False
     """Nothing is written: what the run would make counts as if it were there."""
+
+    @cached_property
+    def naming(self) -> Naming:
+        """What people know the records' values by."""
+        return Naming(self.bindings.base, self.index)
 
     def plan(self, orders: Sequence[Staged], attempts: Mapping[str, int] | None = None) -> list[RecordPlan]:
         """Plans orders against CRM as it is now."""
@@ -125,12 +132,16 @@ class Session:
                 is_adopted=bool(candidates),
                 in_loop=self.waves.loops.get(key, ()),
             )
-            plan = plan_record(orders[number], want, rows, binding, known, attempts.get(orders[number].key, 0))
+            attempt, words = attempts.get(orders[number].key, 0), self.naming.words
+            plan = plan_record(orders[number], want, rows, binding, known, attempt, words)
             planned[number] = replace(plan, made=self.index.made) if self.index.made else plan
             self._note(orders[number], want, rows, planned[number])
         for number, plan in planned.items():
             if plan.action in ("block", "skip"):
                 self._note_absence(orders[number], plan)
+        overwritten = (each for plan in planned.values() if plan.writes for each in plan.overwritten())
+        if unknown := self.naming.unknown(overwritten):
+            read_looked_up(self.client, self.bindings.tables, self.naming.others, unknown)
         return [planned[number] for number in range(len(orders))]
 
     def _parts(self, order: Staged) -> list[object]:

@@ -18,7 +18,7 @@ from loader.push.gather import Records, read_known
 from loader.sync import changeset
 from loader.sync.binding import Binding
 from loader.sync.canonical import Value
-from loader.sync.diff import difference
+from loader.sync.diff import by_row, difference
 from loader.sync.records import Current, Desired, currency_of, current, line_key, line_value
 from loader.warehouse.journal import Event, OrderResult, RunCounts, RunOutcome, RunStart
 
@@ -189,8 +189,16 @@ def _reverted(event: Event, have: Current, binding: Binding) -> _Step | Undone:
         return _refused(event, "changed in CRM since the run")
     delta = difference(want, have, binding)
     operations = changeset.for_update(want, have, delta, None, binding)
-    reverse = tuple({**change, "before": change["after"], "after": change["before"]} for change in event.changes)
+    reverse = tuple(map(_reversed, event.changes))
     return _Step(event, have.id, operations, reverse, "undone")
+
+
+def _reversed(change: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The change that takes this one back."""
+    other = {"before": "after", "after": "before", "before_shown": "after_shown", "after_shown": "before_shown"}
+    actions = {"create": "delete", "delete": "create"}
+    action = change["action"] if change["line"] is None else actions.get(change["action"], change["action"])
+    return {**change, "action": action, **{name: change[its] for name, its in other.items() if its in change}}
 
 
 def _cancelled(event: Event, have: Current, binding: Binding) -> _Step | Undone:
@@ -256,23 +264,16 @@ class _Line:
 
 
 def _line_changes(event: Event) -> list[_Line]:
-    """The event's changes put together line by line; they stand one after the other, a column once a line."""
-    found: list[_Line] = []
-    for change in event.changes:
-        if change["table"] == event.table:
-            continue
-        key = str(change["line"])
-        last = found[-1] if found else None
-        if (
-            last is None
-            or (last.key, last.action) != (key, change["action"])
-            or change["column"] in last.sides["after"]
-        ):
-            last = _Line(change["action"], key, {"before": {}, "after": {}})
-            found.append(last)
-        for side in ("before", "after"):
-            last.sides[side][change["column"]] = change[side]
-    return found
+    """The event's changes put together line by line."""
+    return [
+        _Line(
+            row[0]["action"],
+            str(row[0]["line"]),
+            {side: {change["column"]: change[side] for change in row} for side in ("before", "after")},
+        )
+        for row in by_row(event.changes)
+        if row[0]["table"] != event.table
+    ]
 
 
 @dataclass(frozen=True)

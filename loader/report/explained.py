@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from loader.push.explaining import LINES
-from loader.report.text import order_lines, table
+from loader.report.changes import Telling
+from loader.report.text import record_lines, table
 from loader.sync.plan import RecordPlan
 from loader.visible import plain, styled, visible
 
@@ -65,13 +66,13 @@ def _short(value: object, width: int = 36) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def plan_text(plan: RecordPlan) -> list[str]:
-    """The plan as plain lines."""
-    return [plain(line) for line in _plan_lines(plan)]
+def plan_text(telling: Telling) -> Callable[[RecordPlan], list[str]]:
+    """How a plan is told in plain lines."""
+    return lambda plan: [plain(line) for line in _plan_lines(plan, telling)]
 
 
-def _plan_lines(plan: RecordPlan) -> Iterator[str]:
-    yield from order_lines(plan)
+def _plan_lines(plan: RecordPlan, telling: Telling) -> Iterator[str]:
+    yield from record_lines(plan, telling)
     warned = list(dict.fromkeys((warning.code, warning.message) for warning in plan.warnings))
     for code, message in warned[:LINES]:
         yield f"  warning {code}: {message}"

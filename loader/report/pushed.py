@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from loader.contract import Contract
 from loader.errors import Interrupted, LoaderError, RecordsWaiting
 from loader.push.sender import Settled
 from loader.push.tally import PushReport, result_json
+from loader.report.changes import Telling
 from loader.report.output import Output
 from loader.report.spool import JsonSpool
-from loader.report.text import Named, PushText
+from loader.report.text import PushText
 
 
 class PushOutput:
     """The records of a push, in the form that was asked for."""
 
-    def __init__(self, as_json: bool, named: Named) -> None:
-        self.text = PushText(named)
+    def __init__(self, output: Output, contract: Contract) -> None:
+        self.text = PushText(Telling(contract, output.verbose), output.quiet)
         self.results = JsonSpool()
-        self._as_json = as_json
+        self._as_json = output.json
 
     def add(self, settled: Settled) -> None:
         if self._as_json:

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from itertools import groupby
-from operator import itemgetter
-from typing import TypeAlias
 
 from loader.contract import Contract
 from loader.push.checking import Finding
 from loader.push.planning import PlanReport
 from loader.push.sender import Settled
 from loader.push.tally import PushReport
+from loader.report.changes import SIGNS, Telling
 from loader.report.spool import Spool
-from loader.report.words import money
-from loader.sync.diff import Change
+from loader.report.words import counted, money
 from loader.sync.plan import RecordPlan
 from loader.sync.plan_file import PlanFile
 from loader.visible import styled, visible
 from loader.warehouse.journal import QueueEntry, RunRecord
-
-_SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "block": ("!", "red")}
-
-Named: TypeAlias = "Callable[[str, str], str]"
-"""How people are told of a record, by its table and key."""
-
-
-def key_alone(table: str, key: str) -> str:
-    return key
-
 
 NEW_IN_FULL = 1_000
 """New records that a plan shows field by field, unless more are asked for."""
@@ -38,123 +25,149 @@ NEW_IN_FULL = 1_000
 WARNINGS = 200
 """Distinct warnings that are shown as text."""
 
+_CAUSES = 5
+"""The causes that are named of the records of one table for which a plan does the same."""
+
 _COUNTS = ("staged", "created", "updated", "unchanged", "skipped", "blocked", "failed")
 
 
 class PlanText:
-    """A plan for people: record by record, field by field; the closing lines count."""
+    """A plan for people: record by record, field by field; the closing lines count by table and cause."""
 
-    def __init__(self, verbose: bool, named: Named = key_alone) -> None:
-        self._verbose, self._named = verbose, named
+    def __init__(self, telling: Telling, quiet: bool = False) -> None:
+        self._telling, self._quiet = telling, quiet
         self._lines = Spool()
-        self._warnings = Warnings(named)
+        self._warnings = Warnings(telling)
         self._new = 0
 
     def add(self, plan: RecordPlan) -> None:
+        if self._quiet:
+            return
         self._warnings.add(plan)
+        verbose = self._telling.verbose
         if plan.new is not None:
             self._new += 1
-        if plan.new and self._new > NEW_IN_FULL and not self._verbose:
-            self._lines.add(f"{_head(plan, self._named)}, {plan.new.line_count} lines")
-        elif plan.writes or plan.action == "block" or self._verbose:
-            for line in order_lines(plan, self._named):
+        if plan.new and self._new > NEW_IN_FULL and not verbose:
+            self._lines.add(f"{_head(plan, self._telling)}, {counted(plan.new.line_count, 'line')}")
+        elif plan.writes or plan.action == "block" or verbose:
+            for line in record_lines(plan, self._telling):
                 self._lines.add(line)
 
     def lines(self, report: PlanReport) -> Iterator[str]:
         yield from self._lines
         yield from self._warnings.lines()
-        lines = report.lines
-        if self._new > NEW_IN_FULL and not self._verbose:
+        if self._new > NEW_IN_FULL and not (self._telling.verbose or self._quiet):
             yield f"Fields are shown of the first {NEW_IN_FULL:,} new records; -v or --order shows the others'."
-        several = len(report.tables) > 1
-        for table_, counts in report.tables.items() if several else ():
-            yield f"{_nouns(report.contract, table_)}: {_planned(counts)}."
+        if not self._quiet:
+            yield from _cause_lines(report)
+        lines = report.lines
         yield (
             f"Plan: {_planned(report.records)}; "
             f"lines {lines['create']} to create, {lines['update']} to update, {lines['delete']} to delete."
         )
-        for title, counts in (("Set apart", report.reasons), ("Warnings", report.warnings)):
-            if counts:
-                yield f"{title}: {', '.join(f'{count} {code}' for code, count in sorted(counts.items()))}."
+        if report.warnings:
+            yield f"Warnings: {_most(report.warnings, len(report.warnings))}."
 
 
-def order_lines(plan: RecordPlan, named: Named = key_alone) -> Iterator[str]:
-    yield _head(plan, named)
-    if not plan.writes:
-        return
-    if plan.new:
-        new = plan.new.record
-        yield from (f"    {field}" for field in _fields({**new.values, **new.state}))
-        for new_line in new.lines:
-            yield _line(new_line.key, "create", _fields(new_line.values))
-    for change in (*plan.header, *plan.state):
-        yield f"    {_change(change)}"
-    for line in plan.lines:
-        if line.action == "create":
-            yield _line(line.key, line.action, _fields({change.column: change.after for change in line.changes}))
-        else:
-            yield _line(line.key, line.action, map(_change, line.changes if line.action == "update" else ()))
-    if plan.share:
-        yield f"    shared with {plan.share[0]} {plan.share[1]}"
+def _cause_lines(report: PlanReport) -> Iterator[str]:
+    """What is planned by table, and of what how often. Nothing if nothing is to be done."""
+    rows = [("TABLE", "ACTION", "NUMBER", "CAUSE")]
+
+    def count(named: str, table: str, numbers: Mapping[str, int]) -> None:
+        for action, number in numbers.items():
+            if number and action != "unchanged":
+                causes = _most(report.causes.get(table, {}).get(action, {}), _CAUSES)
+                rows.append((named, action, f"{number:,}", causes or _OTHER_CAUSE.get(action, "")))
+                named = ""
+
+    models = {model.table: model for model in report.contract.models if model.table in report.tables}
+    for model in models.values():
+        count(model.nouns, model.table, report.tables[model.table])
+        if model.children:
+            count(f"{model.noun} lines", model.children.table, report.rows.get(model.children.table, {}))
+    if len(rows) > 1:
+        yield ""
+        yield from table(rows)
 
 
-def saved_plan_lines(saved: PlanFile) -> Iterator[str]:
+_OTHER_CAUSE = {"create": "not in CRM yet", "delete": "not in GP"}
+
+
+def _most(counts: Mapping[str, int], number: int) -> str:
+    """The most frequent ones first: `12 quantity, 3 tax and 4 others`."""
+    ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    more = len(ordered) - number
+    told = ", ".join(f"{count:,} {name}" for name, count in ordered[:number])
+    return told + (f" and {more} others" if more > 1 else f", {ordered[-1][1]:,} {ordered[-1][0]}" if more == 1 else "")
+
+
+def record_lines(plan: RecordPlan, telling: Telling) -> Iterator[str]:
+    """What is planned for one record."""
+    yield _head(plan, telling)
+    yield from _content_lines(plan, telling)
+
+
+def _content_lines(plan: RecordPlan, telling: Telling) -> Iterator[str]:
+    if plan.writes:
+        yield from telling.lines(plan.table, plan.changes_json())
+    if plan.writes and plan.share:
+        yield f"    shared with {_sharer(plan, telling)}"
+
+
+def _sharer(plan: RecordPlan, telling: Telling) -> str:
+    """The owner that a record is shared with, by whose owner it is."""
+    assert plan.share is not None
+    share = telling.contract.model_of(plan.table).meta.share_with if telling.contract else None
+    if share is None:
+        return " ".join(plan.share)
+    return f"the owner of its {share.owner_of}" + (f" ({' '.join(plan.share)})" if telling.verbose else "")
+
+
+def saved_plan_lines(saved: PlanFile, telling: Telling) -> Iterator[str]:
     """A plan file, record by record as `plan` shows it, and how many records of each table it writes."""
     yield f"Made at {saved.created_at} for {saved.crm_url}, of {'every record' if saved.whole else 'some records'}."
     counts: Counter[tuple[str, str]] = Counter()
     for entry in saved.entries.values():
         counts[entry["table"], entry["action"]] += 1
-        sign, colour = _SIGNS[entry["action"]]
-        yield styled(f"{sign} {entry['table']} {entry['key']}", colour, bold=True) + f" {entry['action']}"
-        for (table, line, action), changes in groupby(entry["changes"], itemgetter("table", "line", "action")):
-            if action == "create":
-                texts = _fields({change["column"]: change["after"] for change in changes})
-            else:
-                texts = [_change(Change(change["column"], change["before"], change["after"])) for change in changes]
-            if table == entry["table"]:
-                yield from (f"    {text}" for text in texts)
-            else:
-                yield _line(line if isinstance(line, list) else [line], action, () if action == "delete" else texts)
+        sign, colour = SIGNS[entry["action"]]
+        named = telling.named(entry["table"], entry["key"])
+        yield styled(f"{sign} {named}", colour, bold=True) + f" {entry['action']}"
+        yield from telling.lines(entry["table"], entry["changes"])
         if entry["share_with"]:
             yield f"    shared with {entry['share_with'].replace(':', ' ')}"
     told = ", ".join(f"{table} {number} to {action}" for (table, action), number in sorted(counts.items()))
     yield f"Plan: {told or 'nothing to write'}. Apply it with `loader push FILE`."
 
 
-def _head(plan: RecordPlan, named: Named) -> str:
-    sign, colour = _SIGNS.get(plan.action, (" ", ""))
+def _head(plan: RecordPlan, telling: Telling) -> str:
+    sign, colour = SIGNS.get(plan.action, (" ", ""))
     about = f": {plan.reason}, {plan.message}" if plan.reason else ""
-    return styled(f"{sign} {named(plan.table, plan.key)}", colour, bold=True) + f" {plan.action}{about}"
-
-
-def _line(key: Sequence[object], action: str, texts: Iterable[str]) -> str:
-    sign, colour = _SIGNS[action]
-    name = styled(f"    {sign} line {', '.join(map(str, key))}", colour)
-    return f"{name} {', '.join(texts)}".rstrip()
-
-
-def _fields(values: Mapping[str, object]) -> list[str]:
-    """What something new holds."""
-    return [f"{column}: {_value(value)}" for column, value in values.items() if value is not None]
-
-
-def _change(change: Change) -> str:
-    return f"{change.column}: {_value(change.before)} → {_value(change.after)}"
+    action = "blocked" if plan.action == "block" else plan.action
+    return styled(f"{sign} {telling.named(plan.table, plan.key)}", colour, bold=True) + f" {action}{about}"
 
 
 class PushText:
-    """A push for people: the records in trouble, warnings, counts by table."""
+    """A push for people: the records in trouble, warnings, counts by table; with -v what was written."""
 
-    def __init__(self, named: Named = key_alone) -> None:
-        self._named = named
+    def __init__(self, telling: Telling, quiet: bool = False) -> None:
+        self._telling, self._quiet = telling, quiet
         self._lines = Spool()
-        self._warnings = Warnings(named)
+        self._warnings = Warnings(telling)
 
     def add(self, settled: Settled) -> None:
-        self._warnings.add(settled.plan)
+        if self._quiet:
+            return
+        plan = settled.plan
+        self._warnings.add(plan)
+        named = self._telling.named(plan.table, plan.key)
         if settled.outcome in ("blocked", "failed"):
-            name = styled(f"! {self._named(settled.plan.table, settled.plan.key)}", "red", bold=True)
+            name = styled(f"! {named}", "red", bold=True)
             self._lines.add(f"{name} {settled.outcome}: {settled.reason}, {settled.message}")
+        elif settled.pushed and self._telling.verbose:
+            sign, colour = SIGNS[plan.action]
+            self._lines.add(styled(f"{sign} {named}", colour, bold=True) + f" {settled.outcome}")
+            for line in _content_lines(plan, self._telling):
+                self._lines.add(line)
 
     def lines(self, report: PushReport) -> Iterator[str]:
         yield from self._lines
@@ -253,8 +266,8 @@ def _nouns(contract: Contract | None, table: str) -> str:
 class Warnings:
     """Each distinct warning once, with how many records have it; after the first `WARNINGS` they are only counted."""
 
-    def __init__(self, named: Named = key_alone) -> None:
-        self._named = named
+    def __init__(self, telling: Telling) -> None:
+        self._named = telling.named
         self._orders: dict[tuple[str, str], list[str]] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
         self._others: Counter[str] = Counter()
@@ -276,10 +289,6 @@ class Warnings:
             yield styled("  warning", "yellow") + f" {code}: {text} ({shown})"
         for code, count in self._others.items():
             yield styled("  warning", "yellow") + f" {code}: {count:,} more like these; --json has them all"
-
-
-def _value(value: object) -> str:
-    return "none" if value is None else repr(value) if isinstance(value, str) else str(value)
 
 
 def place_of(change: Mapping[str, object]) -> str:

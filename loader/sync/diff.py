@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from loader.sync.binding import Binding, Field
 from loader.sync.canonical import Value
 from loader.sync.records import Current, Desired, line_key
 
 LineAction = Literal["create", "update", "delete"]
+
+_ROW = ("table", "line", "action")
+"""What the changes of one row have in common."""
 
 
 class Change(NamedTuple):
@@ -134,3 +137,17 @@ def replaced(want: Desired, have: Current, binding: Binding) -> tuple[LineChange
         LineChange("create", line_key(line.values, binding.model), None, created(line.values)) for line in want.lines
     )
     return deletes + inserts
+
+
+def by_row(changes: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Changes as a plan's JSON lists them, put together row by row. A column comes once per row."""
+    row: list[Mapping[str, Any]] = []
+    columns: set[str] = set()
+    for change in changes:
+        if row and (change["column"] in columns or any(change[name] != row[0][name] for name in _ROW)):
+            yield row
+            row, columns = [], set()
+        row.append(change)
+        columns.add(change["column"])
+    if row:
+        yield row

@@ -22,6 +22,7 @@ from loader.sync.binding import Binding
 from loader.sync.canonical import Value
 from loader.sync.diff import Change, Difference, LineChange, difference, replaced
 from loader.sync.ids import derived_id
+from loader.sync.naming import Word, Words
 from loader.sync.records import (
     Current,
     Desired,
@@ -39,6 +40,7 @@ from loader.sync.records import (
 Action = Literal["create", "update", "unchanged", "skip", "block"]
 
 NOTHING = ChangeSet(())
+_NO_WORDS: Mapping[str, Word] = {}
 MESSAGES = 20
 """The most parts that the message about one order has."""
 _ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -76,6 +78,8 @@ class RecordPlan:
     """Its lines have to wait for a line that CRM makes together with the record."""
     made: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """Ids of rows that this run makes → what they are known by before CRM has them."""
+    words: Words = field(default_factory=dict, repr=False, compare=False)
+    """What people know the values of its changes by."""
     build: Callable[[], ChangeSet] = field(default=lambda: NOTHING, repr=False, compare=False)
 
     @property
@@ -127,7 +131,10 @@ class RecordPlan:
         }
 
     def changes_json(self) -> list[dict[str, Any]]:
-        """One entry per changed column: table, key, line (None of the record), action, column, before, after."""
+        """One entry per changed column: table, key, line (None of the record), action, column, before, after.
+
+        `before_shown` and `after_shown` are what people know ids and options by; other columns have neither.
+        """
         return [
             {
                 "table": table,
@@ -137,9 +144,11 @@ class RecordPlan:
                 "column": column,
                 "before": before,
                 "after": after,
+                **({"before_shown": word(before), "after_shown": word(after)} if word else {}),
             }
-            for table, line, action, changes in self._changed()
+            for table, line, action, changes in self.changed()
             for column, before, after in changes
+            for word in [self.words.get(table, {}).get(column)]
         ]
 
     def warnings_json(self) -> list[dict[str, Any]]:
@@ -159,9 +168,22 @@ class RecordPlan:
     @cached_property
     def changes_text(self) -> str:
         """`changes_json` as JSON text. Entries of one record differ in little, and a new record has a hundred."""
-        return f"[{', '.join(entry for each in self._changed() for entry in _entries(self.key, *each))}]"
+        return self._text(self.words)
 
-    def _changed(self) -> Iterator[tuple[str, _LineKey, str, Iterable[tuple[str, Value, Value]]]]:
+    def _text(self, words: Words) -> str:
+        entries = (
+            entry for each in self.changed() for entry in _entries(self.key, words.get(each[0], _NO_WORDS), *each)
+        )
+        return f"[{', '.join(entries)}]"
+
+    def overwritten(self) -> Iterator[tuple[str, Iterable[Change]]]:
+        """The changes of rows that CRM has, each with its table."""
+        yield self.table, (*self.header, *self.state)
+        for line in self.lines:
+            if line.action != "create":
+                yield self.line_table, line.changes
+
+    def changed(self) -> Iterator[tuple[str, _LineKey, str, Iterable[tuple[str, Value, Value]]]]:
         """Table, line's key, action and changes of the record and of each of its lines."""
         if self.new:
             new = self.new.record
@@ -180,7 +202,7 @@ class RecordPlan:
 
         Rows that this run makes have no id of CRM's yet, or have it only by now: they go by what they are known by.
         """
-        text = simplejson.dumps(self.entry(), sort_keys=True)
+        text = simplejson.dumps({**self.entry(), "changes": simplejson.RawJSON(self._text({}))}, sort_keys=True)
         if self.made:
             text = _ID.sub(lambda found: self.made.get(found[0].lower(), found[0]), text)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -202,14 +224,24 @@ def _from_nothing(values: Mapping[str, Value]) -> list[tuple[str, Value, Value]]
 
 
 def _entries(
-    key: str, table: str, line: _LineKey, action: str, changes: Iterable[tuple[str, Value, Value]]
+    key: str,
+    words: Mapping[str, Word],
+    table: str,
+    line: _LineKey,
+    action: str,
+    changes: Iterable[tuple[str, Value, Value]],
 ) -> list[str]:
     shown = line_value(line)
     shown = f"[{', '.join(map(_json, shown))}]" if isinstance(shown, list) else _json(shown)
     head = f'{{"table": "{table}", "key": {encode_basestring(key)}, "line": {shown}, "action": "{action}"'
     return [
         f'{head}, "column": "{column}", "before": {"null" if before is None else _json(before)}, '
-        f'"after": {encode_basestring(after) if isinstance(after, str) else _json(after)}}}'
+        f'"after": {encode_basestring(after) if isinstance(after, str) else _json(after)}'
+        + (
+            f', "before_shown": {_json(words[column](before))}, "after_shown": {_json(words[column](after))}}}'
+            if column in words
+            else "}"
+        )
         for column, before, after in changes
     ]
 
@@ -246,10 +278,11 @@ def plan_record(
     binding: Binding,
     known: Known,
     id_attempt: int = 0,
+    words: Words | None = None,
 ) -> RecordPlan:
     """Decides for one record. `found` are CRM's records of that key, `known` is what the journal remembers of it.
 
-    `id_attempt` counts up when the id of a new order turned out to be taken.
+    `id_attempt` counts up when the id of a new order turned out to be taken. `words` are those of the plan's values.
     """
     model = binding.model
     line_table = binding.lines.table.name if binding.lines else ""
@@ -316,7 +349,8 @@ def plan_record(
             warnings = (*warnings, _taken_over(staged, known, binding))
         if known.is_adopted:
             warnings = (*warnings, _adopted(staged, have, binding))
-    plan = replace(plan, warnings=warnings, line_table=line_table, closes_as=_closes_as(staged, wanted, model))
+    closes_as = _closes_as(staged, wanted, model)
+    plan = replace(plan, warnings=warnings, line_table=line_table, closes_as=closes_as, words=words or {})
     if _most_operations(wanted, have, binding) > MAX_OPERATIONS and len(plan.operations) > MAX_OPERATIONS:
         message = f"needs {len(plan.operations)} operations; one change set holds {MAX_OPERATIONS}"
         too_large = block(staged.key, model, "too_large", message)

@@ -16,7 +16,9 @@ final as (
         action,
         crm_column,
         value_before,
-        value_after
+        value_after,
+        code_before,
+        code_after
 
     from {{ ref('audit_record_changes') }}
     where crm_table = 'salesorder'

@@ -14,7 +14,11 @@ events as (
 
 changes as (
 
-    {{ json_items('events', 'changes', ['table', 'line', 'action', 'column', 'before', 'after']) }}
+    {{ json_items(
+        'events',
+        'changes',
+        ['table', 'line', 'action', 'column', 'before', 'after', 'before_shown', 'after_shown']
+    ) }}
 
 ),
 
@@ -34,8 +38,10 @@ final as (
         cast(item_line as {{ text_type(300) }}) as line_key,
         cast(item_action as varchar(20)) as action,
         cast(item_column as varchar(128)) as crm_column,
-        item_before as value_before,
-        item_after as value_after
+        coalesce(item_before_shown, item_before) as value_before,
+        coalesce(item_after_shown, item_after) as value_after,
+        item_before as code_before,
+        item_after as code_after
 
     from changes
 
