@@ -73,6 +73,12 @@ class LockLost(GuardTripped):
     remedy = "Run it again when no other run is active; nothing is sent twice."
 
 
+class Declined(LoaderError):
+    """The user was asked whether to go on, and said no."""
+
+    code = "declined"
+
+
 class NotFound(LoaderError):
     """An order, a run or a file named by the user does not exist."""
 

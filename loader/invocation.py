@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 import click
 
-from loader.errors import Interrupted
+from loader.errors import Declined, Interrupted, UsageError
 from loader.report.output import Output
 
 if TYPE_CHECKING:  # imported when a command runs, because help needs no warehouse
@@ -52,6 +52,20 @@ class Invocation:
         )
         with context, self._signals(context):
             yield context
+
+    def must_confirm(self, yes: bool) -> bool:
+        """Whether the user has to be asked before something is done. Raises UsageError if nobody can be asked."""
+        if not yes and (self.output.json or not sys.stdin.isatty()):
+            raise UsageError(
+                f"loader {self.output.command} asks before it writes, and there is no terminal to ask at.",
+                "Add --yes to go on without being asked.",
+            )
+        return not yes
+
+    def confirm(self, question: str) -> None:
+        """Asks at the terminal whether to go on. Raises Declined."""
+        if not click.confirm(question, err=True):
+            raise Declined("Nothing was written.")
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:
@@ -153,6 +167,7 @@ def group(name: str) -> Callable[[Callable[[], None]], click.Group]:
     return decorate
 
 
+yes_option = click.option("--yes", is_flag=True, help="Do not ask first, as scripts need it.")
 order_option = click.option(
     "--order", "orders", metavar="KEY", multiple=True, help="Only the record with this key. Can be repeated."
 )

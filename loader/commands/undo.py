@@ -7,24 +7,36 @@ from contextlib import nullcontext
 
 import click
 
+from loader.context import Context
 from loader.errors import Interrupted, LoaderError, RecordsWaiting
-from loader.invocation import Invocation, command
+from loader.invocation import Invocation, command, yes_option
 from loader.push import undoing
 from loader.push.undoing import Undone
 from loader.report.changes import Telling
+from loader.report.words import counted, minute
 
 
 @command("undo")
 @click.option("--run", "run_id", metavar="ID", required=True, help="The run to undo.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would be restored, without writing anything.")
 @click.option("--cancel-created", is_flag=True, help="Cancel the records that the run created.")
-def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: bool) -> None:
+@yes_option
+def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: bool, yes: bool) -> None:
     """Put the records that a run changed back to what CRM held before. Records that changed since then are refused.
+
+    Shows what it is going to restore, and asks before it writes.
 
     \b
     Example:
         loader undo --run 3f2a --plan
     """
+    if not plan_only and invocation.must_confirm(yes):
+        with invocation.context() as context:
+            planned = undoing.undo(context, run_id, plan_only=True, cancel_created=cancel_created)
+            plan_only = not any(each.outcome.startswith("would be") for each in planned.records)
+            if not plan_only:
+                invocation.output.data(None, lambda: lines(planned.records, Telling(context.contract)))
+                invocation.confirm(_question(context, run_id, planned))
     finishing = nullcontext() if plan_only else invocation.stoppable()
     with invocation.context("read" if plan_only else "push") as context, finishing:
         done = undoing.undo(context, run_id, plan_only=plan_only, cancel_created=cancel_created)
@@ -42,6 +54,14 @@ def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: b
         text = f"{refused} of {len(done.records)} records were not restored."
         verdict = RecordsWaiting(text, "Each says why it was refused.")
     output.data(content, lambda: lines(done.records, Telling(context.contract, output.verbose)), verdict)
+
+
+def _question(context: Context, run_id: str, planned: undoing.Undoing) -> str:
+    run = context.journal.run(run_id)
+    restored = sum(each.outcome.startswith("would be") for each in planned.records)
+    left = len(planned.records) - restored
+    told = f"{counted(restored, 'record')} in {context.settings.crm_url} would be restored, {left} left as they are."
+    return f"Undo of run {run.run_id[:8]} ({run.command}, {minute(run.started_at)} UTC): {told} Go on?"
 
 
 def lines(results: Sequence[Undone], telling: Telling) -> Iterator[str]:

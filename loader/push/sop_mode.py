@@ -25,8 +25,7 @@ def switch(context: Context, on: bool, integration_user: bool) -> dict[str, Any]
 
     Raises GuardTripped when turning it off while orders are Submitted: nobody could edit them any more.
     """
-    if not on:
-        _refuse_submitted(context)
+    refuse_impossible(context, on)
     context.client.patch(f"organizations({context.organization.id})", {"issopintegrationenabled": on})
     if integration_user:
         context.client.patch(f"systemusers({context.organization.caller_id})", {"isintegrationuser": True})
@@ -34,9 +33,9 @@ def switch(context: Context, on: bool, integration_user: bool) -> dict[str, Any]
     return show(context)
 
 
-def _refuse_submitted(context: Context) -> None:
-    """Orders in a state that only SOP mode reopens."""
-    for model in context.contract.models:
+def refuse_impossible(context: Context, on: bool) -> None:
+    """Raises GuardTripped when turning it off while orders are in a state that only SOP mode reopens."""
+    for model in context.contract.models if not on else ():
         locked = model.meta.state.locked if model.meta.state else []
         if not locked:
             continue

@@ -57,14 +57,14 @@ def test_xref_check_counts_the_orders_of_each_unmapped_code(bench: Workbench) ->
 
 def test_sop_mode_is_shown_switched_and_not_switched_off_under_submitted_orders(bench: Workbench) -> None:
     assert bench.loader("sop-mode", "show").data["amounts"] == "kept as GP has them"
-    refused = bench.loader("sop-mode", "disable")
+    refused = bench.loader("sop-mode", "disable", "--yes")
     assert refused.exit_code == 7
     assert "ORDST2232" in refused.error["message"]
     for order in bench.crm.rows("salesorder"):
         if order["statecode"] == 1:
             bench.crm.update("salesorder", order["salesorderid"], {"statecode": 0, "statuscode": 1})
-    assert bench.loader("sop-mode", "disable").data["amounts"] == "computed by CRM"
-    enabled = bench.loader("sop-mode", "enable", "--integration-user")
+    assert bench.loader("sop-mode", "disable", "--yes").data["amounts"] == "computed by CRM"
+    enabled = bench.loader("sop-mode", "enable", "--integration-user", "--yes")
     assert enabled.data["amounts"] == "kept as GP has them"
 
 

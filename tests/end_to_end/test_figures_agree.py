@@ -100,7 +100,7 @@ class World:
         if runs:
             flags = ["--cancel-created"] if self.random.random() < 0.3 else []
             run_id = self.random.choice(sorted(str(run) for (run,) in runs))
-            self._ended(self.bench.loader("undo", "--run", run_id, *flags), 0, 3)
+            self._ended(self.bench.loader("undo", "--run", run_id, *flags, "--yes"), 0, 3)
 
     def retry_now(self) -> None:
         self._ended(self.bench.loader("retry", "now"), 0, 3)

@@ -57,7 +57,7 @@ CASES: list[tuple[str, int, str, bool]] = [
     ("reconcile --target moon", 2, "usage", False),
     ("sop-mode show --nonsense", 2, "usage", False),
     ("sop-mode enable --nonsense", 2, "usage", False),
-    ("sop-mode disable", 7, "guard_tripped", False),
+    ("sop-mode disable --yes", 7, "guard_tripped", False),
     ("driver", 2, "usage", False),
     ("emulator --port 70000", 2, "usage", False),
     ("emulator --host 203.0.113.1", 2, "usage", False),

@@ -51,7 +51,7 @@ def test_undo_puts_back_what_crm_held_before_the_run(bench: Workbench) -> None:
     assert compared(content(bench), MAPPED) != before
     shown = bench.loader("undo", "--run", run_id, "--plan")
     assert {row["outcome"] for row in shown.data["records"]} == {"would be undone"}
-    ended = bench.loader("undo", "--run", run_id)
+    ended = bench.loader("undo", "--run", run_id, "--yes")
     assert ended.exit_code == 0, ended.stdout
     assert {row["outcome"] for row in ended.data["records"]} == {"undone"}
     after = compared(content(bench), MAPPED)
@@ -62,9 +62,9 @@ def test_undo_puts_back_what_crm_held_before_the_run(bench: Workbench) -> None:
 
 def test_what_was_undone_is_held_and_undoing_again_changes_nothing(bench: Workbench) -> None:
     run_id = push_updates(bench)
-    bench.loader("undo", "--run", run_id)
+    bench.loader("undo", "--run", run_id, "--yes")
     assert {entry["state"] for entry in bench.loader("retry", "list").data["queue"]} == {"held"}
-    again = bench.loader("undo", "--run", run_id)
+    again = bench.loader("undo", "--run", run_id, "--yes")
     assert {row["outcome"] for row in again.data["records"]} == {"already so"}
 
 
@@ -72,7 +72,7 @@ def test_an_order_changed_since_is_refused_and_the_others_are_undone(bench: Work
     run_id = push_updates(bench)
     order = next(row for row in bench.crm.rows("salesorder") if row["name"] == "ORDST2228")
     bench.crm.update("salesorder", order["salesorderid"], {"description": "edited by a salesperson"})
-    ended = bench.loader("undo", "--run", run_id)
+    ended = bench.loader("undo", "--run", run_id, "--yes")
     outcomes = {row["key"]: row["outcome"] for row in ended.data["records"]}
     assert ended.exit_code == 3
     assert outcomes.pop("ORDST2228") == "refused"
@@ -81,9 +81,9 @@ def test_an_order_changed_since_is_refused_and_the_others_are_undone(bench: Work
 
 def test_a_created_order_is_cancelled_only_when_asked(bench: Workbench) -> None:
     run_id = bench.loader("push", "--order", "ORDST2240").data["run_id"]
-    refused = bench.loader("undo", "--run", run_id)
+    refused = bench.loader("undo", "--run", run_id, "--yes")
     assert (refused.exit_code, refused.data["records"][0]["outcome"]) == (3, "refused")
-    ended = bench.loader("undo", "--run", run_id, "--cancel-created")
+    ended = bench.loader("undo", "--run", run_id, "--cancel-created", "--yes")
     assert ended.data["records"][0]["outcome"] == "cancelled", ended.stdout
     order = next(row for row in bench.crm.rows("salesorder") if row["name"] == "ORDST2240")
     assert order["statecode"] == 2
@@ -91,4 +91,4 @@ def test_a_created_order_is_cancelled_only_when_asked(bench: Workbench) -> None:
 
 def test_a_run_that_changed_nothing_cannot_be_undone(bench: Workbench) -> None:
     run_id = bench.loader("push", "--order", "ORDST2270").data["run_id"]
-    assert bench.loader("undo", "--run", run_id).error["code"] == "not_found"
+    assert bench.loader("undo", "--run", run_id, "--yes").error["code"] == "not_found"

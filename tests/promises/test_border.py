@@ -126,7 +126,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
     "check, privileges held": (("check",), "RetrieveUserPrivileges"),
     "check, privileges needed": (("check",), "^EntityDefinitions.*Privileges"),
     "explain": (("explain", NEW[0]), "^salesorders\\?"),
-    "sop-mode": (("sop-mode", "disable"), "^salesorders\\?"),
+    "sop-mode": (("sop-mode", "disable", "--yes"), "^salesorders\\?"),
     "undo": (("undo", "--plan"), "^salesorders\\?"),
 }
 
@@ -157,9 +157,9 @@ def test_a_switch_of_the_organisation_outlasts_a_lost_answer(
         "cut": lambda times, **conditions: handful.crm.faults.spoil(lambda body: b"{", times, **conditions),
     }[trouble]
     install(2, method="PATCH")
-    assert handful.loader("sop-mode", "enable", "--integration-user").exit_code == 0
+    assert handful.loader("sop-mode", "enable", "--integration-user", "--yes").exit_code == 0
     handful.crm.faults.unavailable(None, method="PATCH")
-    ended = handful.loader("sop-mode", "enable")
+    ended = handful.loader("sop-mode", "enable", "--yes")
     assert (ended.exit_code, ended.error["code"]) == (5, "crm_unavailable")
 
 

@@ -182,7 +182,7 @@ def test_an_update_of_a_day_can_be_undone_where_only_midnight_is_kept(handful: H
     pushed_once(handful)
     handful.execute("update crm_salesorder set requestdeliveryby = requestdeliveryby + to_days(5)")
     run_id = handful.push().data["run_id"]
-    undone = handful.loader("undo", "--run", run_id)
+    undone = handful.loader("undo", "--run", run_id, "--yes")
     assert undone.exit_code == 0, undone.stdout + undone.stderr
     assert handful.in_crm(ORDER)[0]["requestdeliveryby"] == "2027-06-15T00:00:00Z"
 

@@ -132,7 +132,7 @@ def test_an_undo_that_is_stopped_finishes_the_order_in_hand(handful: Handful) ->
     done = handful.push().data["run_id"]
     handful.crm.faults.latency(0.4)
     handful.crm.reset_log()
-    process = handful.start("undo", "--run", done, "--cancel-created")
+    process = handful.start("undo", "--run", done, "--cancel-created", "--yes")
     until(lambda: writes(handful) >= 2)
     process.send_signal(signal.SIGTERM)
     result = ended(process)
@@ -140,7 +140,7 @@ def test_an_undo_that_is_stopped_finishes_the_order_in_hand(handful: Handful) ->
     assert 1 <= len(result.data["records"]) < len(GOING)
     assert {each["outcome"] for each in result.data["records"]} <= {"undone", "cancelled"}
     handful.crm.faults.clear()
-    again = handful.loader("undo", "--run", done, "--cancel-created")
+    again = handful.loader("undo", "--run", done, "--cancel-created", "--yes")
     assert again.exit_code == 0, again.stdout
 
 

@@ -74,7 +74,7 @@ def test_entries_that_moved_are_refused_and_named_and_wait_for_nothing(handful: 
 def undone(handful: Handful) -> Ended:
     flags = [flag for order in (*IN_CRM, NEW[0]) for flag in ("--order", order)]
     run_id = handful.push(*flags).data["run_id"]
-    return handful.loader("undo", "--run", run_id)
+    return handful.loader("undo", "--run", run_id, "--yes")
 
 
 def test_an_undo_is_no_push_that_failed(handful: Handful) -> None:
@@ -84,7 +84,7 @@ def test_an_undo_is_no_push_that_failed(handful: Handful) -> None:
     run_id = handful.loader("push").data["run_id"]
     (row,) = handful.in_crm(IN_CRM[1])
     handful.crm.update("salesorderdetail", row["lines"][0]["salesorderdetailid"], {"quantity": Decimal(99)})
-    ended = handful.loader("undo", "--run", run_id)
+    ended = handful.loader("undo", "--run", run_id, "--yes")
     assert ended.exit_code == 3, ended.stdout[:1000]
     (told, *_) = handful.loader("status").data["runs"]
     assert (told["command"], told["outcome"]) == ("undo", "ok")
@@ -122,7 +122,7 @@ def test_an_undo_that_lost_its_lock_writes_no_more_and_has_an_end(
             journal.renew()
 
     monkeypatch.setattr("loader.warehouse.journal.Journal.ensure_held", ensure_held)
-    ended = handful.loader("undo", "--run", run_id)
+    ended = handful.loader("undo", "--run", run_id, "--yes")
     assert (ended.exit_code, ended.error["code"]) == (7, "guard_tripped")
     assert sum(row["outcome"] == "undone" for row in ended.data["records"]) == 1
     assert len(calls) == 2
@@ -152,7 +152,13 @@ def test_a_journal_belongs_to_one_organisation(handful: Handful, elsewhere: Emul
     if not knows_id:
         handful.execute("update main_journal.sync_run set crm_organization_id = null, run_no = null")
     handful.settings.update(CRM_URL=elsewhere.url, CRM_ACCESS_TOKEN=elsewhere.token)
-    for command in (["push"], ["push", "--order", NEW[0]], ["retry", "now"], ["undo", "--run", run_id], ["plan"]):
+    for command in (
+        ["push"],
+        ["push", "--order", NEW[0]],
+        ["retry", "now"],
+        ["undo", "--run", run_id, "--yes"],
+        ["plan"],
+    ):
         ended = handful.loader(*command)
         assert (ended.exit_code, ended.error["code"]) == (7, "guard_tripped"), command
         assert first in ended.error["message"]

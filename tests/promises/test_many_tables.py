@@ -417,9 +417,9 @@ def test_one_number_of_two_tables_is_two_records(company: MadeCompany) -> None:
 
 def test_an_undo_goes_the_other_way_round_and_deletes_nothing(company: MadeCompany) -> None:
     first = company.loader("push")
-    kept = company.loader("undo", "--run", first.data["run_id"])
+    kept = company.loader("undo", "--run", first.data["run_id"], "--yes")
     assert {row["outcome"] for row in kept.data["records"]} == {"refused"}
-    undone = company.loader("undo", "--run", first.data["run_id"], "--cancel-created")
+    undone = company.loader("undo", "--run", first.data["run_id"], "--cancel-created", "--yes")
     told = {(row["table"], row["key"]): (row["outcome"], row["message"]) for row in undone.data["records"]}
     assert told["salesorder", "O2"][0] == told["account", "LONE"][0] == told["product", "BOLT"][0] == "cancelled"
     assert "CRM has no state that cancels a unit schedule" in told["uomschedule", "EACH"][1]

@@ -134,5 +134,5 @@ def test_the_queue_is_worked_on_sql_server(sqlserver_bench: Workbench) -> None:
 
 def test_a_run_is_undone_on_sql_server(sqlserver_bench: Workbench) -> None:
     run_id = sqlserver_bench.loader("push", "--order", "ORDST2228").data["run_id"]
-    ended = sqlserver_bench.loader("undo", "--run", run_id)
+    ended = sqlserver_bench.loader("undo", "--run", run_id, "--yes")
     assert [row["outcome"] for row in ended.data["records"]] == ["undone"]
