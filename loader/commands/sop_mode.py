@@ -69,9 +69,8 @@ def _switch(invocation: Invocation, on: bool, integration_user: bool, yes: bool)
 
 def _intention(context: Context, on: bool, integration_user: bool) -> str:
     """What a switch is going to change, for whom."""
-    told = (
-        f"SOP integration of {context.settings.crm_url} is turned {'on' if on else 'off'}, for everybody who uses it: "
-    )
+    switched = "on" if on else "off"
+    told = f"SOP integration of {context.settings.crm_url} is turned {switched} for everybody who uses it: "
     told += "new orders are Submitted, and CRM keeps GP's amounts." if on else "CRM computes the prices of orders."
     if integration_user:
         told += f" {context.organization.caller_name} is marked as an integration user."
