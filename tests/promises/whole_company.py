@@ -221,7 +221,7 @@ class Whole(Handful):
 def open_few(stack: ExitStack, built: Built, folder: Path) -> Whole:
     """The few records, staged; the organisation before its first push; and the loader between them."""
     path = folder / "sample.duckdb"
-    shutil.copy(_few(built), path)
+    shutil.copy(staged_few(built), path)
     crm = stack.enter_context(Emulator(snapshot=organisation.empty()))
     few = Whole(path, built.target_path, crm, sources=KNOWN)
     stack.callback(few.release)
@@ -231,8 +231,8 @@ def open_few(stack: ExitStack, built: Built, folder: Path) -> Whole:
 _made: dict[Path, Path] = {}
 
 
-def _few(built: Built) -> Path:
-    """Staged once per process."""
+def staged_few(built: Built) -> Path:
+    """A warehouse with the few records; made once per process."""
     if built.path not in _made:
         path = built.path.parent / str(os.getpid()) / "sample.duckdb"
         path.parent.mkdir()
