@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Protocol
 
 from loader.contract import Contract, Model, read_contract
 from loader.dataverse.client import Client
@@ -32,6 +32,16 @@ from loader.warehouse.staged import StagedRows, key_expression
 
 Progress = Callable[[int, int], None]
 """Told how many records are done, of how many."""
+
+
+class Doing(Protocol):
+    """Told what a command is doing, and how much of it is done where that is known."""
+
+    def __call__(self, text: str, done: int = 0, total: int = 0) -> None: ...
+
+
+def _in_silence(text: str, done: int = 0, total: int = 0) -> None:
+    pass
 
 
 def _open_warehouse(target: Target, read_only: bool, for_run: bool) -> Warehouse:
@@ -79,6 +89,8 @@ class Context:
     """Says something on the side."""
     access: Literal["read", "write", "push"] = "read"
     """What the command does with the warehouse. A push wants it for itself."""
+    doing: Doing = _in_silence
+    """Says what is going on to somebody who waits for it."""
 
     def __post_init__(self) -> None:
         self.stop = self.sources.stop()
@@ -119,6 +131,7 @@ class Context:
     def warehouse(self) -> Warehouse:
         if self.target.type == "duckdb":
             self._open.enter_context(private_files())
+        self.doing("Opening the warehouse")
         warehouse = self.sources.warehouse(self.target, self.access == "read", self.access == "push")
         self._open.callback(warehouse.close)
         return warehouse
@@ -136,6 +149,7 @@ class Context:
     @property
     def organization(self) -> Organization:
         if self._organization is None:
+            self.doing("Signing in to CRM")
             self._organization = self.sources.organization(self.client)
         return self._organization
 
@@ -159,6 +173,7 @@ class Context:
 
     @cached_property
     def tables(self) -> Mapping[str, Table]:
+        self.doing("Reading CRM's metadata")
         return self.sources.tables(self.client, tables_needed(self.contract.models))
 
     def bindings(self, model: Model) -> Bindings:
@@ -178,6 +193,7 @@ class Context:
 
     def stage(self, model: Model, only: Sequence[str] | None = None) -> StagedRecords:
         """The staged records as they are now, or those named. Raises GuardTripped for rows without a key."""
+        self.doing(f"Reading {model.nouns} from the warehouse")
         children = model.meta.children
         rows = StagedRows(
             self.warehouse,

@@ -62,6 +62,7 @@ class Demonstration:
         with self._open("read") as context, private_files():
             target = context.target
             warehouse = connect(target, for_run=True, create=True)
+            context.doing("Loading the sample company")
             try:
                 _refuse_real_data(warehouse, target.type)
                 counts = company.load(warehouse, schema="gp" if target.type == "duckdb" else "dbo")
@@ -148,6 +149,7 @@ class Demonstration:
 
         self._title("8. CRM against the staged rows, value by value")
         with self._open("read") as context:
+            context.doing("Comparing every value")
             result = verify(
                 [staged(context.warehouse.query, model) for model in context.contract.models],
                 self._crm,
@@ -183,7 +185,11 @@ class Demonstration:
     def _push(self) -> PushReport:
         with self._open("push") as context:
             self._settled.clear()
-            report = push(context, tell=self._settled.append)
+            report = push(
+                context,
+                progress=lambda done, total: context.doing("Pushing", done, total),
+                tell=self._settled.append,
+            )
         if report.failure:
             raise report.failure
         for settled in self._settled:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loader.context import Context
+from loader.context import Context, Doing
 from loader.environment import FILE_NAME, Environ, env_file, write_env
 from loader.errors import LoaderError, UsageError
 from loader.settings import REQUIRED, SETTINGS, is_secret
@@ -82,6 +82,7 @@ class FirstSettings:
     answers: Mapping[str, str]
     ask: Callable[[Question], str] | None
     say: Callable[[str], None]
+    doing: Doing
 
     def __post_init__(self) -> None:
         self.path = self.project_dir / FILE_NAME
@@ -145,7 +146,7 @@ class FirstSettings:
         return answer
 
     def _context(self) -> Context:
-        return Context(self.project_dir, target_name=self.environ["DBT_TARGET"], environ=self.environ)
+        return Context(self.project_dir, target_name=self.environ["DBT_TARGET"], environ=self.environ, doing=self.doing)
 
     def _try_warehouse(self) -> str:
         with self._context() as context:

@@ -37,6 +37,7 @@ class Invocation:
     @contextmanager
     def context(self, access: Literal["read", "write", "push"] = "read", **flags: object) -> Iterator[Context]:
         """The command's project, warehouse and CRM."""
+        self.output.doing("Starting")
         from loader.context import Context, Sources
         from loader.environment import read_environ
 
@@ -49,6 +50,7 @@ class Invocation:
             self.sources or Sources(),
             self.output.talk,
             access,
+            self.output.doing,
         )
         with context, self._signals(context):
             yield context

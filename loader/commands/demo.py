@@ -55,7 +55,7 @@ def demo(invocation: Invocation, keep_emulator: bool) -> None:
 
     def open_run(access: Access) -> Context:
         folders = (invocation.project_dir, invocation.profiles_dir)
-        return Context(*folders, invocation.target, environ=environ, access=access)
+        return Context(*folders, invocation.target, environ=environ, access=access, doing=output.doing)
 
     with Emulator(snapshot=organisation.empty()) as crm:
         environ.update({"CRM_URL": crm.url, "CRM_AUTH": "token", "CRM_ACCESS_TOKEN": crm.token})

@@ -35,7 +35,10 @@ def init(invocation: Invocation, **answers: str | None) -> None:
     """
     asks = sys.stdin.isatty() and not invocation.output.json
     given = {name: value for name, value in {**answers, TARGET.name: invocation.target}.items() if value is not None}
-    first = FirstSettings(invocation.project_dir, os.environ, given, _ask if asks else None, say=invocation.output.talk)
+    output = invocation.output
+    first = FirstSettings(
+        invocation.project_dir, os.environ, given, _ask if asks else None, say=output.talk, doing=output.doing
+    )
     first.warehouse()
     first.crm()
     first.write()

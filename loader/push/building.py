@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loader import __version__
-from loader.context import Context
+from loader.context import Context, Doing
 from loader.errors import GuardTripped, LoaderError
 from loader.files import private_files
 from loader.warehouse.journal import RunCounts, RunOutcome, RunStart
@@ -55,7 +55,7 @@ def build(context: Context, talk: Callable[[str], None], variables: Mapping[str,
         command = ["build", "--exclude-resource-type", "unit_test", *same_warehouse(context)]
         if variables:
             command += ["--vars", json.dumps(variables)]
-        exit_code, output = run_dbt(command, dbt_environ(context))
+        exit_code, output = run_dbt(command, dbt_environ(context), context.doing)
     results = _results(results_path(context))
     failed = [result for result in results if result["status"] in ("fail", "error")]
     warned = [result for result in results if result["status"] == "warn"]
@@ -156,17 +156,41 @@ def dbt_environ(context: Context) -> dict[str, str]:
     return environ
 
 
-def run_dbt(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[int, str]:
-    """dbt's exit code and output. A process of its own: dbt keeps DuckDB's file to itself while it lives."""
-    done = subprocess.run(
-        [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--quiet", "--no-use-colors", *arguments],
-        capture_output=True,
+def run_dbt(arguments: Sequence[str], environ: Mapping[str, str], doing: Doing | None = None) -> tuple[int, str]:
+    """dbt's exit code, and what it says of errors. `doing` is told which node it has come to.
+
+    A process of its own: dbt keeps DuckDB's file to itself while it lives.
+    """
+    if doing:
+        doing("dbt: reading the project")
+    command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--log-format", "json", "--no-use-colors"]
+    with subprocess.Popen(
+        [*command, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
         env=dict(environ),
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
+    ) as process:
+        assert process.stdout is not None
+        try:
+            said = [text for line in process.stdout if (text := _followed(line, doing))]
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, "\n".join(said)
+
+
+def _followed(line: str, doing: Doing | None) -> str:
+    """A line of dbt's log: tells `doing` of a node that dbt begins with, and returns an error's text."""
+    try:
+        event = json.loads(line)
+        info, data = event["info"], event["data"]
+    except (ValueError, TypeError, KeyError):
+        return line.rstrip()  # not of the log: Python's own words, or a macro's
+    if doing and info["name"] == "LogStartLine":
+        doing(f"dbt: {data['node_info']['node_name']}", data["index"], data["total"])
+    return str(info["msg"]) if info["level"] == "error" else ""
 
 
 def results_path(context: Context) -> Path:

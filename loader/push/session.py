@@ -337,6 +337,7 @@ def open_session(
     `landings`: what the run did to the tables before this one; `is_expecting` where it did not, but would.
     """
     model = staged.model
+    context.doing(f"Looking up in CRM what {model.nouns} name")
     landings = landings or Landings()
     bindings = context.bindings(model)
     bindings.refuse_problems()

@@ -13,13 +13,14 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeAlias
 
 import click
 
 from loader.errors import LoaderError, Unexpected
+from loader.report.live import Live
 from loader.secrets import redact
 from loader.visible import json_text, shown, styled
 
@@ -92,6 +93,7 @@ class Output:
     exit_code: int = 0
     """What the process ends with; only a verdict or an error makes it another than 0."""
     _handler: logging.Handler | None = None
+    _live: Live = field(default_factory=Live)
 
     def log_as_json(self) -> None:
         """From now on stderr is JSON lines, those of libraries included."""
@@ -104,6 +106,7 @@ class Output:
             _log.setLevel(logging.INFO)
 
     def close(self) -> None:
+        self._live.stop()
         if self._handler is not None:
             logging.getLogger().removeHandler(self._handler)
             logging.captureWarnings(False)
@@ -126,6 +129,7 @@ class Output:
         `verdict` is why the result ends the command with another exit code than 0: the envelope's error. The lines of
         text say it already.
         """
+        self._live.stop()
         if verdict is not None:
             self.exit_code = verdict.exit_code
         if self.json:
@@ -137,14 +141,17 @@ class Output:
 
     def document(self, text: str) -> None:
         """A whole file on stdout, as it is."""
+        self._live.stop()
         click.echo(text, nl=False)
 
     def line(self, text: str) -> None:
         """One line on stdout, before the command has ended."""
+        self._live.stop()
         click.echo(shown(text))
 
     def talk(self, text: str) -> None:
         text = redact(text)
+        self._live.stop()
         if self.logs_json:
             _log.info(text)
         elif not self.quiet:
@@ -158,6 +165,7 @@ class Output:
         cause: BaseException | None = None,
     ) -> None:
         """What ended the command early, beside the data that there is all the same. `cause` shows its stack trace."""
+        self._live.stop()
         self.exit_code = error.exit_code
         if self.logs_json:
             _log.error(error.message, extra={"code": error.code, "remedy": error.remedy}, exc_info=cause)
@@ -177,24 +185,19 @@ class Output:
         """An exception that nobody expected is an error like any other."""
         self.error(Unexpected(f"{type(bug).__name__}: {bug}"), cause=bug)
 
+    def doing(self, text: str, done: int = 0, total: int = 0) -> None:
+        """Says on a terminal what the command is doing, how much of it is done and how much there is to do."""
+        if not (self.quiet or self.logs_json) and sys.stderr.isatty():
+            self._live.show(text, done, total)
+
     @contextmanager
     def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
-        """A bar on a terminal, a line every few seconds elsewhere."""
-        if self.quiet:
-            yield lambda done, total: None
-        elif sys.stderr.isatty() and not self.logs_json:
-            yield from self._bar(label)
-        else:
-            yield self._lines(label)
-
-    def _bar(self, label: str) -> Iterator[Callable[[int, int], None]]:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(label, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+        """A bar on a terminal, a line of the log every few seconds with --log-format json, nothing elsewhere."""
+        self.doing(label)
+        try:
+            yield self._lines(label) if self.logs_json else lambda done, total: self.doing(label, done, total)
+        finally:
+            self._live.stop()
 
     def _lines(self, label: str) -> Callable[[int, int], None]:
         import time

@@ -15,6 +15,7 @@ from loader.context import Context
 from loader.push.building import same_warehouse, stopped
 from tests.conftest import PROJECT, Workbench
 from tests.end_to_end.test_commands import two_of_one_number
+from tests.terminal import at_a_terminal
 
 PROFILE = """
 gp_to_crm:
@@ -36,16 +37,17 @@ def test_dbt_builds_where_the_loader_reads_wherever_it_is_started(
     """The project's own profiles.yml, seen from another directory, with other profiles there and in the home."""
     home, elsewhere = tmp_path / "home", profiles(tmp_path / "elsewhere", "elsewhere.duckdb")
     profiles(home / ".dbt", str(tmp_path / "home.duckdb"))
-    ended = subprocess.run(
+    ended = at_a_terminal(
         [sys.executable, "-m", "loader", "push", "--build", "--order", "ORDST2225", "--project-dir", str(PROJECT)],
         cwd=elsewhere,
         env={**own_project.environ, "HOME": str(home), "USERPROFILE": str(home), "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        check=False,
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.exit_code == 0, ended.stdout + ended.stderr
     assert "1 updated" in ended.stdout
+    assert "dbt: reading the project" in ended.stderr
+    numbers = [(int(done), int(total)) for done, total in re.findall(r"(\d+)/(\d+) dbt: \w+", ended.stderr)]
+    assert numbers == sorted(numbers), "the nodes are told as dbt comes to them"
+    assert len({total for _, total in numbers}) == 1
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.duckdb")] == ["sample.duckdb"]
 
 

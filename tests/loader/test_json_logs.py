@@ -85,7 +85,7 @@ def test_libraries_and_unexpected_errors_speak_the_same_language(
         warnings.warn("old", DeprecationWarning, stacklevel=1)
         raise RuntimeError("not foreseen")
 
-    monkeypatch.setattr("loader.commands.emulator.serve", broken)
+    monkeypatch.setattr("loader.commands.emulator.Served.serve", broken)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         assert run_command(["emulator", "--log-format", "json"]) == 1
