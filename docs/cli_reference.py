@@ -56,11 +56,13 @@ although records are waiting (`records_waiting`), `check` found a ✗ (`check_fa
 UTC. The document is printed as one line.
 
 Here, in plan files and in the journal, every change and every warning has the fields `table` (CRM's), `key`, `line`
-(the line's number; null for the record itself) and `column`.
+(the line's number; null for the record itself) and `column`. A change of a look-up or an option also has `before_shown` and
+`after_shown`, which are what people know it by: the row's key, the option's label. Text shows these; `-v` shows the ids beside them.
 
 `plan` and `push` have counts for each table in `tables`, and for all tables together in `records`. For `plan` these
 are `create`, `update`, `unchanged`, `skipped` and `blocked`; for `push`, `created`, `updated`, `unchanged`,
-`skipped`, `blocked` and `failed`. Each entry of `plans` and `results` has the `table` and `key` of its record.
+`skipped`, `blocked` and `failed`. `causes` of `plan` counts, by table (lines have their own) and action, the columns that change
+and the reasons. Each entry of `plans` and `results` has the `table` and `key` of its record.
 
 Text from GP, CRM or a server cannot control a terminal: control characters and bidirectional controls are shown as
 escapes such as `\\x1b` and `\\u202e`, even in a pipe. JSON escapes them in its own way.
@@ -71,6 +73,16 @@ With `--log-format json`, stderr has one JSON object per line: `time`, `level` (
 is printed on stdout anyway.
 
 Output that goes to a file or a pipe is UTF-8 on every system.
+
+## Completion
+
+The shell completes commands and options after one line in its start-up file:
+
+| shell | file | line |
+|---|---|---|
+| bash 4.4 or later | `~/.bashrc` | `eval "$(_LOADER_COMPLETE=bash_source loader)"` |
+| zsh | `~/.zshrc` | `eval "$(_LOADER_COMPLETE=zsh_source loader)"` |
+| fish | `~/.config/fish/completions/loader.fish` | `_LOADER_COMPLETE=fish_source loader \\| source` |
 """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 LOOPBACK = ("localhost", "127.0.0.0/8", "::1")
 _PAGES = ("apps", "main", "tools", "uclient", "webresources", "_static", "_forms", "api", "home")
@@ -58,6 +58,23 @@ def organization_root(text: str, name: str) -> str:
     if rest or parts.query or parts.fragment:
         raise BadAddress("the address of a page, not of the organisation.", f"Set {name} to {root}.")
     return root
+
+
+def webhook(text: str, name: str) -> str:
+    """The address of a webhook as it is: its path and its query are its key. Raises BadAddress without repeating it."""
+    try:
+        _checked(text, f"Set {name} to the address that Teams, Slack or another service gave you.")
+    except BadAddress as error:
+        raise BadAddress(error.why, error.remedy, secret=True) from None
+    return text
+
+
+def record_link(crm_url: str, table: str, crm_id: str | None) -> str | None:
+    """The address of a record's form in CRM. None without an id, or without an organisation's address."""
+    if not crm_id or not re.match(r"https?://[^/]", crm_url):
+        return None
+    root = crm_url.rstrip("/")
+    return f"{root}/main.aspx?pagetype=entityrecord&etn={quote(table, safe='')}&id={quote(crm_id, safe='')}"
 
 
 def _checked(text: str, remedy: str) -> SplitResult:

@@ -247,8 +247,9 @@ def require(staged: Sequence[StagedRecords], only: Sequence[str]) -> None:
 def _named(model: Model, keys: Sequence[str | None]) -> list[str]:
     nameless = sum(key is None for key in keys)
     if nameless:
+        rows = f"1 row of {model.name} has" if nameless == 1 else f"{nameless} rows of {model.name} have"
         raise GuardTripped(
-            f"{nameless} rows of {model.name} have no {model.key_column}. Nothing was written.",
+            f"{rows} no {model.key_column}. Nothing was written.",
             f"`dbt show --select not_null_{model.name}_{model.key_column}` shows them; correct them in GP.",
         )
     return [key for key in keys if key is not None]

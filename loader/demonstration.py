@@ -17,6 +17,7 @@ from loader.report import explained
 from loader.report.changes import Telling
 from loader.report.text import place_of
 from loader.report.text import table as table_of
+from loader.report.words import counted
 from loader.visible import styled
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse, columns_of
@@ -78,7 +79,7 @@ class Demonstration:
             build(context, self._say, story.VARS)
             for model in context.contract.models:
                 ((staged,),) = context.warehouse.query(f"select count(*) from {model.relation}")
-                self._say(f"  {staged} rows in {model.relation}")
+                self._say(f"  {counted(int(str(staged)), 'row')} in {model.relation}")
             self._say(self._in_crm(context, "CRM has"))
 
     def first_push(self) -> None:
@@ -162,7 +163,7 @@ class Demonstration:
             for difference in result.differences:
                 self._say(f"  {difference}")
             if result.differences or not result.values:
-                raise DemoFailed(f"{len(result.differences)} values differ.")
+                raise DemoFailed(f"{counted(len(result.differences), 'difference')} in values.")
             self._say(f"{result.values:,} values. All equal.")
             self._queries(context)
         return {**self._content, "compared": result.values, "differences": 0}

@@ -165,7 +165,8 @@ class FirstSettings:
                     f"{context.target.address} answers, but GP's orders cannot be read: {error.message}",
                     "GP_CRM_GP_DATABASE is GP's company database; the login needs SELECT in it.",
                 ) from None
-            return f"{context.target.address}; GP's {company} has {count:,} documents in SOP10100."
+            documents = "1 document" if count == 1 else f"{count:,} documents"
+            return f"{context.target.address}; GP's {company} has {documents} in SOP10100."
 
     def _try_crm(self) -> str:
         with self._context() as context:

@@ -9,7 +9,7 @@ import difflib
 import importlib
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, get_args
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NoReturn, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic.fields import FieldInfo
 
-from loader.addresses import BadAddress, login_service, organization_root
+from loader.addresses import BadAddress, login_service, organization_root, webhook
 from loader.environment import Environ
 from loader.errors import UsageError
 from loader.flaws import REMEDY as FLAW_REMEDY
@@ -27,6 +27,8 @@ from loader.secrets import Secret
 FILE_NAME = "loader.toml"
 
 Auth = Literal["client_secret", "certificate", "device_code", "token", "ntlm"]
+Notify = Literal["news", "always", "never"]
+NotifyFormat = Literal["auto", "teams", "slack", "json"]
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "client_secret": ("CRM_TENANT_ID", "CRM_CLIENT_ID", "CRM_CLIENT_SECRET"),
     "certificate": ("CRM_TENANT_ID", "CRM_CLIENT_ID", "CRM_CERTIFICATE"),
@@ -75,13 +77,18 @@ def _whole_number(minimum: int, maximum: int) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-def _way_to_sign_in(value: object, info: ValidationInfo) -> object:
-    allowed = get_args(Auth)
-    if value not in allowed:
-        close = difflib.get_close_matches(str(value).lower(), allowed, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise _Refused("not known.", f"{_given(info).name} is one of {', '.join(allowed)}.{hint}")
-    return value
+def _one_of(kind: Any) -> Callable[[object, ValidationInfo], object]:
+    """Reads one of the words of a Literal."""
+
+    def read(value: object, info: ValidationInfo) -> object:
+        allowed = get_args(kind)
+        if value not in allowed:
+            close = difflib.get_close_matches(str(value).lower(), allowed, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise _Refused("not known.", f"{_given(info).name} is one of {', '.join(allowed)}.{hint}")
+        return value
+
+    return read
 
 
 def _text(value: object, info: ValidationInfo) -> str:
@@ -140,6 +147,10 @@ def _authority(value: object, info: ValidationInfo) -> str:
     return _address(login_service, value, info)
 
 
+def _webhook(value: object, info: ValidationInfo) -> Secret:
+    return Secret(_address(webhook, _flawless(str(value).strip()), info))
+
+
 def _address(read: Any, value: object, info: ValidationInfo) -> str:
     try:
         return str(read(_text(value, info), _given(info).name))
@@ -167,7 +178,7 @@ class Settings(BaseModel):
     api_version: Annotated[str, BeforeValidator(_api_version)] = _setting(
         "CRM_API_VERSION", "Version of CRM's Web API.", "v9.2"
     )
-    auth: Annotated[Auth, BeforeValidator(_way_to_sign_in)] = _setting(
+    auth: Annotated[Auth, BeforeValidator(_one_of(Auth))] = _setting(
         "CRM_AUTH", f"How to sign in: {', '.join(get_args(Auth))}.", "client_secret"
     )
     tenant_id: Annotated[str, BeforeValidator(_identity)] | None = _setting(
@@ -216,6 +227,23 @@ class Settings(BaseModel):
     )
     retention_days: Annotated[int, _whole_number(1, 36500)] = _setting(
         "GP_CRM_RETENTION_DAYS", "Days for which the journal keeps finished runs and their events.", 90
+    )
+    notify_url: Annotated[Secret, BeforeValidator(_webhook)] | None = _setting(
+        "GP_CRM_NOTIFY_URL",
+        "Address of a webhook that is told after a run, such as an incoming webhook of Teams or Slack.",
+        secret=True,
+    )
+    notify: Annotated[Notify, BeforeValidator(_one_of(Notify))] = _setting(
+        "GP_CRM_NOTIFY",
+        "When the webhook is told: news (something waits or failed for the first time, or is well again), always or"
+        " never.",
+        "news",
+    )
+    notify_format: Annotated[NotifyFormat, BeforeValidator(_one_of(NotifyFormat))] = _setting(
+        "GP_CRM_NOTIFY_FORMAT",
+        "What the webhook gets: teams (an Adaptive Card), slack, json (text and figures), or auto: what its address"
+        " shows that it takes.",
+        "auto",
     )
     origins: Mapping[str, str] = {}
 

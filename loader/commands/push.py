@@ -11,6 +11,7 @@ from loader.push import pushing
 from loader.push.building import build_or_stop
 from loader.push.guards import MaxChanges
 from loader.push.planning import read_plan_file
+from loader.report.notice import notifying
 from loader.report.pushed import PushOutput
 
 
@@ -43,9 +44,9 @@ def push(
     limit = MaxChanges.parse(max_changes) if max_changes else None
     name = "push --order" if orders else "push --table" if tables else "push"
     if build:
-        with invocation.context("write") as context:
+        with invocation.context("write") as context, notifying(context, invocation.output.talk):
             build_or_stop(context, name, invocation.output.talk)
-    with invocation.context("push") as context, invocation.stoppable():
+    with invocation.context("push") as context, notifying(context, invocation.output.talk), invocation.stoppable():
         saved = read_plan_file(planfile, context.settings.crm_url) if planfile else None
         pushed = PushOutput(invocation.output, context.contract)
         with invocation.output.progress("Pushing") as progress:

@@ -8,6 +8,7 @@ from loader.contract import Contract
 from loader.invocation import Invocation, command
 from loader.push import reconciling
 from loader.push.reconciling import DIFFERENCES, Reconciled
+from loader.report.words import counted
 
 
 @command("reconcile")
@@ -26,7 +27,7 @@ def reconcile(invocation: Invocation) -> None:
 def lines(report: Reconciled, contract: Contract) -> Iterator[str]:
     """The report in words."""
     read = contract.counted({table: counts["read"] for table, counts in report.tables.items()})
-    yield f"Read {read} with {report.lines:,} lines from CRM, {report.requests['read']} requests."
+    yield f"Read {read} with {counted(report.lines, 'line')} from CRM, {counted(report.requests['read'], 'request')}."
     for table, counts in report.tables.items():
         if counts["not_in_crm"]:
             model = contract.model_of(table)

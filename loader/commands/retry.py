@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import click
 
@@ -17,11 +17,22 @@ from loader.keys import fold
 from loader.push import pushing
 from loader.push.audits import about, money_waiting
 from loader.push.staging import models_of
+from loader.report.notice import notifying
 from loader.report.output import Answer
 from loader.report.pushed import PushOutput
 from loader.report.text import queue_lines
 from loader.report.words import money
-from loader.warehouse.journal import WAITING
+from loader.warehouse.journal import WAITING, QueueState
+
+Decision: TypeAlias = Literal["held", "ignored", "open"]
+_FROM: Mapping[Decision, tuple[QueueState, ...]] = {
+    "held": ("open",),
+    "ignored": ("open", "held"),
+    "open": ("held", "ignored"),
+}
+"""What is decided of all records at once → the states in which they are for that."""
+_DONE: Mapping[Decision, str] = {"held": "held", "ignored": "ignored", "open": "released"}
+_LISTS = "`loader retry list` shows the reasons."
 
 
 @group("retry")
@@ -60,7 +71,7 @@ def retry_now(invocation: Invocation, tables: tuple[str, ...]) -> None:
     Example:
         loader retry now
     """
-    with invocation.context("push") as context, invocation.stoppable():
+    with invocation.context("push") as context, notifying(context, invocation.output.talk), invocation.stoppable():
         pushed = PushOutput(invocation.output, context.contract)
         chosen = pushing.open_in_queue(context, tables)
         if not chosen:
@@ -72,15 +83,24 @@ def retry_now(invocation: Invocation, tables: tuple[str, ...]) -> None:
     pushed.tell(invocation.output, report, invocation.signal)
 
 
-def _queue_command(name: str, state: Literal["held", "ignored", "open"], help_: str) -> None:
+def _queue_command(name: str, state: Decision, help_: str) -> None:
     @retry.command(name, help=help_)
-    @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+    @click.argument("keys", nargs=-1, metavar="[KEY]...")
+    @click.option("--reason", metavar="CODE", help="All records that wait for this reason, such as account_not_found.")
+    @click.option("--all", "everything", is_flag=True, help="All records in the queue.")
     @table_option
     @global_options
     @pass_invocation
-    def set_state(invocation: Invocation, keys: tuple[str, ...], tables: tuple[str, ...]) -> None:
+    def set_state(
+        invocation: Invocation, keys: tuple[str, ...], reason: str | None, everything: bool, tables: tuple[str, ...]
+    ) -> None:
+        if bool(keys) + (reason is not None) + everything != 1:
+            raise click.UsageError("Name the records, or choose them with --reason or --all.")
         with invocation.context("write") as context:
-            content, text = decided(context, keys, state, tables)
+            if keys:
+                content, text = decided(context, keys, state, tables)
+            else:
+                content, text = all_decided(context, reason, state, tables)
         invocation.output.data(content, text)
 
 
@@ -104,34 +124,51 @@ def waiting(context: Context, everything: bool, limit: int, tables: Sequence[str
     amount = sum(amounts.values(), Decimal(0))
     queue = []
     for entry in entries:
-        title, its_amount = found.get((entry.table, fold(entry.key)), (None, None))
+        title, its_amount, _ = found.get((entry.table, fold(entry.key)), (None, None, None))
         queue.append({**asdict(entry), "title": title, "amount": its_amount})
+    now = context.journal.now()
 
     def text() -> Iterator[str]:
-        yield from queue_lines(entries, context.contract, [row["amount"] for row in queue])
+        yield from queue_lines(entries, context.contract, now, [row["amount"] for row in queue])
         if len(amounts) > 1:
             told = [f"{context.contract.model_of(each).nouns} {money(its)}" for each, its in sorted(amounts.items())]
             yield f"What waits: {', '.join(told)}."
         elif amount:
             yield f"{money(amount)} waits."
         if more:
-            yield f"{more:,} more are waiting; --limit shows more of them."
+            yield f"{more:,} more {'is' if more == 1 else 'are'} waiting; --limit shows more."
 
     return {"queue": queue, "counts": counts, "amount": amount, "amounts": amounts}, text
 
 
-def decided(
-    context: Context, keys: Sequence[str], state: Literal["held", "ignored", "open"], tables: Sequence[str] = ()
-) -> Answer:
+def decided(context: Context, keys: Sequence[str], state: Decision, tables: Sequence[str] = ()) -> Answer:
     """Holds, ignores or releases records.
 
     Raises NotFound for a record that is neither staged nor in the queue, UsageError for a key in several tables.
     """
     models = models_of(context, tables)
     chosen = [(_table_of(context, models, key), key) for key in keys]
+    return _decided(context, chosen, state)
+
+
+def all_decided(context: Context, reason: str | None, state: Decision, tables: Sequence[str] = ()) -> Answer:
+    """Holds or ignores what waits, or releases what does not: all of it, or what is there for one reason."""
+    known = {model.table for model in models_of(context, tables)}
+    chosen = [
+        (entry.table, entry.key)
+        for entry in context.journal.queue(_FROM[state])
+        if entry.table in known and reason in (None, entry.reason)
+    ]
+    if not chosen and reason is not None:
+        raise NotFound(f"No record in the queue can be {_DONE[state]} for the reason {reason}.", _LISTS)
+    return _decided(context, chosen, state)
+
+
+def _decided(context: Context, chosen: Sequence[tuple[str, str]], state: Decision) -> Answer:
     context.journal.prepare()
     entries = [context.journal.set_state(table, key, state) for table, key in chosen]
-    return {"queue": [asdict(entry) for entry in entries]}, lambda: queue_lines(entries, context.contract)
+    now = context.journal.now()
+    return {"queue": [asdict(entry) for entry in entries]}, lambda: queue_lines(entries, context.contract, now)
 
 
 def _table_of(context: Context, models: Sequence[Model], key: str) -> str:

@@ -12,6 +12,7 @@ import click
 from loader.errors import UsageError
 from loader.files import private_files
 from loader.invocation import Invocation, global_options, group, pass_invocation
+from loader.report.words import counted
 from loader.warehouse.connect import connect
 
 if TYPE_CHECKING:
@@ -115,7 +116,9 @@ def export(invocation: Invocation, folder: Path, tables: tuple[str, ...]) -> Non
             progress(done, len(chosen))
             rows = context.warehouse.query(source.select.replace(" from dbo.", f" from {place}dbo."))
             counts[source.name] = own.write_csv(folder / f"{source.name}.csv", source, rows)
-    output.data({"folder": str(folder), "rows": counts}, lambda: (f"{name}: {n:,} rows" for name, n in counts.items()))
+    output.data(
+        {"folder": str(folder), "rows": counts}, lambda: (f"{name}: {counted(n, 'row')}" for name, n in counts.items())
+    )
 
 
 def _chosen(invocation: Invocation, tables: tuple[str, ...]) -> list[Source]:
@@ -135,7 +138,7 @@ def _chosen(invocation: Invocation, tables: tuple[str, ...]) -> list[Source]:
 
 def _lines(result: Result, address: str) -> Iterator[str]:
     for each in result.loaded:
-        yield f"{each.table}: {each.rows:,} rows of {each.file}{_remarks(each)}"
+        yield f"{each.table}: {counted(each.rows, 'row')} of {each.file}{_remarks(each)}"
     for extra, words in ((False, "No file, so"), (True, "Read with an integration only:")):
         names = [f"{source.name} ({source.description})" for source in result.without_file if source.is_extra is extra]
         if names and extra:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,14 +13,15 @@ import click
 from loader.context import Context
 from loader.errors import NotWell
 from loader.invocation import Invocation, command, table_option
-from loader.push.audits import latest_runs
+from loader.push.audits import latest_runs, money_waiting
 from loader.push.staging import models_of
 from loader.report.changes import Telling
+from loader.report.metrics import exposition, write_metrics
 from loader.report.output import Answer
 from loader.report.probe import MaxAge, MaxBlocked, ahead, probe
 from loader.report.spool import JsonSpool, Spool
 from loader.report.text import run_lines
-from loader.report.words import span
+from loader.report.words import money, span
 from loader.warehouse.journal import Event, RunRecord
 
 
@@ -30,6 +33,11 @@ from loader.warehouse.journal import Event, RunRecord
 @click.option(
     "--max-blocked", metavar="N|P%", help="Probe: exit with 1 if more records than this are waiting (20, 5%)."
 )
+@click.option(
+    "--metrics",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write figures for Prometheus to this file as well; - is stdout, and nothing else.",
+)
 def status(
     invocation: Invocation,
     run_id: str | None,
@@ -37,6 +45,7 @@ def status(
     last: int,
     max_age: str | None,
     max_blocked: str | None,
+    metrics: Path | None,
 ) -> None:
     """Show how the last runs went and what waits in the retry queue.
 
@@ -45,11 +54,24 @@ def status(
     With --max-age or --max-blocked, print one line that says whether all is well, for monitors. If the last push ended
     in an error, it is not.
 
+    With --metrics, write the same figures in Prometheus' text format, for node_exporter's textfile collector.
+
     \b
     Example:
         loader status --run 3f2a
         loader status --max-age 2h --max-blocked 5%
     """
+    if metrics is not None:
+        if run_id or tables:
+            raise click.UsageError("--metrics is about all runs and tables: leave out --run and --table.")
+        if str(metrics) == "-" and invocation.output.json:
+            raise click.UsageError("--json takes stdout: name a file with --metrics.")
+        with invocation.context() as context:
+            figures = exposition(context)
+        if str(metrics) == "-":
+            invocation.output.document(figures)
+            return
+        write_metrics(metrics, figures)
     if max_age is not None or max_blocked is not None:
         if run_id:
             raise click.UsageError("--run shows one run: leave out --max-age and --max-blocked.")
@@ -82,15 +104,17 @@ def last_runs(context: Context, number: int, tables: Sequence[str] = ()) -> Answ
     runs = latest_runs(context, number)
     states = context.journal.queue_counts(_known(context, tables))
     now = context.journal.now()
+    amount = sum(money_waiting(context, _known(context, tables)).values(), Decimal(0))
 
     def text() -> Iterator[str]:
         yield from run_lines(runs)
         for each in runs:
             if each.ends_after(now):
                 yield f"Run {each.run_id[:8]} ends in the future, {span(ahead(each, now))} from now: a clock is wrong."
-        yield f"Retry queue: {states['open']} open, {states['held']} held, {states['ignored']} ignored."
+        told = f" ({money(amount)})" if amount else ""
+        yield f"Retry queue: {states['open']} open{told}, {states['held']} held, {states['ignored']} ignored."
 
-    return {"runs": [_run_json(each) for each in runs], "queue": states}, text
+    return {"runs": [_run_json(each) for each in runs], "queue": states, "amount": amount}, text
 
 
 def _known(context: Context, tables: Sequence[str]) -> Sequence[str]:
@@ -111,8 +135,6 @@ def one_run(context: Context, run_id: str, spool: Spool, tables: Sequence[str] =
 
     def text() -> Iterator[str]:
         yield from run_lines([record])
-        if record.message:
-            yield record.message
         yield from spool
 
     return {"run": _run_json(record)}, text

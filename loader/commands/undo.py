@@ -51,7 +51,7 @@ def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: b
     if invocation.signal is not None:
         verdict = Interrupted(invocation.signal, "Interrupted after finishing the records that were being written.")
     elif refused:
-        text = f"{refused} of {len(done.records)} records were not restored."
+        text = f"{refused} of {counted(len(done.records), 'record')} {'was' if refused == 1 else 'were'} not restored."
         verdict = RecordsWaiting(text, "Each says why it was refused.")
     output.data(content, lambda: lines(done.records, Telling(context.contract, output.verbose)), verdict)
 

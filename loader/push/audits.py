@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 from loader.context import Context
 from loader.contract import Model
@@ -42,23 +42,23 @@ def rows_of_record(
     return _select(context, audit, names, " and ".join(conditions), [*values, *params])
 
 
-def about(
-    context: Context, records: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], tuple[str | None, Decimal | None]]:
-    """The titles and amounts of staged records.
+About: TypeAlias = "tuple[str | None, Decimal | None, str | None]"
+"""A record's title, its amount and its id in CRM."""
 
-    By (table, key as it is compared): (title, amount).
-    """
+
+def about(context: Context, records: Iterable[tuple[str, str]]) -> dict[tuple[str, str], About]:
+    """What is known of staged records, by (table, key as it is compared)."""
     relation = _built(context, _STATUS)
-    found: dict[tuple[str, str], tuple[str | None, Decimal | None]] = {}
+    found: dict[tuple[str, str], About] = {}
     if relation is None:
         return found
     key = folded(quoted("record_key"), context.warehouse.dialect)
     for condition, params in context.warehouse.matching(key, sorted({fold(each) for _, each in records})):
-        sql = f"select crm_table, record_key, title, amount from {relation} where {condition}"
-        for table, record, title, amount in context.warehouse.query(sql, params):
+        sql = f"select crm_table, record_key, title, amount, crm_id from {relation} where {condition}"
+        for table, record, title, amount, crm_id in context.warehouse.query(sql, params):
             money = None if amount is None else Decimal(str(amount))
-            found[str(table), fold(str(record))] = (None if title is None else str(title), money)
+            texts = [None if each is None else str(each) for each in (title, crm_id)]
+            found[str(table), fold(str(record))] = (texts[0], money, texts[1])
     return found
 
 

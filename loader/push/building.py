@@ -59,7 +59,8 @@ def build(context: Context, talk: Callable[[str], None], variables: Mapping[str,
     results = _results(results_path(context))
     failed = [result for result in results if result["status"] in ("fail", "error")]
     warned = [result for result in results if result["status"] == "warn"]
-    talk(f"dbt build: {len(results)} nodes, {len(failed)} failed, {len(warned)} warnings.")
+    warnings = "1 warning" if len(warned) == 1 else f"{len(warned)} warnings"
+    talk(f"dbt build: {len(results)} nodes, {len(failed)} failed, {warnings}.")
     broken = [result for result in failed if not result["unique_id"].startswith("test.")]
     tests = [result for result in failed if result["unique_id"] in context.contract.tests]
     if tests and not broken:

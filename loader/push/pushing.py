@@ -178,7 +178,8 @@ class _ModelPush:
         if still_open:
             shown = ", ".join(sorted(still_open)[:3])
             raise GuardTripped(
-                f"{model.name} has no rows, but CRM has {len(still_open):,} open records that this journal pushed,"
+                f"{model.name} has no rows, but CRM has {model.counted(len(still_open))}"
+                " still open that this journal pushed,"
                 f" such as {shown}. Nothing was written.",
                 "Look whether dbt reads the right GP database (var gp_database). If GP really has no open"
                 f" {model.noun} left, run `loader push --allow-empty`.",

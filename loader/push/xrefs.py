@@ -29,7 +29,8 @@ def _unmapped(model: Model, record: Model, unmapped: Sequence[Mapping[str, Any]]
         rows = [row for row in unmapped if (row["crm_table"], row["crm_column"]) == (model.table, column.name)]
         for row in sorted(rows, key=lambda row: str(row["gp_code"])):
             blocks = row["effect"] != "column_left"
-            records = f"{row['records']} {record.nouns} are {'blocked' if blocks else 'sent without it'}"
+            verb = "is" if row["records"] == 1 else "are"
+            records = f"{record.counted(row['records'])} {verb} {'blocked' if blocks else 'sent without it'}"
             yield Finding(
                 "error" if blocks else "warning",
                 f"{where}: GP's code {row['gp_code']!r} has no translation; {records}.",

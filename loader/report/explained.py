@@ -8,6 +8,7 @@ from typing import Any
 from loader.push.explaining import LINES
 from loader.report.changes import Telling
 from loader.report.text import record_lines, table
+from loader.report.words import counted
 from loader.sync.plan import RecordPlan
 from loader.visible import plain, styled, visible
 
@@ -34,7 +35,8 @@ def lines(content: Mapping[str, Any], told: Iterable[str]) -> Iterator[str]:
         yield "A push would do:"
         yield from content["plan"]["text"]
     for entry in content["queue"]:
-        yield f"Queue: {entry['state']}, {entry['reason']}, {entry['attempts']} tries: {entry['message']}"
+        yield f"Queue: {entry['state']}, {entry['reason']}, {counted(entry['attempts'], 'try', 'tries')}:"
+        yield f"    {entry['message']}"
     for event in content["events"]:
         about = f", {event['reason']}: {event['message']}" if event["reason"] else ""
         yield f"{event['happened_at']:%Y-%m-%d %H:%M} {event['outcome']}{about} (run {event['run_id'][:8]})"
@@ -77,4 +79,4 @@ def _plan_lines(plan: RecordPlan, telling: Telling) -> Iterator[str]:
     for code, message in warned[:LINES]:
         yield f"  warning {code}: {message}"
     if len(warned) > LINES:
-        yield f"  and {len(warned) - LINES:,} more warnings"
+        yield f"  and {counted(len(warned) - LINES, 'more warning')}"

@@ -8,17 +8,17 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
-import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from loader import __version__
+from loader.addresses import record_link
 from loader.report import chart
 from loader.report.words import counted, minute, money, span
 from loader.visible import visible
@@ -52,7 +52,7 @@ def render(content: Mapping[str, Any]) -> str:
         charts={"wide": chart.chart(runs, 760, 340), "narrow": chart.chart(runs, 344, 340)} if runs else {},
         chart_text=chart.description(runs),
         headline=headline(content),
-        crm_link=_Links(content).link,
+        crm_link=partial(record_link, str(runs[0]["crm_url"] if runs else "")),
     )
 
 
@@ -80,19 +80,6 @@ def headline(content: Mapping[str, Any]) -> tuple[str, str]:
             f"Nothing waits: {last['skipped']:,} of {counted(last['staged'], noun)} skipped, the others in CRM.",
         )
     return "good", f"Nothing waits: {counted(last['staged'], noun)} in CRM as GP has them."
-
-
-class _Links:
-    """Addresses of records in CRM. Only https and http: the journal could hold any text."""
-
-    def __init__(self, content: Mapping[str, Any]) -> None:
-        url = str(content["runs"][0]["crm_url"] if content["runs"] else "")
-        self._root = url.rstrip("/") if re.match(r"https?://[^/]", url) else None
-
-    def link(self, table: str, crm_id: str | None) -> str | None:
-        if self._root is None or not crm_id:
-            return None
-        return f"{self._root}/main.aspx?pagetype=entityrecord&etn={quote(table, safe='')}&id={quote(crm_id, safe='')}"
 
 
 def _own(name: str) -> Markup:

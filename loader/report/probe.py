@@ -12,7 +12,7 @@ from typing import Any
 from loader.context import Context
 from loader.errors import UsageError
 from loader.push.audits import latest_runs
-from loader.report.words import span
+from loader.report.words import counted, span
 from loader.warehouse.journal import RunRecord
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -85,7 +85,8 @@ def probe(
     """Judges the latest finished push of all orders, and what waits in the queue now."""
     waiting = context.journal.queue_counts()["open"]
     now = (clock or context.journal.now)()
-    return judge(latest_runs(context, 1000), max_age, max_blocked, now, waiting, context.contract.nouns)
+    contract = context.contract
+    return judge(latest_runs(context, 1000), max_age, max_blocked, now, waiting, contract.noun, contract.nouns)
 
 
 def judge(
@@ -94,7 +95,8 @@ def judge(
     max_blocked: MaxBlocked | None,
     now: dt.datetime,
     waiting: int | None = None,
-    nouns: str = "orders",
+    noun: str = "order",
+    nouns: str = "",
 ) -> Verdict:
     """Pure. `runs` are newest first; a run that is under way says nothing yet, nor does one of some orders.
 
@@ -111,7 +113,7 @@ def judge(
     whole = next((each for each in runs if each.is_whole and each.outcome in _COMPLETE and each.counts.staged), last)
     trouble = counts.blocked + counts.failed if waiting is None else waiting
     staged = max(whole.counts.staged, trouble)
-    share = f"{trouble} of {staged} {nouns} blocked or failed"
+    share = f"{trouble} of {counted(staged, noun, nouns)} blocked or failed"
     problems: dict[str, str] = {}
     if last.ends_after(now):
         problems["ends_in_future"] = f"the last push ends {span(ahead(last, now))} from now: a clock is wrong"

@@ -41,6 +41,7 @@ class PushOutput:
             told = report.counted("blocked", "failed")
             verdict = RecordsWaiting(f"Of {report.counted()}, blocked or failed: {told}.")
             if report.stale == report.in_trouble:
-                text = f"{told} of the plan's {report.counted()} have moved since, and were refused."
+                has, was = ("has", "was") if report.stale == 1 else ("have", "were")
+                text = f"{told} of the plan's {report.counted()} {has} moved since, and {was} refused."
                 verdict = RecordsWaiting(text, "Make the plan again and push that one.")
         output.data(report.as_json(), lambda: self.text.lines(report), verdict, results)

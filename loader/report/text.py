@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -13,7 +14,7 @@ from loader.push.sender import Settled
 from loader.push.tally import PushReport
 from loader.report.changes import SIGNS, Telling
 from loader.report.spool import Spool
-from loader.report.words import counted, money
+from loader.report.words import counted, minute, money, span
 from loader.sync.plan import RecordPlan
 from loader.sync.plan_file import PlanFile
 from loader.visible import styled, visible
@@ -28,7 +29,7 @@ WARNINGS = 200
 _CAUSES = 5
 """The causes that are named of the records of one table for which a plan does the same."""
 
-_COUNTS = ("staged", "created", "updated", "unchanged", "skipped", "blocked", "failed")
+_COUNTS = ("created", "updated", "unchanged", "skipped", "blocked", "failed")
 
 
 class PlanText:
@@ -191,51 +192,48 @@ def check_lines(findings: Iterable[Finding]) -> Iterator[str]:
 
 
 def queue_lines(
-    entries: Sequence[QueueEntry], contract: Contract, amounts: Sequence[Decimal | None] = ()
+    entries: Sequence[QueueEntry],
+    contract: Contract,
+    now: dt.datetime,
+    amounts: Sequence[Decimal | None] = (),
 ) -> Iterator[str]:
-    """The queue's entries, with the money that waits where it is known."""
+    """The queue's entries, with how long they have waited and, where it is known, the money; what is missing below."""
     if not entries:
         yield "The retry queue is empty."
         return
-    rows: list[tuple[str, ...]] = [
-        (
-            contract.noun.upper(),
-            "STATE",
-            "REASON",
-            "SINCE (UTC)",
-            "TRIES",
-            *(["AMOUNT"] if amounts else []),
-            "WHAT IS MISSING",
-        )
-    ]
+    rows = [(contract.noun.upper(), "STATE", "REASON", "SINCE (UTC)", "AGE", "TRIES", "AMOUNT")]
     for number, entry in enumerate(entries):
-        since = entry.first_failed_at.strftime("%Y-%m-%d %H:%M") if entry.first_failed_at else ""
-        tries, amount = str(entry.attempts), [money(amounts[number])] if amounts else []
-        rows.append(
-            (
-                contract.named(entry.table, entry.key),
-                entry.state,
-                entry.reason or "",
-                since,
-                tries,
-                *amount,
-                entry.message or "",
-            )
-        )
-    yield from table(rows)
-    yield f"{len(entries)} in the queue."
+        since = minute(entry.first_failed_at)
+        age = span(now - entry.first_failed_at) if entry.first_failed_at else ""
+        amount = money(amounts[number]) if amounts else ""
+        named = contract.named(entry.table, entry.key)
+        rows.append((named, entry.state, entry.reason or "", since, age, str(entry.attempts), amount))
+    head, *lines = table([row if amounts else row[:-1] for row in rows])
+    yield head
+    for line, entry in zip(lines, entries, strict=True):
+        yield line
+        if entry.message:
+            yield f"    {entry.message}"
+    yield f"{len(entries):,} in the queue."
 
 
 def run_lines(runs: Sequence[RunRecord]) -> Iterator[str]:
+    """The runs; below each one its message, if it has one."""
     if not runs:
         yield "No run yet. `loader push` makes the first."
         return
-    rows = [("RUN", "STARTED (UTC)", "SECONDS", "OUTCOME", *(name.upper() for name in _COUNTS))]
+    rows = [("RUN", "STARTED (UTC)", "SECONDS", "COMMAND", "OUTCOME", "STAGED", "RECORDS")]
     for run in runs:
         seconds = f"{(run.finished_at - run.started_at).total_seconds():.0f}" if run.finished_at else ""
-        numbers = (str(getattr(run.counts, name)) for name in _COUNTS)
-        rows.append((run.run_id[:8], f"{run.started_at:%Y-%m-%d %H:%M}", seconds, run.outcome, *numbers))
-    yield from table(rows)
+        told = ", ".join(f"{count:,} {name}" for name in _COUNTS if (count := getattr(run.counts, name)))
+        started, staged = minute(run.started_at), f"{run.counts.staged:,}"
+        rows.append((run.run_id[:8], started, seconds, run.command, run.outcome, staged, told))
+    head, *lines = table(rows)
+    yield head
+    for line, run in zip(lines, runs, strict=True):
+        yield line
+        if run.message:
+            yield f"    {run.message}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -288,7 +286,7 @@ class Warnings:
             shown = ", ".join(orders) + (f" and {more} more" if more else "")
             yield styled("  warning", "yellow") + f" {code}: {text} ({shown})"
         for code, count in self._others.items():
-            yield styled("  warning", "yellow") + f" {code}: {count:,} more like these; --json has them all"
+            yield styled("  warning", "yellow") + f" {code}: {count:,} more like these; --json shows all"
 
 
 def place_of(change: Mapping[str, object]) -> str:

@@ -26,9 +26,9 @@ def money(amount: Decimal | None) -> str:
     return "–" if amount is None else f"{amount.quantize(_CENT, ROUND_HALF_UP):,}"
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 order`, `1,200 orders`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """`1 order`, `1,200 orders`, `2 tries`."""
+    return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
 def minute(instant: dt.datetime | None) -> str:

@@ -195,6 +195,10 @@ class Journal:
         """How many records are waiting, by state, or those of these CRM tables."""
         return self._queue.counts(tables)
 
+    def news_of_queue(self, run_id: str, limit: int) -> tuple[list[QueueEntry], dict[str, int], int]:
+        """The first of the records that wait since a run, how many they are by table, and how many it resolved."""
+        return self._queue.news(run_id, limit)
+
     def open_keys(self, table: str) -> list[str]:
         """The keys of the entries that are open."""
         return self._queue.open_keys(table)

@@ -77,6 +77,26 @@ class Queue:
                 counts[state] = int(str(number))  # type: ignore[index]
         return counts
 
+    def news(self, run_id: str, limit: int) -> tuple[list[QueueEntry], dict[str, int], int]:
+        """What a run changed in the queue: the first of the records that wait since then, how many they are by table,
+        and how many records it resolved."""
+        new = "run_id = ? and state = 'open' and attempts = 1"
+        entries = self._tables.query(
+            "retry_queue",
+            self._tables.limited(
+                f"select {_QUEUE_COLUMNS} from {{retry_queue}} where {new} order by crm_table, record_key", limit
+            ),
+            [run_id],
+        )
+        counts = self._tables.query(
+            "retry_queue", f"select crm_table, count(*) from {{retry_queue}} where {new} group by crm_table", [run_id]
+        )
+        resolved = self._tables.query(
+            "retry_queue", "select count(*) from {retry_queue} where run_id = ? and state = 'resolved'", [run_id]
+        )
+        by_table = {str(table): int(str(number)) for table, number in counts}
+        return [_queue_entry(row) for row in entries], by_table, int(str(resolved[0][0])) if resolved else 0
+
     def open_keys(self, table: str) -> list[str]:
         """The keys of a table's open entries."""
         rows = self._tables.query(
