@@ -56,13 +56,14 @@ although records are waiting (`records_waiting`), `check` found a ✗ (`check_fa
 UTC. The document is printed as one line.
 
 Here, in plan files and in the journal, every change and every warning has the fields `table` (CRM's), `key`, `line`
-(the line's number; null for the record itself) and `column`. A change of a look-up or an option also has `before_shown` and
-`after_shown`, which are what people know it by: the row's key, the option's label. Text shows these; `-v` shows the ids beside them.
+(the line's number; null for the record itself) and `column`. A change of a look-up or an option also has
+`before_shown` and `after_shown`, which are what people know it by: the row's key, the option's label. Text shows these,
+and with `-v` the ids beside them.
 
 `plan` and `push` have counts for each table in `tables`, and for all tables together in `records`. For `plan` these
 are `create`, `update`, `unchanged`, `skipped` and `blocked`; for `push`, `created`, `updated`, `unchanged`,
-`skipped`, `blocked` and `failed`. `causes` of `plan` counts, by table (lines have their own) and action, the columns that change
-and the reasons. Each entry of `plans` and `results` has the `table` and `key` of its record.
+`skipped`, `blocked` and `failed`. `causes` of `plan` counts, by table (lines have their own) and action, the columns
+that change and the reasons. Each entry of `plans` and `results` has the `table` and `key` of its record.
 
 Text from GP, CRM or a server cannot control a terminal: control characters and bidirectional controls are shown as
 escapes such as `\\x1b` and `\\u202e`, even in a pipe. JSON escapes them in its own way.

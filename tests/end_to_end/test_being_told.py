@@ -161,7 +161,7 @@ def test_prometheus_reads_a_file_that_is_whole_and_readable(bench: Workbench, tm
     assert [path.name for path in tmp_path.glob("*.prom*")] == ["gp_to_crm.prom"]
     text = file.read_text(encoding="utf-8")
     run = ended.data["runs"][0]
-    assert f'gp_to_crm_last_push_records{{outcome="created"}} {run["created"]}\n' in text
+    assert f'gp_to_crm_last_push_records{{outcome="created"}} {run["counts"]["created"]}\n' in text
     assert f'gp_to_crm_queue_records{{table="salesorder",state="open"}} {ended.data["queue"]["open"]}\n' in text
     assert re.search(r'^gp_to_crm_waiting_amount\{table="salesorder"\} [0-9.]+$', text, re.MULTILINE)
     for line in text.splitlines():
