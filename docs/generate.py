@@ -49,6 +49,7 @@ the message names the allowed ones.
 | `gp_companies` | none | several companies, with prefixes ([operating.md](operating.md)) |
 | `gp_currency` | the CRM organisation's base currency | ISO code of GP's functional currency |
 | `gp_time_zone` | US Eastern: `{iana: …, windows: …}` | GP's time zone, by its names in DuckDB and in SQL Server |
+| `delivery_days` | `1` | days from the requested ship date to the requested delivery date, 0 to 365 |
 | `default_area_code` | `"000"` | put in front of a phone number without an area code; `"000"` means none |
 | `amounts` | `spec` | `reconciled` sends amounts that add up: trade discount, gross amounts, discounts per line |
 | `transferred` | `fully` | with `partly`, an order is no longer pushed once any quantity has been transferred |
@@ -67,8 +68,9 @@ RULES = """\
   that are too long for CRM, and replaces characters that CRM refuses (control characters) by blanks, each with a
   warning.
 - **Dates**: a date in the year 1900 means no date. Other dates become midnight in GP's time zone, in UTC. The
-  requested delivery date is the day after: the day is added before the conversion, so that a clock change does not
-  move it. 9999-12-31 has no day after it, so it becomes null and a dbt test warns. CRM stores dates from 1753-01-01
+  requested delivery date is one day later, or as many as var `delivery_days` says: days are added before the
+  conversion, so that a clock change does not move it. 9999-12-31 has no day after it, so it becomes null and a dbt
+  test warns. CRM stores dates from 1753-01-01
   to 9999-12-30; the loader leaves any other date empty, with a warning. In time zones whose clocks change at midnight
   (Cuba, Lebanon, the Azores), a day without a midnight begins at 1:00, and a day with two midnights begins at the
   first, on both warehouses. The database knows when a zone's clocks change: DuckDB and Windows get new rules with

@@ -40,7 +40,7 @@
                     case
                         when
                             {{ local_date }} >= '1753-01-01'
-                            and {{ local_date }} {{ '<' if days else '<=' }} '9999-12-31'
+                            and {{ local_date }} <= '{{ last_day_before(days) }}'
                             then cast({{ day }} as datetime2(0))
                     end as midnight
             ) as starts
@@ -57,7 +57,7 @@
     case
         when
             {{ local_date }} >= cast('1753-01-01' as date)
-            and {{ local_date }} {{ '<' if days else '<=' }} cast('9999-12-31' as date)
+            and {{ local_date }} <= cast('{{ last_day_before(days) }}' as date)
             then timezone('UTC', case
                 when {{ before }} = {{ after }} then {{ before }}
                 when timezone('{{ zone }}', least({{ before }}, {{ after }})) >= {{ midnight }}

@@ -1,13 +1,14 @@
 {{ config(severity='warn') }}
-{#- Requested ship dates of 9999-12-31, which no day comes after to deliver on, or before 1753-01-01, the first day that
-    CRM holds: CRM gets none. -#}
+{%- set last = last_day_before(delivery_days()) %}
+{#- Requested ship dates so late that there is no day of delivery (var `delivery_days`), or before 1753-01-01, the
+    first day that CRM holds: CRM gets none. -#}
 
 select document_number as order_number, 0 as line_sequence, requested_ship_date
 from {{ ref('stg_gp__sales_orders') }}
-where document_type = 2 and (requested_ship_date > '9999-12-30' or requested_ship_date < '1753-01-01')
+where document_type = 2 and (requested_ship_date > '{{ last }}' or requested_ship_date < '1753-01-01')
 
 union all
 
 select document_number as order_number, line_sequence, requested_ship_date
 from {{ ref('stg_gp__sales_order_lines') }}
-where document_type = 2 and (requested_ship_date > '9999-12-30' or requested_ship_date < '1753-01-01')
+where document_type = 2 and (requested_ship_date > '{{ last }}' or requested_ship_date < '1753-01-01')

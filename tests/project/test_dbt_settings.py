@@ -18,6 +18,7 @@ WRONG = {
     "transferred": ("never", '"fully", "partly"'),
     "nolock": ("maybe", "true, false"),
     "default_area_code": ("1", "three digits"),
+    "delivery_days": ("soon", "a whole number of days, 0 to 365"),
     "gp_time_zone": ("US Eastern", "windows: Eastern Standard Time"),
 }
 

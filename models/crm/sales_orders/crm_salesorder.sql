@@ -34,7 +34,7 @@ final as (
         ---------- dates, UTC
         {{ gp_local_to_utc('orders.document_date') }} as datedelivered,
         {{ gp_local_to_utc('orders.invoice_date') }} as datefulfilled,
-        {{ gp_local_to_utc('orders.requested_ship_date', days=1) }} as requestdeliveryby,
+        {{ gp_local_to_utc('orders.requested_ship_date', days=delivery_days()) }} as requestdeliveryby,
 
         ---------- status
         cast(orders.statecode as int) as statecode,

@@ -26,7 +26,7 @@ final as (
         cast(numbered.line_sequence as int) as lineitemnumber,
 
         ---------- dates, UTC
-        {{ gp_local_to_utc('numbered.requested_ship_date', days=1) }} as requestdeliveryby,
+        {{ gp_local_to_utc('numbered.requested_ship_date', days=delivery_days()) }} as requestdeliveryby,
     {% endcall %}
 
 )

@@ -19,7 +19,7 @@ final as (
         ---------- dates, UTC
         {{ gp_local_to_utc('orders.document_date') }} as datedelivered,
         {{ gp_local_to_utc('orders.invoice_date') }} as datefulfilled,
-        {{ gp_local_to_utc('orders.requested_ship_date', days=1) }} as requestdeliveryby,
+        {{ gp_local_to_utc('orders.requested_ship_date', days=delivery_days()) }} as requestdeliveryby,
 
         ---------- status
         cast(case when orders.end_reason = 'transferred' then {{ state }} else 2 end as int) as statecode,

@@ -45,7 +45,7 @@ final as (
         cast(order_lines.line_sequence as int) as lineitemnumber,
 
         ---------- dates, UTC
-        {{ gp_local_to_utc('order_lines.requested_ship_date', days=1) }} as requestdeliveryby,
+        {{ gp_local_to_utc('order_lines.requested_ship_date', days=delivery_days()) }} as requestdeliveryby,
     {% endcall %}
 
 )
