@@ -274,6 +274,12 @@ class ModelMeta(_Meta):
             for word in ("create_unless", "adopt_by"):
                 if getattr(self, word):
                     raise ValueError(f"{word} says nothing with create: never")
+            if len(self.match_on) > 1:
+                raise ValueError(
+                    f"create: never needs a single column in match_on, but it has {' and '.join(self.match_on)}: the"
+                    " loader asks CRM for the keys of all open records. Give the table one column that holds the whole"
+                    " key, or have this model create records, too"
+                )
         elif self.sought_by:
             raise ValueError("sought_by says nothing without create: never")
         if self.adopt_by and len(self.match_on) != 1:
@@ -430,6 +436,10 @@ class Contract:
     def noun_of(self, table: str) -> str:
         """What people call a record of a table, which may be one that no model fills any more."""
         return next((model.noun for model in self.models if model.table == table), table)
+
+    def nouns_of(self, table: str) -> str:
+        """What people call several records of a table, which may be one that no model fills any more."""
+        return next((model.nouns for model in self.models if model.table == table), table)
 
     def counted(self, counts: Mapping[str, int]) -> str:
         """Numbers of records by table, in words: `3 accounts, 1 order`."""
@@ -607,6 +617,12 @@ def _parents(models: Mapping[str, Model]) -> tuple[Model, ...]:
             raise ContractError(
                 f"Models {first.name} and {model.name} fill {model.table}, but match_on differs.",
                 "A record has one key: give both models the same match_on.",
+            )
+        if model.meta.create == "never" and model.column(model.key_column).meta.lookup:
+            raise ContractError(
+                f"Model {model.name}, match_on: {model.key_column!r} is a look-up, and create: never needs a"
+                " column that is the key itself, because the loader asks CRM for the keys of all open records.",
+                "Match on a column that holds a value, or have the model create records, too.",
             )
     return _in_order(parents)
 

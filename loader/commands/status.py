@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +22,7 @@ from loader.report.probe import MaxAge, MaxBlocked, ahead, probe
 from loader.report.spool import JsonSpool, Spool
 from loader.report.text import run_lines
 from loader.report.words import money, span
-from loader.warehouse.journal import Event, RunRecord
+from loader.warehouse.journal import Event, QueueState, RunRecord
 
 
 @command("status")
@@ -102,9 +102,12 @@ def _probed(invocation: Invocation, max_age: str | None, max_blocked: str | None
 def last_runs(context: Context, number: int, tables: Sequence[str] = ()) -> Answer:
     """The latest runs, and how many records are waiting. Raises UsageError."""
     runs = latest_runs(context, number)
-    states = context.journal.queue_counts(_known(context, tables))
+    known = _known(context, tables)
+    states, waiting = context.journal.queue_counts(known), context.journal.queue_counts_by_table()
+    in_order = dict.fromkeys([*(model.table for model in context.contract.models), *sorted(waiting)])
+    by_table = {table: waiting[table] for table in in_order if table in waiting and (not known or table in known)}
     now = context.journal.now()
-    amount = sum(money_waiting(context, _known(context, tables)).values(), Decimal(0))
+    amount = sum(money_waiting(context, known).values(), Decimal(0))
 
     def text() -> Iterator[str]:
         yield from run_lines(runs)
@@ -113,8 +116,15 @@ def last_runs(context: Context, number: int, tables: Sequence[str] = ()) -> Answ
                 yield f"Run {each.run_id[:8]} ends in the future, {span(ahead(each, now))} from now: a clock is wrong."
         told = f" ({money(amount)})" if amount else ""
         yield f"Retry queue: {states['open']} open{told}, {states['held']} held, {states['ignored']} ignored."
+        if len(by_table) > 1:
+            for table, counts in by_table.items():
+                yield f"  {context.contract.nouns_of(table)}: {_counted(counts)}"
 
-    return {"runs": [_run_json(each) for each in runs], "queue": states, "amount": amount}, text
+    return {"runs": [_run_json(each) for each in runs], "queue": states, "tables": by_table, "amount": amount}, text
+
+
+def _counted(states: Mapping[QueueState, int]) -> str:
+    return ", ".join(f"{number} {state}" for state, number in states.items())
 
 
 def _known(context: Context, tables: Sequence[str]) -> Sequence[str]:

@@ -64,7 +64,7 @@ def build(context: Context, talk: Callable[[str], None], variables: Mapping[str,
     broken = [result for result in failed if not result["unique_id"].startswith("test.")]
     tests = [result for result in failed if result["unique_id"] in context.contract.tests]
     if tests and not broken:
-        raise stopped(context, tests)
+        raise stopped(context, tests, variables)
     first = next((result["message"] for result in failed if result.get("message")), output.strip()[-500:])
     if exit_code and (broken or not failed):
         raise BuildFailed(f"dbt build failed: {first}", _driver_remedy(context, first))
@@ -75,7 +75,9 @@ def build(context: Context, talk: Callable[[str], None], variables: Mapping[str,
         raise BuildFailed(f"dbt did not build {', '.join(left)}, because {names} failed: {first}")
 
 
-def stopped(context: Context, tests: Sequence[Mapping[str, Any]]) -> GuardTripped:
+def stopped(
+    context: Context, tests: Sequence[Mapping[str, Any]], variables: Mapping[str, object] | None = None
+) -> GuardTripped:
     """Names the failed tests, their models and the rows that fail, and the command that shows them all."""
     names = [context.contract.tests[result["unique_id"]].name for result in tests]
     described = [_described(context, result) for result in tests[:SHOWN]]
@@ -83,14 +85,16 @@ def stopped(context: Context, tests: Sequence[Mapping[str, Any]]) -> GuardTrippe
     counted = "1 test" if len(tests) == 1 else f"{len(tests)} tests"
     return GuardTripped(
         f"{counted} of the crm models failed, so nothing was written.\n" + "\n".join(described) + more,
-        f"Correct the rows in GP or in the seeds. `{shown_by(context, names[0])}` shows"
+        f"Correct the rows in GP or in the seeds. `{shown_by(context, names[0], variables)}` shows"
         + (" them." if len(names) == 1 else " those of the first test; the others' in the same way."),
     )
 
 
-def shown_by(context: Context, test: str) -> str:
+def shown_by(context: Context, test: str, variables: Mapping[str, object] | None = None) -> str:
     """The dbt command that shows the rows on which a test fails."""
     command = ["dbt", "show", "--limit", "100", "--select", test, "--target", context.target.name]
+    if variables:
+        command += ["--vars", json.dumps(variables)]
     project = context.project_dir.absolute()
     if project != Path.cwd():
         command += ["--project-dir", str(project)]

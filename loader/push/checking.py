@@ -59,7 +59,9 @@ def _findings(context: Context) -> Iterator[Finding]:
         yield from _actions(context, bindings)
         if model.name in staged:
             yield from _staged_twice(model, staged[model.name].keys)
-        if bindings.is_sound:
+        if not bindings.is_sound:
+            yield _not_planned(model)
+        else:
             yield from _dates(bindings.base, staged[model.name])
             yield from _time_zone(bindings.base, organization.time_zone)
             session = open_session(context, staged[model.name], landings, is_expecting=True)
@@ -67,6 +69,15 @@ def _findings(context: Context) -> Iterator[Finding]:
             yield from _records(context, session, staged[model.name])
             yield from _lookups(session, staged[model.name])
     yield from seed_findings(context)
+
+
+def _not_planned(model: Model) -> Finding:
+    return Finding(
+        "warning",
+        f"{model.name} is not planned, because its columns do not fit CRM; the other models are. What they look up in"
+        f" {model.table} counts as missing unless CRM has it.",
+        f"Correct the columns of {model.name}, and run `loader check` again.",
+    )
 
 
 def _creates_or_fits(bindings: Bindings) -> bool:

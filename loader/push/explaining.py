@@ -9,11 +9,12 @@ from typing import Any, TypeAlias
 from loader.context import Context, StagedRecords
 from loader.contract import Model
 from loader.errors import NotFound, UsageError
-from loader.keys import match_key
+from loader.keys import KEY_SEPARATOR, match_key
 from loader.push.audits import Rows, rows_of_record
-from loader.push.session import open_session
+from loader.push.session import Session, open_session, planned_in_waves
 from loader.push.staging import models_of, stage_chosen
 from loader.sync.binding import Binding
+from loader.sync.landed import Landings
 from loader.sync.plan import RecordPlan
 from loader.sync.records import Current, Desired, Staged, currency_of, current, desired, line_key, line_value
 
@@ -54,6 +55,7 @@ def explain(
         "line_count": 0,
         "lines_left_out": 0,
         "plan": None,
+        "first": [],
         "queue": [asdict(entry) for entry in context.journal.queue_of(key) if entry.table == model.table],
         "events": [asdict(event) for event in context.journal.events(key=key, limit=_EVENTS, table=model.table)],
     }
@@ -96,7 +98,7 @@ def _add_staged(
     every_line: bool,
     words: Callable[[RecordPlan], list[str]],
 ) -> None:
-    session = open_session(context, records)
+    session, first = _session_of(context, records)
     staged = next(records.records())
     found = session.read_each([staged]).rows[match_key(staged.key)]
     binding = session.bindings.in_currency(currency_of(found[0]) if found else None)
@@ -110,6 +112,49 @@ def _add_staged(
     content["line_count"] = len(staged.lines)
     content["lines_left_out"] = 0 if every_line else max(len(staged.lines) - LINES, 0)
     content["plan"] = {**plan.as_json(), "text": words(plan)}
+    content["first"] = [{"table": table, "key": key} for table, key in first]
+
+
+def _session_of(context: Context, records: StagedRecords) -> tuple[Session, list[tuple[str, str]]]:
+    """A session that plans the record as a push would, and what the push would create before it: (table, key).
+
+    CRM may lack rows that the same push makes in other tables: they are planned, with what they look up in turn.
+    """
+    session = open_session(context, records)
+    chosen: dict[str, list[str]] = {}
+    first: list[tuple[str, str]] = []
+    missing = _named(context, session.plan(list(records.records())))
+    while new := [(table, key) for table, key in missing if key not in chosen.get(table, [])]:
+        for table, key in new:
+            chosen.setdefault(table, []).append(key)
+        landings, first, missing = Landings.of(context.contract.models), [], []
+        creating = [model for model in context.contract.models if model.meta.create == "always"]
+        for staged in stage_chosen(context, creating, chosen):
+            its = open_session(context, staged, landings, is_expecting=True)
+            plans = [plan for chunk in planned_in_waves(its, staged, 1) for _, plan in chunk]
+            first += [(plan.table, plan.key) for plan in plans if plan.action == "create"]
+            missing += _named(context, plans)
+        session = open_session(context, records, landings, is_expecting=True)
+        missing += _named(context, session.plan(list(records.records())))
+    return session, first
+
+
+def _named(context: Context, plans: Sequence[RecordPlan]) -> list[tuple[str, str]]:
+    """Which staged records would be the rows that CRM lacks for these: (table, match key)."""
+    found: dict[tuple[str, str], None] = {}
+    for obstacle in (each for plan in plans for each in plan.obstacles):
+        for model in context.contract.models:
+            lines, children = model.children, model.meta.children
+            if obstacle.table == model.table:
+                paths = model.meta.match_on
+            elif lines and children and obstacle.table == lines.table:
+                paths = [f"{children.via}.{column}" for column in model.meta.match_on]
+            else:
+                continue
+            values = [str(obstacle.match.get(path) or "") for path in paths]
+            if all(values):
+                found[model.table, match_key(KEY_SEPARATOR.join(values))] = None
+    return list(found)
 
 
 class _InGp:

@@ -14,7 +14,7 @@ from loader.keys import match_key
 from loader.push.gather import read_known
 from loader.push.guards import MaxChanges
 from loader.push.sender import Pusher, Settled
-from loader.push.session import Session, open_session, planned_in_waves, plans, why_absent
+from loader.push.session import CHUNK, Session, open_session, planned_in_waves, plans, why_absent
 from loader.push.staging import models_of, stage, stage_chosen
 from loader.push.tally import PushReport, Tally, counts_of, outcome_of
 from loader.sync.landed import Landings, sibling_keys
@@ -74,6 +74,7 @@ def push(
                 each.push()
                 if each.is_whole and all(later.model.table != each.model.table for later in pushes[number + 1 :]):
                     _resolve_left_scope(context, each.model.table, pushes)
+                    _note_closed_by_others(context, each.model.table, pushes)
         except Interrupted:
             for each in pushes:
                 each.settle_rest(None)
@@ -142,6 +143,23 @@ def _resolve_left_scope(context: Context, table: str, pushes: Sequence[_ModelPus
     context.journal.resolve_left_scope(
         table, [key for each in pushes if each.model.table == table for key in each.keys]
     )
+
+
+def _note_closed_by_others(context: Context, table: str, pushes: Sequence[_ModelPush]) -> None:
+    """Has the journal know which records were closed in CRM by hand: the models that close them do not stage them."""
+    of_table = [each for each in pushes if each.model.table == table]
+    model = next((each.model for each in of_table if each.model.meta.create == "never" and each.model.meta.state), None)
+    if model is None:
+        return
+    staged = {match_key(key) for each in of_table for key in each.keys}
+    known = context.journal.known_records(table).values()
+    ids = {each.key: each.crm_id for each in known if not each.is_closed and match_key(each.key) not in staged}
+    base = context.bindings(model).base
+    for start in range(0, len(ids), CHUNK):
+        found = read_known(context.client, base, dict(list(ids.items())[start : start + CHUNK]))
+        held = [current(row, base) for rows in found.rows.values() for row in rows]
+        closed = {each.id for each in held if is_closed(each, model)}
+        context.journal.note_closed(table, [key for key, id_ in ids.items() if id_.lower() in closed])
 
 
 class _ModelPush:

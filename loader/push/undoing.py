@@ -213,6 +213,12 @@ def _cancelled(event: Event, have: Current, binding: Binding) -> _Step | Undone:
     return _Step(event, have.id, operations, (), "cancelled")
 
 
+def _closes(model: Model) -> bool:
+    """Whether a cancelled record is not changed any more."""
+    states = model.meta.state
+    return states is not None and states.cancelled.get("statecode") in states.closed
+
+
 def _before(have: Current, event: Event, binding: Binding) -> Desired | None:
     """What CRM held before: its values now, with each change taken back. None where CRM holds something else now."""
     return _replayed(have, event, binding, "after", "before")
@@ -290,6 +296,8 @@ class _Application:
             if step.outcome == "already so" and step.event and step.event.outcome == "updated":
                 # Undone by a run that died before it could hold the order: the next push would send it again.
                 self.context.journal.set_state(step.event.table, step.event.key, "held", self._why(step.event))
+            elif step.outcome == "already so" and step.event:
+                self.context.journal.note_closed(step.event.table, [step.event.key])
             return step
         refused = self._apply(step)
         if refused:
@@ -303,6 +311,7 @@ class _Application:
             message=f"{step.outcome}: run {step.event.run_id}",
             changes=step.changes,
             pushed=True,
+            is_closed=step.outcome == "cancelled" and _closes(self.context.contract.model_of(step.event.table)),
         )
         counts = _counts(self.done, self.context, more=1)
         self.context.journal.record_and_hold(result, self.run_id, counts, self._why(step.event))

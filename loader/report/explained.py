@@ -30,6 +30,10 @@ def lines(content: Mapping[str, Any], told: Iterable[str]) -> Iterator[str]:
     if content["lines_left_out"]:
         yield ""
         yield f"{content['lines_left_out']:,} of {content['line_count']:,} lines are left out; -v shows all."
+    if content["first"]:
+        yield ""
+        yield "A push would first create:"
+        yield from (f"  {each['table']} {each['key']}" for each in content["first"])
     if content["plan"]:
         yield ""
         yield "A push would do:"

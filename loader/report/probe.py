@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -83,10 +83,14 @@ def probe(
     clock: Callable[[], dt.datetime] | None = None,
 ) -> Verdict:
     """Judges the latest finished push of all orders, and what waits in the queue now."""
-    waiting = context.journal.queue_counts()["open"]
+    waiting = {table: states["open"] for table, states in context.journal.queue_counts_by_table().items()}
     now = (clock or context.journal.now)()
     contract = context.contract
-    return judge(latest_runs(context, 1000), max_age, max_blocked, now, waiting, contract.noun, contract.nouns)
+    filled = dict.fromkeys(model.table for model in contract.models)
+    told = contract.counted({table: waiting.get(table, 0) for table in filled}) if len(filled) > 1 else ""
+    total, runs = sum(waiting.values()), latest_runs(context, 1000)
+    verdict = judge(runs, max_age, max_blocked, now, total, contract.noun, contract.nouns, told)
+    return replace(verdict, content={**verdict.content, "waiting_by_table": waiting})
 
 
 def judge(
@@ -97,10 +101,12 @@ def judge(
     waiting: int | None = None,
     noun: str = "order",
     nouns: str = "",
+    by_table: str = "",
 ) -> Verdict:
     """Pure. `runs` are newest first; a run that is under way says nothing yet, nor does one of some orders.
 
-    `waiting`: records that are open in the queue, whichever run found them blocked or failed.
+    `waiting`: records that are open in the queue, whichever run found them blocked or failed; `by_table` says in words
+    how many of each table.
     """
     last = next((each for each in runs if each.is_scheduled and each.finished_at), None)
     if last is None or last.finished_at is None:
@@ -114,6 +120,7 @@ def judge(
     trouble = counts.blocked + counts.failed if waiting is None else waiting
     staged = max(whole.counts.staged, trouble)
     share = f"{trouble} of {counted(staged, noun, nouns)} blocked or failed"
+    share += f" ({by_table})" if by_table and trouble else ""
     problems: dict[str, str] = {}
     if last.ends_after(now):
         problems["ends_in_future"] = f"the last push ends {span(ahead(last, now))} from now: a clock is wrong"

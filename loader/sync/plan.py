@@ -385,7 +385,8 @@ def _loop(known: Known, model: Model) -> Iterator[Obstacle]:
     if known.in_loop:
         shown = ", ".join(known.in_loop[:MESSAGES])
         yield Obstacle(
-            model.reason("loop"), f"{model.nouns} that name each other, so none of them can go first: {shown}"
+            model.reason("loop"),
+            f"the {model.nouns} {shown} refer to each other in a circle, so that none of them can be created first",
         )
 
 

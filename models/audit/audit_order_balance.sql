@@ -45,6 +45,7 @@ figures as (
         orders.miscellaneous_amount,
         orders.terms_discount_amount,
         orders.trade_discount_amount,
+        {{ parts_amount('orders') }} as parts_amount,
         coalesce(lines.line_count, 0) as line_count,
         coalesce(lines.extended_price, 0) as lines_extended_price,
         coalesce(lines.tax_amount, 0) as lines_tax,
@@ -74,13 +75,8 @@ balanced as (
         ---------- the header's total against its parts
         document_amount,
         miscellaneous_amount,
-        cast(
-            subtotal - trade_discount_amount + freight_amount + miscellaneous_amount + tax_amount as decimal(38, 5)
-        ) as parts_amount,
-        cast(
-            document_amount - subtotal + trade_discount_amount - freight_amount - miscellaneous_amount - tax_amount
-            as decimal(38, 5)
-        ) as document_difference,
+        parts_amount,
+        cast(document_amount - parts_amount as decimal(38, 5)) as document_difference,
 
         ---------- spec against reconciled amounts
         terms_discount_amount as spec_order_discount,

@@ -73,3 +73,16 @@ def test_an_order_that_ended_is_shown_as_the_push_left_it(pushed: Workbench) -> 
     assert pushed.loader("push").exit_code == 3
     pushed.execute("delete from main_journal.sync_event")
     assert statuses(pushed) == ended, "retention deletes events, not what was closed"
+
+
+def test_an_order_that_ended_and_was_closed_by_hand_is_closed(pushed: Workbench) -> None:
+    """No push saw it open after it had ended, and none closed it."""
+    warehouse = pushed.warehouse()
+    company.transfer_order(warehouse, TRANSFERRED, story.INVOICE)
+    warehouse.close()
+    (order,) = [row for row in pushed.crm.rows("salesorder") if row["name"] == TRANSFERRED]
+    pushed.crm.update("salesorder", order["salesorderid"], {"statecode": 4, "statuscode": 100003})
+    assert statuses(pushed)[TRANSFERRED] == ("transferred", "left_in_crm", "not_closed_yet")
+    assert pushed.loader("push").exit_code == 3
+    assert statuses(pushed)[TRANSFERRED] == ("transferred", "closed", "closed")
+    assert "not_closed_yet" not in {status for _, _, status in statuses(pushed).values()}

@@ -87,6 +87,16 @@ def test_a_created_order_is_cancelled_only_when_asked(bench: Workbench) -> None:
     assert ended.data["records"][0]["outcome"] == "cancelled", ended.stdout
     order = next(row for row in bench.crm.rows("salesorder") if row["name"] == "ORDST2240")
     assert order["statecode"] == 2
+    assert bench.query("select is_closed from main_journal.crm_xref where record_key = 'ORDST2240'") == [(1,)]
+
+
+def test_a_created_order_that_somebody_cancelled_is_known_as_closed(bench: Workbench) -> None:
+    run_id = bench.loader("push", "--order", "ORDST2240").data["run_id"]
+    order = next(row for row in bench.crm.rows("salesorder") if row["name"] == "ORDST2240")
+    bench.crm.update("salesorder", order["salesorderid"], {"statecode": 2, "statuscode": 4})
+    ended = bench.loader("undo", "--run", run_id, "--cancel-created", "--yes")
+    assert ended.data["records"][0]["outcome"] == "already so", ended.stdout
+    assert bench.query("select is_closed from main_journal.crm_xref where record_key = 'ORDST2240'") == [(1,)]
 
 
 def test_a_run_that_changed_nothing_cannot_be_undone(bench: Workbench) -> None:

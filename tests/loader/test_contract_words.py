@@ -102,6 +102,10 @@ WRONG: dict[str, tuple[Yaml, str]] = {
         {"create": "never", "adopt_by": ["name"]},
         "adopt_by says nothing with create: never",
     ),
+    "a key of several where nothing is created": (
+        {"create": "never", "match_on": ["name", "thatid"]},
+        r"models/m\.yml: Model m: meta\.crm: .*in match_on, but it has name and thatid: .*Give the table one column",
+    ),
     "adoption by no column": ({"adopt_by": ["nowhere"]}, "Model m, adopt_by: there is no column 'nowhere'"),
     "adoption by a look-up": ({"adopt_by": ["thatid"]}, "Model m, adopt_by: 'thatid' is a look-up"),
     "adoption with a key of several": (
@@ -162,6 +166,12 @@ def test_a_column_goes_always_or_at_create(tmp_path: Path) -> None:
         ContractError, match=r"models/m\.yml: Model m, column name: meta\.crm\.only_at: Input should be"
     ):
         contract_of(tmp_path, node("m", {"table": "thing", "noun": "thing", "match_on": ["name"]}, columns))
+
+
+def test_a_model_that_never_creates_is_not_matched_by_a_look_up(tmp_path: Path) -> None:
+    message = "Model m, match_on: 'thatid' is a look-up, and create: never needs a column that is the key itself"
+    with pytest.raises(ContractError, match=message):
+        contract_of(tmp_path, model("m", "thing", "that", create="never", match_on=["thatid"]))
 
 
 def test_models_of_one_table_have_one_key(tmp_path: Path) -> None:

@@ -317,6 +317,61 @@ def test_an_invoice_and_its_lines_are_traced_to_history_and_receivables(
     assert all(order == staged for order, staged in orders)
 
 
+def test_every_mapped_field_of_every_model_is_traced(
+    built_switched_on: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    """Ended orders are traced while CRM has them open: the journal says so here, of all but one."""
+    ((path,),) = built_switched_on.execute("select path from duckdb_databases() where path is not null").fetchall()
+    copied = tmp_path / "company.duckdb"
+    shutil.copy(path, copied)
+    with duckdb.connect(str(copied)) as warehouse:
+        ended = warehouse.execute(
+            "select name from crm_salesorder_ended where name not in (select name from crm_salesorder) order by name"
+        ).fetchall()
+        warehouse.execute(
+            "insert into main_journal.crm_xref by name select 'salesorder' as crm_table, name as record_key,"
+            " lower(name) as match_key, name as crm_id, case when name = ? then 1 else 0 end as is_closed"
+            " from crm_salesorder_ended", ended[0]
+        )  # fmt: skip
+        manifest = json.loads((Path(path).parent / "target" / "manifest.json").read_text(encoding="utf-8"))
+        untraced = {}
+        for node in manifest["nodes"].values():
+            if node["resource_type"] == "model" and crm(node) and node["name"] != "crm_salesorder_deleted":
+                declared = {(name, gp) for name, column in node["columns"].items() for gp in gp_columns_of(crm(column))}
+                traced = warehouse.execute(
+                    "select distinct crm_column, gp_column from audit_field_trace where row_table = ?",
+                    [crm(node)["table"]],
+                ).fetchall()
+                untraced[node["name"]] = declared - set(traced)
+        assert {name: columns for name, columns in untraced.items() if columns} == {}
+        told = warehouse.execute(
+            "select record_key, gp_value, staged_value from audit_field_trace where row_table = 'salesorder'"
+            " and gp_column = 'SOP30200.DOCAMNT' order by record_key"
+        ).fetchall()
+        assert [order for order, _, _ in told] == [order for (order,) in ended[1:]], "closed orders are done with"
+        assert all(gp == staged for _, gp, staged in told)
+        in_work = warehouse.execute(
+            "select count(*) from crm_salesorder_ended where upper(name) in"
+            " (select upper(rtrim(SOPNUMBE)) from gp.SOP10100 where SOPTYPE = 2)"
+        ).fetchall()
+        assert in_work != [(0,)]
+        lines = warehouse.execute(
+            "select record_key, line_key, gp_value, staged_value from audit_field_trace"
+            " where row_table = 'salesorderdetail' and gp_column = 'SOP30300.UNITPRCE' and crm_column = 'priceperunit'"
+        ).fetchall()
+        staged_lines = warehouse.execute(
+            "select count(*) from crm_salesorderdetail_ended where salesorderid in (select unnest(?))",
+            [[order for (order,) in ended[1:]]],
+        ).fetchall()
+        assert (len(lines),) == staged_lines[0]
+        assert all(gp == staged for *_, gp, staged in lines)
+
+
+def test_every_crm_model_says_how_its_rows_are_found_in_gp(switched_on: Dbt) -> None:
+    models = {name: model["config"]["meta"] for name, model in switched_on.nodes("model").items() if crm(model)}
+    assert [name for name, meta in models.items() if "trace" not in meta] == []
+
+
 def test_a_unit_is_traced_to_each_row_of_gp_that_it_is_made_of(built_switched_on: duckdb.DuckDBPyConnection) -> None:
     traced = built_switched_on.execute(
         "select gp_column, gp_value, staged_value from audit_field_trace"

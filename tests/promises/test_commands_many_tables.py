@@ -115,6 +115,23 @@ def test_what_crm_does_not_have_for_a_state_is_named(
         assert told(company, "error") == text
 
 
+def test_a_model_that_does_not_fit_crm_is_not_planned_and_the_others_are(built: Built, tmp_path: Path) -> None:
+    nodes = copy.deepcopy(NODES)
+    (node,) = [each for each in nodes if each["name"] == "crm_account"]
+    node["columns"] = {
+        name.replace("telephone1", "shoesize"): {**column, "name": name.replace("telephone1", "shoesize")}
+        for name, column in node["columns"].items()
+    }
+    with ExitStack() as stack:
+        company = open_company(stack, built, tmp_path, nodes)
+        warnings = told(company, "warning")
+        assert "crm_account is not planned, because its columns do not fit CRM; the other models are." in warnings
+        assert "crm_account.shoesize" in told(company, "error")
+        fine = told(company, "ok")
+        assert "crm_uom.baseuom: uom by name, uomscheduleid.name: all 2 found." in fine
+        assert "crm_invoicedetail.productid: product by productnumber: all 2 found." in fine
+
+
 def test_privileges_are_those_that_a_push_of_these_tables_uses(company: MadeCompany) -> None:
     company.crm.deny(None, "prvCreateActivity", "prvDeleteUoM", "prvCreateUoMSchedule", "prvDeleteInvoice")
     assert told(company, "error") == "The caller lacks prvCreateActivity, prvCreateUoMSchedule, prvDeleteInvoice."
@@ -135,6 +152,26 @@ def test_explain_shows_a_record_of_any_table(company: MadeCompany) -> None:
     assert (price["table"], price["columns"][-1]["staged"]) == ("productpricelevel", 99.0)
     text = company.loader("explain", "LONE", json_output=False).stdout
     assert text.startswith("account LONE\n")
+
+
+def test_explain_says_what_a_push_would_create_before_the_record(company: MadeCompany) -> None:
+    """CRM is all but empty: the order's account, its parents, products and units come with the same push."""
+    content = company.loader("explain", "O1").data
+    assert (content["plan"]["action"], content["plan"]["reason"]) == ("create", None), content["plan"]
+    first = {(each["table"], each["key"]) for each in content["first"]}
+    assert first == {
+        *(("account", key) for key in ("A-HEAD", "Z-REGION", "B-BRANCH")),
+        *(("uomschedule", key) for key in ("CABLE", "EACH")),
+        *(("product", key) for key in ("BOLT", "WIRE")),
+    }
+    text = company.loader("explain", "Z-REGION", json_output=False).stdout
+    assert "A push would first create:\n  account A-HEAD\n" in text
+    assert [request for request in company.crm.requests if request.writes] == []
+
+    company.execute("update crm_account set parentaccountid = 'NOBODY' where accountnumber = 'Z-REGION'")
+    blocked = company.loader("explain", "O1").data["plan"]
+    assert (blocked["action"], blocked["reason"]) == ("block", "account_not_found")
+    assert "account B-BRANCH stays out as" in blocked["message"]
 
 
 def test_explain_asks_which_table_is_meant(company: MadeCompany) -> None:
@@ -169,6 +206,22 @@ def test_status_of_one_table_counts_and_lists_it_alone(company: MadeCompany) -> 
     assert [(event["table"], event["key"]) for event in events] == [("invoice", "I1"), ("invoice", "O2")]
     assert company.loader("status", "--table", "lead").exit_code == 2
     assert company.loader("status", "--table", "invoice", "--max-age", "2h").exit_code == 2
+
+
+def test_status_counts_what_waits_by_table(company: MadeCompany) -> None:
+    company.execute("update crm_account set parentaccountid = 'NOBODY' where accountnumber = 'LONE'")
+    company.execute("update crm_invoice set customerid = 'NOBODY' where name = 'I1'")
+    assert company.loader("push").exit_code == 3
+    status = company.loader("status").data
+    assert {table: states["open"] for table, states in status["tables"].items()} == {
+        "account": 1, "salesorder": 1, "invoice": 2
+    }  # fmt: skip
+    text = company.loader("status", json_output=False).stdout
+    assert "Retry queue: 4 open, 0 held, 0 ignored.\n  accounts: 1 open, 0 held, 0 ignored\n" in text
+    assert "  invoices: 2 open, 0 held, 0 ignored\n" in text
+    probed = company.loader("status", "--max-blocked", "3")
+    assert (probed.exit_code, probed.data["waiting_by_table"]) == (1, {"account": 1, "salesorder": 1, "invoice": 2})
+    assert "4 of 16 records blocked or failed (1 account, 1 order, 2 invoices), more than 3" in probed.data["message"]
 
 
 def test_reconcile_reads_every_table_once(company: MadeCompany) -> None:

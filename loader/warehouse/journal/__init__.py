@@ -193,7 +193,12 @@ class Journal:
 
     def queue_counts(self, tables: Collection[str] = ()) -> dict[QueueState, int]:
         """How many records are waiting, by state, or those of these CRM tables."""
-        return self._queue.counts(tables)
+        counts = [states for table, states in self._queue.counts().items() if not tables or table in tables]
+        return {state: sum(each[state] for each in counts) for state in WAITING}
+
+    def queue_counts_by_table(self) -> dict[str, dict[QueueState, int]]:
+        """The same for each CRM table that has entries."""
+        return self._queue.counts()
 
     def news_of_queue(self, run_id: str, limit: int) -> tuple[list[QueueEntry], dict[str, int], int]:
         """The first of the records that wait since a run, how many they are by table, and how many it resolved."""
@@ -234,6 +239,11 @@ class Journal:
     def known_keys(self, table: str, among: Collection[str]) -> set[str]:
         """The folded keys of known records that are `among` these."""
         return self._known.known_keys(table, among)
+
+    def note_closed(self, table: str, keys: Collection[str]) -> None:
+        """Remembers that CRM has closed these records, whoever closed them."""
+        if keys:
+            self._tables.atomically("crm_xref", lambda: self._known.close(table, keys))
 
     # ------------------------------------------------------------------------------------------------------- retention
 

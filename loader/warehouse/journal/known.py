@@ -43,6 +43,13 @@ class KnownRecords:
         found = self._tables.among("crm_xref", "record_key", of_table(table), among)
         return {key for rows in found for key in (fold(str(row[0])) for row in rows) if key in among}
 
+    def close(self, table: str, keys: Collection[str]) -> None:
+        """Records that CRM has closed these records."""
+        for condition, params in self._tables.warehouse.matching("match_key", sorted(map(fold, keys))):
+            self._tables.execute(
+                f"update {{crm_xref}} set is_closed = 1 where crm_table = ? and {condition}", [table, *params]
+            )
+
     def put(self, table: str, results: Mapping[str, OrderResult], run_id: str, now: dt.datetime) -> None:
         """Records the ids of the records that are in CRM, if these, the shares or the closing are new."""
         known_ids = [

@@ -63,18 +63,18 @@ class Queue:
         )
         return [_queue_entry(row) for row in rows]
 
-    def counts(self, tables: Collection[str] = ()) -> dict[QueueState, int]:
-        """How many records are waiting, by state, or those of these CRM tables.
+    def counts(self) -> dict[str, dict[QueueState, int]]:
+        """How many records of each CRM table are waiting, by state.
 
         Counted in SQL, because the queue may be very long.
         """
-        counts: dict[QueueState, int] = dict.fromkeys(WAITING, 0)
-        where = f" where crm_table in ({', '.join('?' * len(tables))})" if tables else ""
-        for state, number in self._tables.query(
-            "retry_queue", f"select state, count(*) from {{retry_queue}}{where} group by state", list(tables)
+        counts: dict[str, dict[QueueState, int]] = {}
+        for table, state, number in self._tables.query(
+            "retry_queue", "select crm_table, state, count(*) from {retry_queue} group by crm_table, state"
         ):
-            if state in counts:
-                counts[state] = int(str(number))  # type: ignore[index]
+            of_table = counts.setdefault(str(table), dict.fromkeys(WAITING, 0))
+            if state in of_table:
+                of_table[state] = int(str(number))  # type: ignore[index]
         return counts
 
     def news(self, run_id: str, limit: int) -> tuple[list[QueueEntry], dict[str, int], int]:
