@@ -11,8 +11,10 @@ import pytest
 from sample import organisation
 from tests.conftest import Built, Workbench, open_bench
 from tests.promises.whole_company import (
+    ADOPTED,
     BRANCH,
     CREATED,
+    ENDING,
     HEAD,
     OPEN,
     REGION,
@@ -125,6 +127,78 @@ def test_an_item_that_changes_its_schedule_and_one_that_crm_retired_are_made_equ
     ended = few.push("--table", "product")
     assert (ended.exit_code, ended.orders["updated"]) == (0, 2), ended.stdout
     few.assert_complete()
+
+
+def test_an_order_that_ended_is_closed_though_an_item_of_it_is_retired(few: Whole) -> None:
+    assert few.push().exit_code == 0
+    few.transfer(ENDING)
+    ((item, quantity),) = few.query(
+        "select productid, quantity from crm_salesorderdetail_ended where salesorderid = ? limit 1", ENDING
+    )
+    few.execute(
+        "update crm_product set statecode = 1, statuscode = 2, statecode__gp_inactive = 1 where productnumber = ?", item
+    )
+    ended = few.push()
+    its = few.result_of(ended, "salesorder", ENDING)
+    assert its["outcome"] == "updated", its
+    assert "product_inactive" in {warning["code"] for warning in its["warnings"]}
+    (order,) = few.in_crm(ENDING)
+    assert (order["statecode"], order["statuscode"]) == (3, 100001)
+    assert quantity in {line["quantity"] for line in order["lines"]}
+    assert few.row("product", productnumber=item)["statecode"] == 1
+
+
+def test_a_schedule_that_crm_builds_on_another_unit_waits(few: Whole) -> None:
+    few.crm.insert("uomschedule", {"name": "CABLE", "baseuomname": "Metre"})
+    pushed = few.push()
+    its = few.result_of(pushed, "uomschedule", "CABLE")
+    assert (its["outcome"], its["reason"]) == ("blocked", "base_unit_differs"), its
+    assert "Metre" in its["message"]
+
+
+def test_units_that_crm_has_of_its_own_stay(few: Whole) -> None:
+    own = few.crm.insert("uomschedule", {"name": "Default Unit", "baseuomname": "Primary Unit"})
+    assert few.push().exit_code == 0
+    schedule = few.row("uomschedule", name="EACH")["uomscheduleid"]
+    base = next(row for row in few.crm.rows("uom") if row["uomscheduleid"]["id"] == schedule and not row["baseuom"])
+    few.crm.insert(
+        "uom",
+        {
+            "name": "Pallet",
+            "uomscheduleid": {"table": "uomschedule", "id": schedule},
+            "baseuom": {"table": "uom", "id": base["uomid"]},
+            "quantity": "999",
+        },
+    )
+    before = {(row["uomscheduleid"]["id"], row["name"]) for row in few.crm.rows("uom")}
+    few.execute("update crm_uom set quantity = quantity + 1 where uomscheduleid = 'CABLE' and quantity is not null")
+    assert few.push().exit_code == 0
+    assert {(row["uomscheduleid"]["id"], row["name"]) for row in few.crm.rows("uom")} == before
+    assert {(schedule, "Pallet"), (own, "Primary Unit")} <= before
+
+
+def test_of_several_accounts_that_could_be_adopted_none_is(few: Whole) -> None:
+    ((name, postcode),) = few.query(
+        "select name, address1_postalcode from crm_account where accountnumber = ?", ADOPTED
+    )
+    owner = {"table": "systemuser", "id": organisation.record_id("systemuser", "sandra.martinez")}
+    few.crm.insert("account", {"name": name, "address1_postalcode": postcode, "ownerid": owner})
+    pushed = few.push()
+    its = few.result_of(pushed, "account", ADOPTED)
+    assert (its["outcome"], its["reason"]) == ("blocked", "account_ambiguous"), its
+    assert [row["accountnumber"] for row in few.crm.rows("account") if row["name"] == name] == [None, None]
+
+
+def test_an_order_that_gp_deleted_is_cancelled_where_that_is_wanted(few: Whole) -> None:
+    assert few.push().exit_code == 0
+    few.unstage(ENDING)
+    few.execute("insert into crm_salesorder_deleted values (?, 2, 4)", ENDING)
+    assert few.push().exit_code == 0
+    (order,) = few.in_crm(ENDING)
+    assert (order["statecode"], order["statuscode"]) == (2, 4)
+    assert order["lines"], "nothing of it is deleted"
+    assert few.query("select is_closed from main_journal.crm_xref where record_key = ?", ENDING) == [(1,)]
+    assert few.push().data["requests"]["write"] == 0
 
 
 def test_a_new_salesperson_does_not_take_over_an_account(few: Whole) -> None:
