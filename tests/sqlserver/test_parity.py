@@ -93,6 +93,26 @@ def test_a_push_of_everything_from_sql_server_does_what_one_from_duckdb_does(
     assert second.orders["unchanged"] == there.orders["created"] + there.orders["updated"]
 
 
+@pytest.mark.parametrize("born_active", [True, False])
+@pytest.mark.parametrize("sop_mode", [True, False])
+def test_everything_arrives_once_whatever_the_organisation_is_set_to(
+    sqlserver_whole_bench: Workbench, sop_mode: bool, born_active: bool
+) -> None:
+    settings = {"createproductswithoutparentinactivestate": born_active, "issopintegrationenabled": sop_mode}
+    sqlserver_whole_bench.crm.organization(**settings)
+    ended = sqlserver_whole_bench.loader("push")
+    assert ended.exit_code == 3, ended.stdout + ended.stderr
+    assert ended.orders["failed"] == 0
+    second = sqlserver_whole_bench.loader("push")
+    assert second.data["requests"]["write"] == 0
+    assert second.orders["unchanged"] == ended.orders["created"] + ended.orders["updated"]
+    outcomes = {place: outcome for place, (outcome, _, _) in told(ended).items()}
+    apart = {place for place, outcome in outcomes.items() if outcome in ("blocked", "skipped")}
+    made = {place for place, outcome in outcomes.items() if outcome == "created"}
+    assert sqlserver_whole_bench.verify(apart, made).differences == []
+    assert {row["statecode"] for row in sqlserver_whole_bench.crm.rows("product")} == {0}
+
+
 def told(ended: Ended) -> dict[tuple[str, str], tuple[str, str, str]]:
     """What became of each record, and why."""
     return {
