@@ -204,6 +204,7 @@ class Context:
             lines_by=children.match_on if children else (),
             only=only,
             sought_by=model.meta.sought_by,
+            prefixes=model.meta.key_prefixes,
         )
         self._open.callback(rows.close)
         return StagedRecords(model, rows, _named(model, rows.keys()))

@@ -248,6 +248,8 @@ class ModelMeta(_Meta):
     create_unless: CreateUnless | None = None
     sought_by: str | None = None
     """The staged column by which the warehouse finds the records of a model that never creates."""
+    key_prefixes: list[str] = []
+    """What a record's key may begin with and the column `sought_by` does not have."""
     adopt_by: list[str] = []
     """Columns by which a record in CRM that has no key is recognised as the record."""
     children: ChildrenMeta | None = None
@@ -282,6 +284,8 @@ class ModelMeta(_Meta):
                 )
         elif self.sought_by:
             raise ValueError("sought_by says nothing without create: never")
+        if self.key_prefixes and not self.sought_by:
+            raise ValueError("key_prefixes says nothing without sought_by")
         if self.adopt_by and len(self.match_on) != 1:
             raise ValueError("adopt_by needs a single column in match_on")
         return self

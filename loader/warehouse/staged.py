@@ -54,15 +54,16 @@ class StagedRows:
         lines_by: Sequence[str] = (),
         only: Iterable[str] | None = None,
         sought_by: str | None = None,
+        prefixes: Sequence[str] = (),
     ) -> None:
         """`key` are the record's columns, `via` the line's column with that key; lines are sorted by `lines_by`.
 
         With `only`, only the records with these keys are read. Keys that are not staged are ignored. Where there is
         a column `sought_by`, it is compared as it is, so that an index finds the keys: in the records, and in the
-        lines if they have it. It holds the keys as they were given, or folded.
+        lines if they have it. It holds the keys as they were given, or folded, with or without one of the `prefixes`.
         """
         self._model, self._lines, self._via, self._lines_by = model, lines, via, lines_by
-        self._sought_by = sought_by
+        self._sought_by, self._prefixes = sought_by, prefixes
         self._side = warehouse.side()
         self._key = key_expression(key, self._side.dialect)
         try:
@@ -103,7 +104,10 @@ class StagedRows:
         condition = where = ""
         if only is not None:
             wanted = self._wanted("wanted", dict.fromkeys(map(fold, only)))
-            as_it_is = dict.fromkeys([*only, *map(fold, only)])  # DuckDB's views hold GP's keys folded
+            bare = [key[len(each) :] for key in only for each in self._prefixes if fold(key).startswith(fold(each))]
+            as_it_is = dict.fromkeys(
+                form for key in [*only, *bare] for form in (key, fold(key))
+            )  # DuckDB's views hold GP's keys folded
             sought = self._wanted("sought", as_it_is) if self._sought_by else ""
             condition = f" where {self._folded('{}')} in (select {quoted('wanted')} from {wanted})"
             where = condition.format(key)

@@ -6,6 +6,8 @@
         {%- set here = gp ~ '.' ~ column -%}
         {%- if value is number -%}
             {%- do conditions.append((here if value else gp_number(here)) ~ ' = ' ~ value) -%}
+        {%- elif value == sought_by -%}
+            {%- do conditions.append(gp_key(here) ~ ' = staged.' ~ value) -%}
         {%- elif value.startswith("'") -%}
             {%- do conditions.append(folded(here) ~ ' = ' ~ folded(value)) -%}
         {%- elif '.' in value -%}
@@ -19,8 +21,6 @@
     {%- for column, value in joined.get('document', {}).items() -%}
         {%- if prefixed -%}
             {%- do conditions.append(gp ~ '.' ~ column ~ '__key = ' ~ folded('staged.' ~ value)) -%}
-        {%- elif value == sought_by -%}
-            {%- do conditions.append(gp_key(gp ~ '.' ~ column) ~ ' = staged.' ~ value) -%}
         {%- else -%}
             {%- do conditions.append(folded(gp ~ '.' ~ column) ~ ' = ' ~ folded('staged.' ~ value)) -%}
         {%- endif -%}

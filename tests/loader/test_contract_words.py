@@ -94,6 +94,10 @@ WRONG: dict[str, tuple[Yaml, str]] = {
         "Model m, create_unless: there is no column 'nowhere'",
     ),
     "sought_by where records are created": ({"sought_by": "name__gp"}, "sought_by says nothing without create: never"),
+    "prefixes of keys that nothing is sought by": (
+        {"create": "never", "key_prefixes": ["C-"]},
+        "key_prefixes says nothing without sought_by",
+    ),
     "sought_by of no column": (
         {"create": "never", "sought_by": "nowhere"},
         "Model m, sought_by: there is no column 'nowhere'",

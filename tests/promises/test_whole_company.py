@@ -149,15 +149,20 @@ def test_an_order_that_ended_is_closed_though_an_item_of_it_is_retired(few: Whol
 
 
 def test_a_schedule_that_crm_builds_on_another_unit_waits(few: Whole) -> None:
-    few.crm.insert("uomschedule", {"name": "CABLE", "baseuomname": "Metre"})
+    schedule = few.crm.insert("uomschedule", {"name": "CABLE", "baseuomname": "Metre"})
+    unit = {"name": "Metre", "uomscheduleid": {"table": "uomschedule", "id": schedule}, "quantity": "1"}
+    few.crm.insert("uom", unit)
     pushed = few.push()
     its = few.result_of(pushed, "uomschedule", "CABLE")
     assert (its["outcome"], its["reason"]) == ("blocked", "base_unit_differs"), its
-    assert "Metre" in its["message"]
+    assert "without the base unit Foot" in its["message"]
 
 
 def test_units_that_crm_has_of_its_own_stay(few: Whole) -> None:
     own = few.crm.insert("uomschedule", {"name": "Default Unit", "baseuomname": "Primary Unit"})
+    few.crm.insert(
+        "uom", {"name": "Primary Unit", "uomscheduleid": {"table": "uomschedule", "id": own}, "quantity": "1"}
+    )
     assert few.push().exit_code == 0
     schedule = few.row("uomschedule", name="EACH")["uomscheduleid"]
     base = next(row for row in few.crm.rows("uom") if row["uomscheduleid"]["id"] == schedule and not row["baseuom"])

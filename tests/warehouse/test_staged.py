@@ -117,6 +117,17 @@ def test_gps_own_key_finds_records_in_either_form(warehouse: Warehouse, place: P
     assert read.keys() == ["C-ORD1", "ORD2"]
 
 
+def test_gps_own_key_finds_records_whose_key_has_the_prefix_of_a_company(warehouse: Warehouse, place: Place) -> None:
+    warehouse.execute(f'create schema "{place.schema}"')
+    relation = f'"{place.target.database}"."{place.schema}"."ended"'
+    model = Model(relation, (Column("name", "varchar(300)"), Column("name__gp", "char(21)")))
+    warehouse.execute(f"create table {relation} (name varchar(300), name__gp char(21))")
+    fill(warehouse, model, [("ORD1", "ORD1"), ("C-ORD1", "ORD1"), ("ORD2", "ORD2"), ("C-ORD2", "ORD2")])
+    wanted = ["c-ORD1", "ORD2", "ORD3"]
+    read = StagedRows(warehouse, model, ["name"], only=wanted, sought_by="name__gp", prefixes=["C-", "D-"])
+    assert read.keys() == ["C-ORD1", "ORD2"], "the bare number finds those of other companies, too, which are left out"
+
+
 def test_any_number_of_records_can_be_asked_for(warehouse: Warehouse, models: tuple[Model, Model]) -> None:
     read = orders(warehouse, models, [f"ORD{n:05}" for n in range(0, 2 * ORDERS, 2)])
     assert len(read.keys()) == ORDERS / 2

@@ -14,7 +14,7 @@ final as (
         ---------- keys
         cast(orders.document_name as varchar(300)) as name,
         cast(orders.document_name as varchar(100)) as ordernumber,
-        {{ sought_name('orders') }} as name__gp,
+        orders.document_key as name__gp,
 
         ---------- dates, UTC
         {{ gp_local_to_utc('orders.document_date') }} as datedelivered,

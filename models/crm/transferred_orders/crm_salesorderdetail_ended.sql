@@ -41,7 +41,7 @@ final as (
     {% call sales_line_mapping('order_lines') %}
         ---------- keys
         cast(order_lines.document_name as varchar(300)) as salesorderid,
-        {{ sought_name('order_lines') }} as name__gp,
+        order_lines.document_key as name__gp,
         cast(order_lines.line_sequence as int) as lineitemnumber,
 
         ---------- dates, UTC
