@@ -18,6 +18,9 @@ from typing import Any
 from dbt.cli.main import dbtRunner
 
 PROJECT = Path(__file__).resolve().parent.parent
+EDGES = ("#006f8a", "#027599")
+"""dbt's colours of the lineage's edges, which hardly stand out from its background."""
+LIGHT = "#8fd0e0"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,7 +37,9 @@ def main(argv: list[str] | None = None) -> int:
         manifest, catalog = (_read(target / name) for name in ("manifest.json", "catalog.json"))
         page = (target / "index.html").read_text(encoding="utf-8")
     site.mkdir(parents=True, exist_ok=True)
-    (site / "index.html").write_text(with_data(page, without_tests(manifest), catalog), encoding="utf-8", newline="\n")
+    (site / "index.html").write_text(
+        with_data(with_light_edges(page), without_tests(manifest), catalog), encoding="utf-8", newline="\n"
+    )
     print(f"Written to {site / 'index.html'}.")
     return 0
 
@@ -57,6 +62,14 @@ def without_tests(manifest: dict[str, Any]) -> dict[str, Any]:
             for each in ("parent_map", "child_map")
         },
     }
+
+
+def with_light_edges(page: str) -> str:
+    """dbt's page with edges that can be seen."""
+    for colour in EDGES:
+        page = page.replace(f'"line-color":"{colour}"', f'"line-color":"{LIGHT}"')
+        page = page.replace(f'"target-arrow-color":"{colour}"', f'"target-arrow-color":"{LIGHT}"')
+    return page
 
 
 def with_data(page: str, manifest: dict[str, Any], catalog: dict[str, Any]) -> str:

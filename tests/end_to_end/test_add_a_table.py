@@ -48,6 +48,16 @@ def run(folder: Path, command: str, *flags: str, **settings: str) -> subprocess.
     )
 
 
+def copy_project(folder: Path) -> None:
+    """What dbt reads of the project, in a new folder."""
+    folder.mkdir()
+    for path in PROJECT.glob("*.yml"):
+        shutil.copy(path, folder)
+    for part in ("macros", "models", "seeds"):
+        shutil.copytree(PROJECT / part, folder / part)
+    shutil.copytree(PROJECT / "tests" / "dbt", folder / "tests" / "dbt")
+
+
 @dataclass
 class Project:
     """The copy of the project, built, and a CRM."""
@@ -77,12 +87,7 @@ class Project:
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project without its own unit tests, with units and products switched on, as the page leaves it."""
     folder = tmp_path_factory.mktemp("add_a_table") / "project"
-    folder.mkdir()
-    for path in PROJECT.glob("*.yml"):
-        shutil.copy(path, folder)
-    for part in ("macros", "models", "seeds"):
-        shutil.copytree(PROJECT / part, folder / part)
-    shutil.copytree(PROJECT / "tests" / "dbt", folder / "tests" / "dbt")
+    copy_project(folder)
     for path in folder.glob("models/**/*.yml"):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         content.pop("unit_tests", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.resources import files
 
 import pytest
 
@@ -48,3 +49,10 @@ def test_the_data_cannot_end_the_script_that_holds_it() -> None:
     assert shown.count("</script>") == 1
     with pytest.raises(LookupError, match=r"CATALOG\.JSON"):
         site_page.with_data('"MANIFEST.JSON INLINE DATA"', {}, {})
+
+
+def test_the_edges_of_dbts_own_page_can_be_seen() -> None:
+    page = files("dbt.task.docs").joinpath("index.html").read_text(encoding="utf-8")
+    shown = site_page.with_light_edges(page)
+    assert shown.count(site_page.LIGHT) >= 4
+    assert not [colour for colour in site_page.EDGES if f'"line-color":"{colour}"' in shown]
