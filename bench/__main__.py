@@ -1,8 +1,11 @@
 """`make bench`: measures the way of generated orders from GP to CRM, prints the figures and writes them down.
 
 python -m bench                                       1,000, 10,000 and 100,000 orders in DuckDB
+python -m bench --orders 1000 --history 0             a small company, without history
 python -m bench --sqlserver 1000 10000                so many in the SQL Server of the settings too
-python -m bench --latency                             without the parts that wait for CRM
+
+`BENCH_ORDERS="1000 10000" make bench` measures companies of these sizes. Where GP_CRM_SQLSERVER_HOST is set, 1,000
+orders are measured on that server too.
 """
 
 from __future__ import annotations
@@ -20,10 +23,14 @@ import click
 from bench import report, scenarios
 from bench.company import Company
 from bench.process import PROJECT
+from bench.scenarios import FAR, NEAR, NONE
 from loader.report.text import table
+from loader.visible import shown
 
 MOST_COMPARED = 20_000
 """Orders of the largest company that Microsoft's client gets."""
+FAR_ORDERS = 1_000
+"""Orders of the largest company that is pushed to a CRM that far away."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -35,22 +42,24 @@ def main(arguments: Sequence[str]) -> None:
 
     figures = report.Figures(scenarios.help_time(5), load=os.getloadavg()[0])
     with tempfile.TemporaryDirectory(prefix="bench_") as folder:
-        companies = [Company(Path(folder) / str(orders), orders) for orders in options.orders]
-        for company in companies:
-            repeat = 1 if company.orders > 20_000 else options.repeat
-            figures.ways.append(scenarios.way_to_crm(company, repeat, say))
+        companies = [Company(Path(folder) / str(orders), orders) for orders in sorted(options.orders)]
+        for number, company in enumerate(companies):
+            repeat = 1 if company.orders > MOST_COMPARED else options.repeat
+            is_small = number == 0 and len(companies) > 1
+            figures.ways += scenarios.ways_to_crm(company, repeat, 0 if is_small else options.history, say)
         for orders in options.sqlserver:
             company = Company(Path(folder) / f"sqlserver_{orders}", orders, "sqlserver")
-            figures.ways.append(scenarios.way_to_crm(company, 1, say))
+            figures.ways += scenarios.ways_to_crm(company, 1, 0, say)
         some = [company for company in companies if company.orders <= MOST_COMPARED] or companies[:1]
-        for latency in filter(None, options.latency):
-            for concurrency in options.concurrency:
-                figures.latencies.append(scenarios.under_latency(some[0], latency, options.service, concurrency, say))
-        for latency in options.latency:
-            for company in some if not latency else some[-1:]:
-                row_by_row = min(company.orders, scenarios.ROW_BY_ROW // (10 if latency else 1))
-                figures.compared.append(scenarios.beside_the_sdk(company, latency, row_by_row, say))
+        few = [company for company in some if company.orders <= FAR_ORDERS] or some[:1]
+        for concurrency in options.concurrency:
+            figures.latencies.append(scenarios.under_latency(few[-1], *FAR, concurrency, say))
+        for company in some:
+            figures.compared.append(scenarios.beside_the_sdk(company, *NONE, say))
+        figures.compared.append(scenarios.beside_the_sdk(some[-1], *NEAR, say))
+        figures.compared.append(scenarios.beside_the_sdk(few[-1], *FAR, say))
     _show(figures)
+    say("measured")
     if options.out:
         options.out.write_text(report.page(figures), encoding="utf-8")
         say(f"written to {options.out}")
@@ -62,30 +71,23 @@ def _show(figures: report.Figures) -> None:
         report.ways_table(figures.ways),
         report.latency_table(figures.latencies),
         report.compared_table(figures.compared),
+        report.limits_table(figures),
         report.aims_table(figures),
     ):
         if len(rows) > 1:
-            click.echo("\n" + "\n".join(table(rows)))
+            click.echo(shown("\n" + "\n".join(table(rows))))
 
 
 def _parser() -> argparse.ArgumentParser:
+    sizes = [int(each) for each in os.environ.get("BENCH_ORDERS", "1000 10000 100000").split()]
+    on_server = [1_000] if os.environ.get("GP_CRM_SQLSERVER_HOST") else []
     parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--orders", type=int, nargs="+", default=sizes, metavar="N", help="sizes of companies")
     parser.add_argument(
-        "--orders", type=int, nargs="+", default=[1_000, 10_000, 100_000], metavar="N", help="sizes of companies"
+        "--sqlserver", type=int, nargs="*", default=on_server, metavar="N", help="sizes of companies on SQL Server"
     )
     parser.add_argument(
-        "--sqlserver", type=int, nargs="+", default=[], metavar="N", help="sizes of companies on SQL Server"
-    )
-    parser.add_argument(
-        "--latency",
-        type=float,
-        nargs="*",
-        default=[0.0, 0.2],
-        metavar="S",
-        help="seconds each request takes; 0 is none",
-    )
-    parser.add_argument(
-        "--service", type=float, default=0.03, metavar="S", help="seconds each operation takes under latency"
+        "--history", type=int, default=3_000_000, metavar="N", help="documents of history; all but the smallest get it"
     )
     parser.add_argument(
         "--concurrency", type=int, nargs="+", default=[4, 8], metavar="N", help="requests at once under latency"

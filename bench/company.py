@@ -48,7 +48,17 @@ class Company:
         finally:
             warehouse.close()
 
-    def build(self) -> Ran:
+    def add_history(self, documents: int) -> None:
+        """So many orders and invoices that are done, with a line each, in the columns that the models read."""
+        manifest = json.loads((self.folder / "target" / "manifest.json").read_text(encoding="utf-8"))
+        columns = {each["name"]: list(each["columns"]) for each in manifest["sources"].values()}
+        warehouse = self._warehouse()
+        try:
+            generate.history(warehouse, documents, self.orders, columns, schema=self._schema)
+        finally:
+            warehouse.close()
+
+    def build(self, is_first: bool = True) -> Ran:
         """`dbt build` as `push --build` runs it: models, seeds and data tests; unit tests are about the mapping."""
         command = [sys.executable, "-m", "dbt.cli.main", "--quiet", "build", "--exclude-resource-type", "unit_test"]
         command += ["--project-dir", str(PROJECT), "--target", self.target]
@@ -57,14 +67,18 @@ class Company:
             self.forget_pushes()
             return built
         built = run(command, self.environ)
-        shutil.copy(self._file, self._staged)
+        if is_first:
+            shutil.copy(self._file, self._staged)
         return built
 
     def forget_pushes(self) -> None:
-        """Nothing in the journal; in DuckDB, no changes in GP either: the file as it was when it was built."""
+        """Nothing in the journal; in DuckDB, no changes in GP either: the file as it was when it was built first."""
         if self.target == "duckdb":
             shutil.copy(self._staged, self._file)
-            return
+        else:
+            self.forget_journal()
+
+    def forget_journal(self) -> None:
         with Context(PROJECT, target_name=self.target, access="write", environ={**os.environ, **self.environ}) as its:
             for table in its.contract.journal.values():
                 its.warehouse.execute(f"delete from {table.relation}")

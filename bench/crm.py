@@ -21,11 +21,12 @@ from emulator.doors import TOKEN_HEADER
 
 @dataclass(frozen=True)
 class Traffic:
-    """HTTP requests, and the operations in those that write."""
+    """HTTP requests, the operations in those that write, and the rows of those while operations take their time."""
 
     reads: int
     writes: int
     operations: int
+    rows: int = 0
 
 
 class CrmProcess:
@@ -69,7 +70,8 @@ class CrmProcess:
         """Since it was last forgotten."""
         log = self._control("GET", "requests")
         writing = [request for request in log if request["writes"]]
-        return Traffic(len(log) - len(writing), len(writing), sum(request["operations"] for request in writing))
+        operations, rows = (sum(request[what] for request in writing) for what in ("operations", "rows"))
+        return Traffic(len(log) - len(writing), len(writing), operations, rows)
 
     def _control(self, method: str, what: str, content: Any = None) -> Any:
         verify = str(self.certificates.authority) if self.certificates else True

@@ -1,4 +1,4 @@
-"""A command run to its end: how long it took, how much memory it had at its peak."""
+"""A command run to its end: how long it took, by the clock and by its processor, and its memory at the peak."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ class CommandFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Ran:
-    """`seconds` of wall clock, `peak` memory in MB, the end of the output."""
+    """`seconds` of wall clock, `cpu` seconds of its own processes, `peak` memory in MB, the end of the output."""
 
     seconds: float
+    cpu: float
     peak: float
     output: str
 
@@ -45,4 +46,4 @@ def run(command: Sequence[str], environ: Mapping[str, str]) -> Ran:
         if ended.returncode:
             raise CommandFailed(f"{' '.join(command)} ended with {ended.returncode}:\n{text}")
         figures = json.loads(measured.read_text(encoding="utf-8"))
-    return Ran(figures["seconds"], figures["peak"] * _MAXRSS_UNIT / 1e6, text)
+    return Ran(figures["seconds"], figures["cpu"], figures["peak"] * _MAXRSS_UNIT / 1e6, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
 import traceback
@@ -146,7 +147,9 @@ class _Handler:
             )
             limits = crm.throttle.request(user) if crm.throttle is not None else nullcontext(_NO_HEADERS)
             with limits as extra:
-                reply = await self._faulty(request, work, user, seen, len(operations))
+                if crm.faults.latency_per_operation:
+                    log.rows = sum(map(_rows_of, operations))
+                reply = await self._faulty(request, work, user, seen, log.rows)
                 if reply is not None:
                     reply.headers.update(extra)
                     if crm.dop_hint is not None:
@@ -170,11 +173,11 @@ class _Handler:
         return reply
 
     async def _faulty(
-        self, request: Request, work: Operation | list[Operation | ChangeSet], user: str, seen: Seen, count: int
+        self, request: Request, work: Operation | list[Operation | ChangeSet], user: str, seen: Seen, rows: int
     ) -> Reply | None:
         """Do the work, with the faults that strike before and after it."""
         faults = self.crm.faults
-        pause = faults.latency_seconds + faults.latency_per_operation * count
+        pause = faults.latency_seconds + faults.latency_per_operation * rows
         if pause:
             await asyncio.sleep(pause)
         before = faults.strike(seen, "expire_token", "throttle", "unavailable", "reset_before_commit", "page")
@@ -376,3 +379,21 @@ def _flat(work: Operation | list[Operation | ChangeSet]) -> Iterable[Operation]:
             yield from item.operations
         else:
             yield item
+
+
+def _rows_of(operation: Operation) -> int:
+    """How many rows an operation writes: a bulk message's targets, a new row and those that are created with it."""
+    if operation.method == "GET" or not operation.body:
+        return 1
+    try:
+        return max(1, _rows_in(json.loads(operation.body)))
+    except ValueError:
+        return 1
+
+
+def _rows_in(body: object) -> int:
+    if not isinstance(body, dict):
+        return 0
+    if isinstance(body.get("Targets"), list):
+        return sum(map(_rows_in, body["Targets"]))
+    return 1 + sum(_rows_in(row) for value in body.values() if isinstance(value, list) for row in value)

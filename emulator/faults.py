@@ -140,7 +140,10 @@ class Faults:
     _lock: Lock = field(default_factory=Lock)
 
     def latency(self, seconds: float = 0.0, *, per_operation: float = 0.0) -> None:
-        """Delay every request by `seconds`, and by `per_operation` for each of its operations."""
+        """Delay every request by `seconds`, and by `per_operation` for each of its operations.
+
+        Each row of a bulk message or of a deep insert takes as long as an operation.
+        """
         self.latency_seconds = seconds
         self.latency_per_operation = per_operation
 

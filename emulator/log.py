@@ -16,6 +16,8 @@ class RequestLog:
     operations: int = 1
     reads: int = 0
     writes: int = 0
+    rows: int = 0
+    """Its operations, each row of a bulk message or a deep insert counted; 0 if operations take no time."""
     user: str | None = None
     parts: list[str] = field(default_factory=list)
     """`METHOD target` of each operation, if the emulator keeps them (`keep_parts`)."""

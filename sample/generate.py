@@ -6,7 +6,7 @@ SQL Server they are worked out here and sent. A test holds the two against each 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from sample import organisation
-from sample.company import CENT, ORDER, Cells, Value, Warehouse, create, insert, qualified, schema_of
+from sample.company import CENT, ORDER, Cells, Column, Value, Warehouse, create, insert, qualified, schema_of
 
 ITEMS = 500
 STEP = 16_384
@@ -104,6 +104,53 @@ def edit(warehouse: Warehouse, every: int, database: str | None = None, schema: 
             f"update {target} set {', '.join(f'{name} = {name} + {price}' for name in amounts)}{alias}"
             f" where MSTRNUMB % {int(every)} = 0"
         )
+
+
+def history(
+    warehouse: Warehouse, documents: int, n: int, columns: Mapping[str, Sequence[str]], schema: str = "gp"
+) -> None:
+    """Put orders and invoices that are done, with a line each, in place of GP's history of sales, in DuckDB.
+
+    `n` is the number of open orders, whose customers and items they have; `columns` are those that the tables get.
+    A table that gets none is left as it is.
+    """
+    customers = Volume(n).customers
+    known = {
+        "SOPTYPE": f"{ORDER} + i % 2",
+        "SOPNUMBE": "'HIST' || lpad(i::varchar, 8, '0')",
+        "CUSTNMBR": f"'CUST' || lpad((i % {customers})::varchar, 6, '0')",
+        "CUSTNAME": f"'Customer ' || i % {customers}",
+        "PRBTADCD": "'PRIMARY'",
+        "DOCDATE": "timestamp '2010-01-01' + to_days((i % 5000)::int)",
+        "PYMTRMID": _chosen_in_sql("i", TERMS),
+        "SHIPMTHD": _chosen_in_sql("i", METHODS),
+        "LNITMSEQ": f"{STEP}",
+        "ITEMNMBR": f"'ITEM-' || lpad((i % {ITEMS})::varchar, 4, '0')",
+        "UOFM": "'Each'",
+        "QUANTITY": "1 + i % 24",
+        "QTYPRINV": "1 + i % 24",
+        **dict.fromkeys(("UNITPRCE", "XTNDPRCE", "SUBTOTAL", "DOCAMNT"), "i % 90000 * 0.01"),
+        "DEX_ROW_ID": "i",
+    }
+    for name in sorted({"SOP30200", "SOP30300"} & columns.keys()):
+        table = schema_of()[name].by_name
+        selected = [f"{_in_sql(table[each], known.get(each))} as {each}" for each in columns[name]]
+        warehouse.execute(
+            f"create or replace table {qualified(name, None, schema)} as"
+            f" select {', '.join(selected)} from range(1, {documents + 1}) h(i)"
+        )
+
+
+def _in_sql(column: Column, expression: str | None) -> str:
+    """A column's expression in its type, or what GP has there by default."""
+    if column.is_text:
+        size = column.size if column.base == "char" else 0
+        return f"rpad({expression or chr(39) * 2}, {size}, ' ')"
+    if column.base == "datetime":
+        return expression or "timestamp '1900-01-01'"
+    if column.base == "binary":
+        return "''::blob"
+    return f"({expression or 0})::{column.sql_type}"
 
 
 def snapshot(n: int, lines: int = 5, seed: int = 1, sop_mode: bool = True) -> dict[str, Any]:

@@ -166,6 +166,18 @@ def test_latency_is_per_request_and_per_operation(client: Client, crm: Emulator)
     assert 0.2 <= time.monotonic() - started < 1
 
 
+def test_each_row_of_a_deep_insert_and_of_a_bulk_message_takes_its_time(client: Client, crm: Emulator) -> None:
+    line = {"isproductoverridden": True, "productdescription": "Text", "quantity": 1}
+    deep = order("A", order_details=[line, line])
+    targets = [{"@odata.type": "Microsoft.Dynamics.CRM.salesorder", **order(name)} for name in "BCD"]
+    crm.faults.latency(per_operation=0.001)
+    crm.reset_log()
+    client.post("salesorders", deep)
+    client.post("salesorders/Microsoft.Dynamics.CRM.CreateMultiple", {"Targets": targets})
+    client.get("WhoAmI")
+    assert [(log.status, log.operations, log.rows) for log in crm.requests] == [(204, 1, 3), (200, 1, 3), (200, 1, 1)]
+
+
 def test_requests_wait_side_by_side(client: Client, crm: Emulator) -> None:
     crm.faults.latency(0.2)
     started = time.monotonic()

@@ -55,6 +55,23 @@ def test_everything_an_order_refers_to_is_in_crm(warehouse):
     assert "Each" in units
 
 
+def test_history_is_done_orders_and_invoices_in_the_columns_that_are_read(warehouse):
+    generate.load(warehouse, 20)
+    columns = {
+        name: [column.name for column in company.schema_of()[name].columns if column.name != "DEX_ROW_TS"]
+        for name in ("SOP30200", "SOP30300")
+    }
+    generate.history(warehouse, 50, 20, columns)
+    for name in columns:
+        kinds = warehouse.query(f"select SOPTYPE, count(*) from gp.{name} group by all order by all")
+        assert kinds == [(2, 25), (3, 25)]
+        described = warehouse.query(f"select column_name from (describe gp.{name})")
+        assert [column for (column,) in described] == columns[name]
+    assert warehouse.query("select length(SOPNUMBE), INVODATE from gp.SOP30200 limit 1") == [(21, datetime(1900, 1, 1))]
+    numbers = "select SOPNUMBE from gp.SOP30200 intersect select SOPNUMBE from gp.SOP10100"
+    assert warehouse.query(numbers) == []
+
+
 def test_an_edit_changes_one_order_in_so_many(warehouse):
     generate.load(warehouse, 200)
     before = stored(warehouse, "SOP10100")
