@@ -160,7 +160,8 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # libyaml, where PyYAML has it, reads dbt_project.yml in a tenth of the time.
+        content = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "Make it a readable UTF-8 file.") from None
     except yaml.YAMLError as error:
