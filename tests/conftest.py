@@ -11,6 +11,7 @@ import sys
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 from unittest import mock
@@ -21,12 +22,13 @@ from filelock import FileLock
 from emulator import Emulator
 from loader.cli import run_command
 from loader.context import Context, Sources
+from loader.contract import Contract, read_contract
 from loader.profile import read_target
-from loader.push.building import run_dbt
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
 from sample import company, organisation, story
 from sample.verify import Verification, staged, verify
+from tests.project.dbt_runs import ON_DUCKDB, Dbt, at_home
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -65,6 +67,16 @@ class Ended:
         return found
 
 
+def known_contract(manifest: Path, adapter: str) -> Contract:
+    """The contract, read once per process and state of the manifest."""
+    return _contract(manifest, adapter, manifest.stat().st_mtime_ns if manifest.exists() else 0)
+
+
+@cache
+def _contract(manifest: Path, adapter: str, changed: int) -> Contract:
+    return read_contract(manifest, adapter)
+
+
 @dataclass
 class Workbench:
     """A warehouse file with the sample company staged, a local CRM, and the loader between them."""
@@ -73,7 +85,7 @@ class Workbench:
     target_path: Path
     crm: Emulator
     settings: dict[str, str] = field(default_factory=dict)
-    sources: Sources = field(default_factory=Sources)
+    sources: Sources = field(default_factory=lambda: Sources(contract=known_contract))
     """Where the loader's commands in this process have their parts from."""
 
     @property
@@ -152,6 +164,10 @@ class Built:
     path: Path
     target_path: Path
 
+    @property
+    def dbt(self) -> Dbt:
+        return Dbt(self.path.parent)
+
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Built:
@@ -167,20 +183,18 @@ def built_whole(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Bui
 
 def _build(tmp_path_factory: pytest.TempPathFactory, worker_id: str, name: str, *flags: str) -> Built:
     root = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
-    folder = root / name
+    dbt = Dbt(root / name)
     with FileLock(root / f"{name}.lock"):
-        if not (folder / "built").exists():
-            folder.mkdir()
-            environ = {"GP_CRM_DUCKDB_PATH": str(folder / "sample.duckdb"), "DBT_TARGET_PATH": str(folder / "target")}
+        if not (dbt.folder / "built").exists():
+            dbt.folder.mkdir()
+            environ = {"GP_CRM_DUCKDB_PATH": str(dbt.duckdb_path)}
             warehouse = connect(read_target(PROJECT, None, None, {**os.environ, **environ}), for_run=True, create=True)
             company.load(warehouse)
             warehouse.close()
-            arguments = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"]
-            arguments += ["--project-dir", str(PROJECT), *flags]
-            exit_code, output = run_dbt(arguments, {**os.environ, **environ})
-            assert exit_code == 0, output
-            (folder / "built").touch()
-    return Built(folder / "sample.duckdb", folder / "target")
+            without = ["--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"]
+            dbt.succeed("build", *without, *ON_DUCKDB, *flags)
+            (dbt.folder / "built").touch()
+    return Built(dbt.duckdb_path, dbt.target_path)
 
 
 @pytest.fixture
@@ -191,10 +205,13 @@ def bench(built: Built, tmp_path: Path) -> Iterator[Workbench]:
 
 
 @pytest.fixture
-def own_project(bench: Workbench, built: Built, tmp_path: Path) -> Workbench:
-    """A workbench whose dbt artifacts may be written."""
+def own_project(bench: Workbench, built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
+    """A workbench whose dbt artifacts may be written; dbt finds the project as it was read before."""
     bench.target_path = tmp_path / "target"
     shutil.copytree(built.target_path, bench.target_path)
+    bench.settings.update(at_home(tmp_path))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
     return bench
 
 

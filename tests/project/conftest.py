@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,12 +10,11 @@ import duckdb
 import pytest
 import yaml
 
-from loader.profile import read_target
-from loader.warehouse.connect import connect
-from sample import company
-from tests.project.dbt_runs import PROJECT, Dbt
+from sample import story
+from tests.conftest import Built
+from tests.project.dbt_runs import ON_DUCKDB, PROJECT, Dbt
 
-RUNS_OF_DBT = ("built", "on_sqlserver", "two_companies")
+RUNS_OF_DBT = ("everything", "built", "two_companies", "everything_on_sqlserver", "on_sqlserver")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
@@ -29,10 +29,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def on_sqlserver(tmp_path_factory: pytest.TempPathFactory) -> Dbt:
     """The project compiled for SQL Server."""
-    return Dbt(tmp_path_factory.mktemp("sqlserver")).succeed(
-        *("compile", "--target", "sqlserver", "--no-introspect", "--no-populate-cache"),
-        *("--exclude", "resource_type:unit_test"),
-    )
+    return Dbt(tmp_path_factory.mktemp("sqlserver")).compile_for("sqlserver", "--exclude", "resource_type:unit_test")
+
+
+@pytest.fixture(scope="session")
+def everything_on_sqlserver(bare_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
+    """The project compiled for SQL Server with every integration switched on."""
+    dbt = Dbt(tmp_path_factory.mktemp("everything_on_sqlserver"), bare_project)
+    return dbt.compile_for("sqlserver", "--vars", json.dumps(story.VARS))
 
 
 @pytest.fixture(scope="session")
@@ -66,14 +70,17 @@ def one_macro(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Dbt:
-    """The project built on DuckDB with the sample company, unit tests and all."""
-    dbt = Dbt(tmp_path_factory.mktemp("duckdb"))
-    target = read_target(PROJECT, PROJECT, "duckdb", {"GP_CRM_DUCKDB_PATH": str(dbt.duckdb_path)})
-    warehouse = connect(target, create=True)
-    company.load(warehouse)
-    warehouse.close()
-    return dbt.succeed("build", "--threads", "2")
+def built(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
+    """The project built on DuckDB with the sample company, and tested: unit tests and all."""
+    dbt = built.dbt.copy_to(tmp_path_factory.mktemp("tested"))
+    return dbt.succeed("test", "--threads", "2", *ON_DUCKDB)
+
+
+@pytest.fixture(scope="session")
+def everything(built_whole: Built, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
+    """The same with every integration switched on."""
+    dbt = built_whole.dbt.copy_to(tmp_path_factory.mktemp("tested_whole"))
+    return dbt.succeed("test", "--threads", "2", *ON_DUCKDB, "--vars", json.dumps(story.VARS))
 
 
 @pytest.fixture

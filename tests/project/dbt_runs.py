@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dbt.cli.main import dbtRunner
 
 PROJECT = Path(__file__).resolve().parents[2]
+DUCKDB_FILE = "sample.duckdb"
+ON_DUCKDB = ("--profile", "gp_to_crm", "--target", "duckdb")
+"""As the loader names them to dbt, which reads a project anew wherever its flags are other ones than before."""
 
 Node = dict[str, Any]
+
+
+def at_home(folder: Path) -> dict[str, str]:
+    """The environment of a process for which the folder of a DuckDB file is the user's home."""
+    return {"HOME": str(folder), "USERPROFILE": str(folder), "GP_CRM_DUCKDB_PATH": f"~/{DUCKDB_FILE}"}
 
 
 def gp_columns_of(crm: Node) -> list[str]:
@@ -34,12 +43,18 @@ class Dbt:
     environ: tuple[tuple[str, str], ...] = ()
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """dbt as a process of its own.
+
+        Its folder is its home, from where it sees the DuckDB file. In a copy of the folder everything is called by the
+        same name, so that dbt need not read the project again.
+        """
         return subprocess.run(
-            [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments],
-            cwd=self.project,
+            [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--no-use-colors", *self._placed(arguments)],
+            cwd=self.folder,
             env={
                 **{name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "GP_CRM_"))},
                 **self._environ,
+                **at_home(self.folder),
             },
             capture_output=True,
             text=True,
@@ -48,25 +63,45 @@ class Dbt:
 
     def parse(self, *arguments: str) -> str | None:
         """Why dbt cannot parse the project; None if it can. In this process, which saves starting one."""
-        with pytest.MonkeyPatch.context() as patch:
-            for name in [name for name in os.environ if name.startswith(("DBT_", "GP_CRM_"))]:
-                patch.delenv(name)
-            for name, value in self._environ.items():
-                patch.setenv(name, value)
-            done = dbtRunner().invoke(
-                ["--quiet", "--no-use-colors", "parse", "--project-dir", str(self.project), *arguments]
-            )
-        return str(done.exception) if done.exception else None
+        return self._invoke("parse", *arguments)
+
+    def compile_for(self, target: str, *arguments: str) -> Dbt:
+        """The project compiled for a server that need not be there. In this process, like `parse`."""
+        problem = self.why_not_compiled_for(target, *arguments)
+        assert problem is None, problem
+        return self
+
+    def why_not_compiled_for(self, target: str, *arguments: str) -> str | None:
+        return self._invoke("compile", "--target", target, "--no-introspect", "--no-populate-cache", *arguments)
 
     def succeed(self, *arguments: str) -> Dbt:
         done = self.run(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return self
 
+    def _invoke(self, *arguments: str) -> str | None:
+        from dbt.cli.main import dbtRunner  # takes long to load
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.project)  # where dbt goes; and back at the end
+            for name in [name for name in os.environ if name.startswith(("DBT_", "GP_CRM_"))]:
+                patch.delenv(name)
+            for name, value in self._environ.items():
+                patch.setenv(name, value)
+            done = dbtRunner().invoke(["--quiet", "--no-use-colors", *self._placed(arguments)])
+        if done.exception:
+            return str(done.exception)
+        if done.success:
+            return None
+        return "\n".join(str(result.message) for result in getattr(done.result, "results", ()))
+
+    def _placed(self, arguments: Sequence[str]) -> list[str]:
+        return [*arguments, "--project-dir", str(self.project)]
+
     @property
     def _environ(self) -> dict[str, str]:
         return {
-            "DBT_TARGET_PATH": str(self.folder / "target"),
+            "DBT_TARGET_PATH": str(self.target_path),
             "DBT_LOG_PATH": str(self.folder / "logs"),
             "DBT_PROFILES_DIR": str(PROJECT),
             "GP_CRM_DUCKDB_PATH": str(self.duckdb_path),
@@ -75,11 +110,21 @@ class Dbt:
 
     @property
     def duckdb_path(self) -> Path:
-        return self.folder / "company.duckdb"
+        return self.folder / DUCKDB_FILE
+
+    @property
+    def target_path(self) -> Path:
+        return self.folder / "target"
+
+    def copy_to(self, folder: Path) -> Dbt:
+        """The same build in another folder."""
+        shutil.copy(self.duckdb_path, folder)
+        shutil.copytree(self.target_path, folder / "target")
+        return Dbt(folder, self.project, self.environ)
 
     @cached_property
     def manifest(self) -> Node:
-        manifest: Node = json.loads((self.folder / "target" / "manifest.json").read_text(encoding="utf-8"))
+        manifest: Node = json.loads((self.target_path / "manifest.json").read_text(encoding="utf-8"))
         return manifest
 
     def nodes(self, resource_type: str) -> dict[str, Node]:
@@ -96,7 +141,7 @@ class Dbt:
     @property
     def compiled(self) -> dict[str, str]:
         """The SQL of models and data tests, by file."""
-        folder = self.folder / "target" / "compiled" / "gp_to_crm"
+        folder = self.target_path / "compiled" / "gp_to_crm"
         return {
             str(path.relative_to(folder)): path.read_text(encoding="utf-8")
             for path in sorted(folder.rglob("*.sql"))

@@ -15,12 +15,10 @@ import duckdb
 import pytest
 import yaml
 
-from loader.profile import read_target
 from loader.push.reconciling import COLUMN_TYPES, COLUMNS, RECORD_TYPES, RECORDS
-from loader.warehouse.connect import connect
-from sample import company, story
+from tests.conftest import Built
 from tests.project import tsql_rules
-from tests.project.dbt_runs import PROJECT, Dbt, Node, gp_columns_of
+from tests.project.dbt_runs import ON_DUCKDB, PROJECT, Dbt, Node, gp_columns_of
 
 TABLES = {"salesorder": "crm_salesorder", "salesorderdetail": "crm_salesorderdetail"}
 
@@ -108,11 +106,10 @@ COMMENTS = {
 }
 
 
-def test_the_catalogues_comments_name_gps_columns_and_the_rule(built: Dbt) -> None:
+def test_the_catalogues_comments_name_gps_columns_and_the_rule(built: Dbt, tmp_path: Path) -> None:
     columns = "graph.nodes['model.gp_to_crm.crm_salesorder'].columns"
     comments = [f"{{{{ column_comment({columns}['{name}']) if execute }}}}" for name in COMMENTS]
-    scratch = Dbt(built.folder / "comments")
-    compiled = scratch.run("compile", "--quiet", "--inline", "\n".join(comments))
+    compiled = built.copy_to(tmp_path).run("compile", "--quiet", *ON_DUCKDB, "--inline", "\n".join(comments))
     assert compiled.stdout.strip().splitlines() == list(COMMENTS.values()), compiled.stdout
 
 
@@ -156,74 +153,45 @@ def shown(value: object) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value).rstrip()
 
 
-def test_a_mapping_from_a_column_that_the_trace_does_not_know_is_an_error_that_names_it(tmp_path: Path) -> None:
-    project = tmp_path / "project"
-    for part in ("models", "macros", "seeds"):
-        shutil.copytree(PROJECT / part, project / part)
-    shutil.copy(PROJECT / "dbt_project.yml", project)
+def test_a_mapping_from_a_column_that_the_trace_does_not_know_is_an_error_that_names_it(
+    bare_project: Path, tmp_path: Path
+) -> None:
+    project = shutil.copytree(bare_project, tmp_path / "project")
     yaml_file = project / "models" / "crm" / "sales_orders" / "crm_salesorder.yml"
     yaml_file.write_text(
         yaml_file.read_text(encoding="utf-8").replace("gp: SOP10100.FRTAMNT", "gp: SOP10106.USERDEF1"),
         encoding="utf-8",
     )
-    done = Dbt(tmp_path, project).run(
-        *("compile", "--target", "sqlserver", "--no-introspect", "--no-populate-cache"),
-        *("--select", "audit_field_trace"),
-    )
-    assert done.returncode != 0
-    assert "crm_salesorder.freightamount: meta.crm.gp names SOP10106.USERDEF1" in done.stdout
+    problem = Dbt(tmp_path, project).why_not_compiled_for("sqlserver", "--select", "audit_field_trace")
+    assert "crm_salesorder.freightamount: meta.crm.gp names SOP10106.USERDEF1" in (problem or "")
 
 
-def test_a_crm_model_that_the_audit_does_not_list_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_crm_model_that_the_audit_does_not_list_is_an_error_that_names_it(bare_project: Path, tmp_path: Path) -> None:
     """It would be left out of the audit, or read before it is built."""
-    project = tmp_path / "project"
-    for part in ("models", "macros", "seeds"):
-        shutil.copytree(PROJECT / part, project / part)
+    project = shutil.copytree(bare_project, tmp_path / "project")
     settings = (PROJECT / "dbt_project.yml").read_text(encoding="utf-8")
     (project / "dbt_project.yml").write_text(
         settings.replace("[crm_salesorder, crm_salesorderdetail]", "[crm_salesorder]"), encoding="utf-8"
     )
-    done = Dbt(tmp_path, project).run(
-        *("compile", "--target", "sqlserver", "--no-introspect", "--no-populate-cache"),
-        *("--select", "audit_record_status"),
-    )
-    assert done.returncode != 0
-    assert "The audit models do not know crm_salesorderdetail, which has a meta.crm." in done.stdout
+    problem = Dbt(tmp_path, project).why_not_compiled_for("sqlserver", "--select", "audit_record_status")
+    assert "The audit models do not know crm_salesorderdetail, which has a meta.crm." in (problem or "")
 
 
-SWITCHED_ON = json.dumps(story.VARS)
 GENERATED = ("audit_record_status", "audit_unmapped_codes", "audit_crm_differences")
 
 
-@pytest.fixture(scope="module")
-def switched_on(tmp_path_factory: pytest.TempPathFactory) -> Dbt:
-    """The project with every integration switched on, compiled for SQL Server."""
-    dbt = Dbt(tmp_path_factory.mktemp("units"))
-    return dbt.succeed(
-        *(
-            "compile",
-            "--target",
-            "sqlserver",
-            "--no-introspect",
-            "--no-populate-cache",
-            "--vars",
-            SWITCHED_ON,
-        )
-    )
-
-
-def test_a_table_that_is_switched_on_is_in_the_audit(switched_on: Dbt) -> None:
-    compiled = {name: switched_on.compiled[f"models/audit/{name}.sql"] for name in GENERATED}
+def test_a_table_that_is_switched_on_is_in_the_audit(everything_on_sqlserver: Dbt) -> None:
+    compiled = {name: everything_on_sqlserver.compiled[f"models/audit/{name}.sql"] for name in GENERATED}
     assert "'uomschedule' as crm_table" in compiled["audit_record_status"]
     assert "'unit_schedule_not_in_crm'" in compiled["audit_crm_differences"]
     assert "'uom' as row_table" in compiled["audit_crm_differences"]
     assert {name: tsql_rules.breaches(text) for name, text in compiled.items() if tsql_rules.breaches(text)} == {}
 
 
-def test_the_audit_reads_each_crm_view_once(switched_on: Dbt) -> None:
+def test_the_audit_reads_each_crm_view_once(everything_on_sqlserver: Dbt) -> None:
     """SQL Server evaluates a view, and a CTE, as often as a query names it."""
     for name in GENERATED:
-        sql = re.sub(r"--.*", "", switched_on.compiled[f"models/audit/{name}.sql"])
+        sql = re.sub(r"--.*", "", everything_on_sqlserver.compiled[f"models/audit/{name}.sql"])
         for model in (
             "crm_salesorder",
             "crm_salesorderdetail",
@@ -248,22 +216,11 @@ def test_the_audit_is_built_after_every_crm_model(on_sqlserver: Dbt, name: str) 
     assert crm_models <= set(on_sqlserver.nodes("model")[name]["depends_on"]["nodes"])
 
 
-@pytest.fixture(scope="module")
-def built_switched_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The sample company with every integration switched on: the models that the audit needs."""
-    dbt = Dbt(tmp_path_factory.mktemp("built_units"))
-    target = read_target(PROJECT, PROJECT, "duckdb", {"GP_CRM_DUCKDB_PATH": str(dbt.duckdb_path)})
-    warehouse = connect(target, create=True)
-    company.load(warehouse)
-    warehouse.close()
-    audits = [f"+{name}" for name in (*GENERATED, "audit_field_trace")]
-    dbt.succeed(
-        *("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"),
-        *("--vars", SWITCHED_ON, "--select", *audits),
-    )
-    connection = duckdb.connect(str(dbt.duckdb_path), read_only=True)
-    yield connection
-    connection.close()
+@pytest.fixture
+def built_switched_on(built_whole: Built) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The sample company with every integration switched on."""
+    with duckdb.connect(str(built_whole.path), read_only=True) as connection:
+        yield connection
 
 
 def test_every_record_of_a_table_that_is_switched_on_has_its_status(
@@ -317,14 +274,9 @@ def test_an_invoice_and_its_lines_are_traced_to_history_and_receivables(
     assert all(order == staged for order, staged in orders)
 
 
-def test_every_mapped_field_of_every_model_is_traced(
-    built_switched_on: duckdb.DuckDBPyConnection, tmp_path: Path
-) -> None:
+def test_every_mapped_field_of_every_model_is_traced(built_whole: Built, tmp_path: Path) -> None:
     """Ended orders are traced while CRM has them open: the journal says so here, of all but one."""
-    ((path,),) = built_switched_on.execute("select path from duckdb_databases() where path is not null").fetchall()
-    copied = tmp_path / "company.duckdb"
-    shutil.copy(path, copied)
-    with duckdb.connect(str(copied)) as warehouse:
+    with duckdb.connect(str(shutil.copy(built_whole.path, tmp_path))) as warehouse:
         ended = warehouse.execute(
             "select name from crm_salesorder_ended where name not in (select name from crm_salesorder) order by name"
         ).fetchall()
@@ -333,7 +285,7 @@ def test_every_mapped_field_of_every_model_is_traced(
             " lower(name) as match_key, name as crm_id, case when name = ? then 1 else 0 end as is_closed"
             " from crm_salesorder_ended", ended[0]
         )  # fmt: skip
-        manifest = json.loads((Path(path).parent / "target" / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads((built_whole.target_path / "manifest.json").read_text(encoding="utf-8"))
         untraced = {}
         for node in manifest["nodes"].values():
             if node["resource_type"] == "model" and crm(node) and node["name"] != "crm_salesorder_deleted":
@@ -367,8 +319,10 @@ def test_every_mapped_field_of_every_model_is_traced(
         assert all(gp == staged for *_, gp, staged in lines)
 
 
-def test_every_crm_model_says_how_its_rows_are_found_in_gp(switched_on: Dbt) -> None:
-    models = {name: model["config"]["meta"] for name, model in switched_on.nodes("model").items() if crm(model)}
+def test_every_crm_model_says_how_its_rows_are_found_in_gp(everything_on_sqlserver: Dbt) -> None:
+    models = {
+        name: model["config"]["meta"] for name, model in everything_on_sqlserver.nodes("model").items() if crm(model)
+    }
     assert [name for name, meta in models.items() if "trace" not in meta] == []
 
 

@@ -100,9 +100,8 @@ def test_the_audit_tells_them_apart(ask: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_a_single_company_in_the_list_is_read_where_the_list_says(bare_project: Path, tmp_path: Path) -> None:
-    dbt = Dbt(tmp_path, bare_project).succeed(
-        *("compile", "--target", "sqlserver", "--no-introspect", "--no-populate-cache"),
-        *("--select", "stg_gp__items", "stg_gp__sales_orders"),
+    dbt = Dbt(tmp_path, bare_project).compile_for(
+        *("sqlserver", "--select", "stg_gp__items", "stg_gp__sales_orders"),
         *("--vars", "{gp_database: TWO, gp_companies: [{database: FAB, prefix: F-}]}"),
     )
     items = dbt.compiled["models/staging/gp/stg_gp__items.sql"]

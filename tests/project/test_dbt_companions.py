@@ -28,17 +28,6 @@ SYNC = "{" + ", ".join(f"{folder}: true" for folder in FOLDERS) + "}"
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Dbt:
-    """The project built on DuckDB with the sample company, every integration switched on."""
-    dbt = Dbt(tmp_path_factory.mktemp("everything"))
-    target = read_target(PROJECT, PROJECT, "duckdb", {"GP_CRM_DUCKDB_PATH": str(dbt.duckdb_path)})
-    warehouse = connect(target, create=True)
-    company.load(warehouse)
-    warehouse.close()
-    return dbt.succeed("build", "--threads", "2", "--vars", f"{{sync: {SYNC}}}")
-
-
-@pytest.fixture(scope="module")
 def unit_tests(everything: Dbt) -> dict[str, list[UnitTest]]:
     """The unit tests by model."""
     found: dict[str, list[UnitTest]] = {}
@@ -72,23 +61,29 @@ def test_each_integration_is_switched_on_by_itself(bare_project: Path, tmp_path:
     assert set(MODELS) & models == FOLDERS[folder]
 
 
-def test_every_integration_compiles_to_sql_that_sql_server_2017_takes(bare_project: Path, tmp_path: Path) -> None:
+def assert_sql_server_takes_it(dbt: Dbt) -> None:
+    sql = dbt.compiled
+    assert {f"models/crm/{folder}/{model}.sql" for folder, its in FOLDERS.items() for model in its} <= sql.keys()
+    assert {name: tsql_rules.breaches(text) for name, text in sql.items() if tsql_rules.breaches(text)} == {}
+
+
+def test_every_integration_compiles_to_sql_that_sql_server_2017_takes(everything_on_sqlserver: Dbt) -> None:
+    assert_sql_server_takes_it(everything_on_sqlserver)
+
+
+def test_every_setting_of_the_integrations_compiles_to_sql_that_sql_server_2017_takes(
+    bare_project: Path, tmp_path: Path
+) -> None:
     settings = (
         f"{{sync: {SYNC}, transferred: partly, transferred_as: invoiced, deleted_orders: cancel, amounts: reconciled,"
         ' invoices_since: "2024-01-31", account_owner: always,'
         " gp_companies: [{database: TWO}, {database: FAB, prefix: F-}]}"
     )
-    for number, chosen in enumerate((f"{{sync: {SYNC}}}", settings)):
-        dbt = Dbt(tmp_path / str(number), bare_project).succeed(
-            *("compile", "--target", "sqlserver", "--no-introspect", "--no-populate-cache", "--vars", chosen)
-        )
-        sql = dbt.compiled
-        assert {f"models/crm/{folder}/{model}.sql" for folder, its in FOLDERS.items() for model in its} <= sql.keys()
-        assert {name: tsql_rules.breaches(text) for name, text in sql.items() if tsql_rules.breaches(text)} == {}
+    assert_sql_server_takes_it(Dbt(tmp_path, bare_project).compile_for("sqlserver", "--vars", settings))
 
 
 def test_the_loader_takes_the_contract_of_every_table(everything: Dbt) -> None:
-    contract = read_contract(everything.folder / "target" / "manifest.json", "duckdb")
+    contract = read_contract(everything.target_path / "manifest.json", "duckdb")
     assert {model.name for model in contract.each_model} >= set(MODELS)
 
 

@@ -78,9 +78,8 @@ def test_every_setting_compiles_to_sql_that_sql_server_2017_takes(bare_project: 
         " gp_companies: [{schema: gp}, {database: FAB, prefix: F-}]}"
     )
     shutil.copy(PROJECT / "profiles.example.yml", tmp_path / "profiles.yml")
-    dbt = Dbt(tmp_path, bare_project, (("DBT_PROFILES_DIR", str(tmp_path)),)).succeed(
-        *("compile", "--target", "azure_sql", "--no-introspect", "--no-populate-cache"),
-        *("--vars", settings),
+    dbt = Dbt(tmp_path, bare_project, (("DBT_PROFILES_DIR", str(tmp_path)),)).compile_for(
+        "azure_sql", "--vars", settings
     )
     sql = dbt.compiled
     assert {name: tsql_rules.breaches(text) for name, text in sql.items() if tsql_rules.breaches(text)} == {}
