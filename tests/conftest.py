@@ -131,7 +131,7 @@ class Workbench:
     def warehouse(self) -> Warehouse:
         return connect(read_target(PROJECT, None, None, self.environ), for_run=True)
 
-    def query(self, sql: str, *params: object) -> list[tuple[object, ...]]:
+    def query(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
         warehouse = self.warehouse()
         try:
             return warehouse.query(sql, params)

@@ -111,7 +111,7 @@ def test_pages_filters_and_expansion(dataverse: DataverseClient) -> None:
 def test_the_query_builder(dataverse: DataverseClient) -> None:
     for name in ("A1", "A2", "B1"):
         dataverse.records.create("account", {"name": name})
-    builder = dataverse.query.builder("account").select("name").order_by("name")
+    builder: Any = dataverse.query.builder("account").select("name").order_by("name")
     found = builder.where(col("name").in_(["A1", "B1"]) & ~col("name").like("B%")).execute()
     assert [row["name"] for row in found] == ["A1"]
 
@@ -119,7 +119,9 @@ def test_the_query_builder(dataverse: DataverseClient) -> None:
 def test_upsert_by_key(dataverse: DataverseClient, secure: Emulator) -> None:
     for name in ("First", "Second"):
         dataverse.records.upsert("account", [UpsertItem({"accountnumber": "NEW1"}, {"name": name})])
-    items = [UpsertItem({"accountnumber": f"NEW{number}"}, {"name": f"Bulk {number}"}) for number in (1, 2)]
+    items: list[UpsertItem | dict[str, Any]] = [
+        UpsertItem({"accountnumber": f"NEW{number}"}, {"name": f"Bulk {number}"}) for number in (1, 2)
+    ]
     dataverse.records.upsert("account", items)
     named = {row["accountnumber"]: row["name"] for row in secure.rows("account")}
     assert (named["NEW1"], named["NEW2"]) == ("Bulk 1", "Bulk 2")
@@ -136,6 +138,7 @@ def test_a_batch_with_a_change_set(dataverse: DataverseClient, secure: Emulator)
     batch.records.list("salesorder", filter="name eq 'in a change set'", select=["name"])
     result = batch.execute()
     assert [response.status_code for response in result.responses] == [200, 204, 204, 204, 200]
+    assert result.responses[4].data is not None
     assert result.responses[4].data["value"][0]["name"] == "in a change set"
     (row,) = secure.rows("salesorder")
     assert (row["totalamount"], row["description"]) == (20, "updated")

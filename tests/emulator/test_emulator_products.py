@@ -27,7 +27,7 @@ ACTIVATE, RETIRE = {"statecode": 0, "statuscode": 1}, {"statecode": 1, "statusco
 DRAFT, REVISE = {"statecode": 2, "statuscode": 0}, {"statecode": 3, "statuscode": 3}
 
 
-def product(number: str = "ACCS-CRD-12WH", **values: object) -> dict[str, object]:
+def product(number: str = "ACCS-CRD-12WH", /, **values: object) -> dict[str, object]:
     body = {
         "productnumber": number,
         "name": "Phone Cord",

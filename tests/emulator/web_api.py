@@ -143,10 +143,10 @@ class Client:
         assert reply.status_code == 204, reply.text
         return reply.headers["OData-EntityId"][-37:-1]
 
-    def order(self, name: str = "ORDST2225", **values: object) -> str:
+    def order(self, name: str = "ORDST2225", /, **values: object) -> str:
         return self.create("salesorders", order(name, **values))
 
-    def invoice(self, name: str = "STDINV2225", **values: object) -> str:
+    def invoice(self, name: str = "STDINV2225", /, **values: object) -> str:
         return self.create("invoices", invoice(name, **values))
 
     def batch(self, *items: object, **headers: str) -> requests.Response:
@@ -160,15 +160,15 @@ class Client:
         )
 
 
-def order(name: str = "ORDST2225", **values: object) -> dict[str, object]:
+def order(name: str = "ORDST2225", /, **values: object) -> dict[str, object]:
     return {"name": name, "customerid_account@odata.bind": f"/accounts({AARON})", **values}
 
 
-def invoice(name: str = "STDINV2225", **values: object) -> dict[str, object]:
+def invoice(name: str = "STDINV2225", /, **values: object) -> dict[str, object]:
     return {"name": name, "invoicenumber": name, "customerid_account@odata.bind": f"/accounts({AARON})", **values}
 
 
-def product_line(number: int = 16384, **values: object) -> dict[str, object]:
+def product_line(number: int = 16384, /, **values: object) -> dict[str, object]:
     return {
         "lineitemnumber": number,
         "productid@odata.bind": f"/products({PHONE})",
@@ -180,7 +180,7 @@ def product_line(number: int = 16384, **values: object) -> dict[str, object]:
     }
 
 
-def write_in(number: int = 32768, **values: object) -> dict[str, object]:
+def write_in(number: int = 32768, /, **values: object) -> dict[str, object]:
     return {
         "lineitemnumber": number,
         "isproductoverridden": True,

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def goes_on_as_printed(said: str, folder: Path) -> None:
     )
     assert first[-1].startswith("loader emulator --snapshot ")
     first[-1] = f"exec {first[-1]} --port 0"
-    environ = {"cwd": folder, "env": {**terminal(), "DBT_LOG_PATH": str(folder / "logs")}, "text": True}
+    environ: dict[str, Any] = {"cwd": folder, "env": {**terminal(), "DBT_LOG_PATH": str(folder / "logs")}, "text": True}
     crm = subprocess.Popen(["sh", "-ec", "\n".join(first)], stderr=subprocess.PIPE, **environ)
     try:
         assert crm.stderr is not None

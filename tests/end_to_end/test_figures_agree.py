@@ -28,7 +28,7 @@ from loader.push.pushing import push
 from sample import organisation
 from tests.conftest import Built, Ended, Workbench
 from tests.promises.conftest import CLOSED, IN_CRM, NEW, WITHOUT_PRODUCT, known_contract
-from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, MortalWarehouse
+from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, mortal
 
 SEQUENCES = 4
 STEPS = 8
@@ -119,7 +119,7 @@ class World:
         warehouse = bench.warehouse()
         sources = replace(
             bench.sources,
-            warehouse=lambda *_: MortalWarehouse(warehouse, client.fate),
+            warehouse=lambda *_: mortal(warehouse, client.fate),
             client=lambda *_: client,
             stop=lambda: stop,
         )

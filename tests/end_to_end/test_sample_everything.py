@@ -121,7 +121,8 @@ def results_of(ended: Ended) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def wrong_cases(push: str, ended: Ended, bench: Workbench) -> list[tuple[str, ...]]:
-    results, wrong = results_of(ended), []
+    results = results_of(ended)
+    wrong: list[tuple[str, ...]] = []
     with bench.run() as run:
         models = [model for model in run.contract.models if model.meta.create == "always"]
         staged = {(model.table, key) for model in models for key in run.keys(model)}

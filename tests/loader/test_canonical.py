@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loader.keys import match_key
+from loader.keys import cleaned, match_key
 from loader.sync.canonical import (
     DateOutOfRange,
     Day,
@@ -25,7 +25,6 @@ from loader.sync.canonical import (
     WallClock,
     Whole,
     YesNo,
-    cleaned,
     same_clock,
 )
 

@@ -18,7 +18,7 @@ Yaml = dict[str, Any]
 
 
 def changed(
-    built: Built, folder: Path, change: Callable[[Yaml], None], model: str = "crm_salesorderdetail"
+    built: Built, folder: Path, change: Callable[[Yaml], object], model: str = "crm_salesorderdetail"
 ) -> Contract:
     """The contract, with the model's node in the manifest changed."""
     manifest = json.loads((built.target_path / "manifest.json").read_text(encoding="utf-8"))

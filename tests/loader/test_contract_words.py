@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loader.contract import Contract
 from loader.errors import ContractError
-from tests.made_contract import Yaml, contract_of, node
+from tests.made_contract import Columns, Yaml, contract_of, node
 
 
 def look_up(table: str, column: str, **words: Any) -> tuple[str, Yaml]:
@@ -20,7 +20,7 @@ def look_up(table: str, column: str, **words: Any) -> tuple[str, Yaml]:
 
 def model(name: str, table: str, *looks_up: str, **words: Any) -> Yaml:
     """A model of a table that looks up these tables."""
-    columns = {"name": "varchar(20)", **{f"{each}id": look_up(each, f"{each}id") for each in looks_up}}
+    columns: Columns = {"name": "varchar(20)", **{f"{each}id": look_up(each, f"{each}id") for each in looks_up}}
     return node(name, {"table": table, "noun": "thing", "match_on": ["name"], **words}, columns)
 
 
@@ -157,7 +157,7 @@ WRONG: dict[str, tuple[Yaml, str]] = {
 @pytest.mark.parametrize("mistake", WRONG)
 def test_a_word_that_says_nothing_is_refused_with_its_place(tmp_path: Path, mistake: str) -> None:
     words, message = WRONG[mistake]
-    columns = {"name": "varchar(20)", "name__gp": "varchar(20)", "thatid": look_up("that", "thatid")}
+    columns: Columns = {"name": "varchar(20)", "name__gp": "varchar(20)", "thatid": look_up("that", "thatid")}
     crm = {"table": "thing", "noun": "thing", "match_on": ["name"], **words}
     line = node("line", {"table": "line"}, {"mid": "varchar(20)", "name": "varchar(20)"})
     with pytest.raises(ContractError, match=message):

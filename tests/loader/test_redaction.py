@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import logging
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -18,7 +19,7 @@ from loader.report.output import JsonLines
 from loader.secrets import Secret, excerpt, redact
 
 TOKEN = "abc.DEF-123_456~789"
-ENCODINGS = {
+ENCODINGS: dict[str, Callable[[str], str]] = {
     "as it is": lambda text: text,
     "in a URL": lambda text: quote(text, safe=""),
     "in a URL, in small letters": lambda text: quote(text, safe="").replace("%2F", "%2f").replace("%3D", "%3d"),

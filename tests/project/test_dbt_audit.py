@@ -117,10 +117,10 @@ def test_the_catalogues_comments_name_gps_columns_and_the_rule(built: Dbt, tmp_p
 def test_every_mapped_field_is_traced_to_its_gp_columns(
     built: Dbt, warehouse: duckdb.DuckDBPyConnection, part: str, model: str
 ) -> None:
-    declared = {
+    declared: set[tuple[str, str | None]] = {
         (name, gp)
         for name, column in built.nodes("model")[model]["columns"].items()
-        for gp in gp_columns_of(crm(column)) or [None]
+        for gp in gp_columns_of(crm(column)) or (None,)
     }
     traced = warehouse.execute(
         "select distinct crm_column, gp_column from audit_field_trace where part = ?", [part]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlglot
@@ -122,7 +123,7 @@ def test_joins_compare_columns_with_nothing_done_to_them(on_sqlserver: Dbt) -> N
     assert {name: found for name, found in others.items() if found} == {}
 
 
-def conjuncts(condition: exp.Expression) -> list[exp.Expression]:
+def conjuncts(condition: exp.Expression) -> list[Any]:
     return list(condition.flatten()) if isinstance(condition, exp.And) else [condition]
 
 
@@ -194,7 +195,7 @@ def test_no_mapped_column_grows_long_when_it_is_evaluated(on_sqlserver: Dbt, mod
         assert columns[name].count(" like ") in range(1, 22), name
 
 
-def readings(statement: exp.Expression, view: str) -> int:
+def readings(statement: Any, view: str) -> int:
     """How often the view is evaluated: SQL Server writes out a CTE wherever it is named."""
     ctes = {cte.alias: cte.this for cte in statement.find_all(exp.CTE)}
 

@@ -55,6 +55,11 @@ class MortalClient(Client):
             self.fate.step()
 
 
+def mortal(inner: Warehouse, fate: Fate) -> Any:
+    """A warehouse as the loader sees it: what this one does not say itself, it asks of the one inside."""
+    return MortalWarehouse(inner, fate)
+
+
 class MortalWarehouse:
     """Dies before a write, before a commit (which is then rolled back) or after it."""
 

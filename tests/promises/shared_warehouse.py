@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Client, Connection, Listener
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from loader.cli import run_command
 from loader.context import Sources
@@ -40,7 +40,7 @@ class Server:
         self._process.start()
         self.address: tuple[str, int] = self._started.recv()
 
-    def connect(self) -> SharedWarehouse:
+    def connect(self) -> Any:
         return SharedWarehouse(self.address)
 
     def busy(self) -> bool:
@@ -195,5 +195,5 @@ if __name__ == "__main__":
     port, *command = sys.argv[1:]
     sources = Sources(journal=short_leases)
     if port != "-":
-        sources = replace(sources, warehouse=lambda *_: SharedWarehouse(("127.0.0.1", int(port))))
+        sources = replace(sources, warehouse=lambda *_: cast(Any, SharedWarehouse(("127.0.0.1", int(port)))))
     sys.exit(run_command(command, sources))

@@ -150,13 +150,13 @@ def test_garbage_ends_every_command_with_a_code(
 def test_a_switch_of_the_organisation_outlasts_a_lost_answer(
     handful: Handful, waits: list[float], trouble: str
 ) -> None:
-    install = {
+    installing: dict[str, Callable[..., object]] = {
         "lost after it was done": handful.crm.faults.reset_after_commit,
         "lost before": handful.crm.faults.reset_before_commit,
         "503": handful.crm.faults.unavailable,
         "cut": lambda times, **conditions: handful.crm.faults.spoil(lambda body: b"{", times, **conditions),
-    }[trouble]
-    install(2, method="PATCH")
+    }
+    installing[trouble](2, method="PATCH")
     assert handful.loader("sop-mode", "enable", "--integration-user", "--yes").exit_code == 0
     handful.crm.faults.unavailable(None, method="PATCH")
     ended = handful.loader("sop-mode", "enable", "--yes")
@@ -250,7 +250,7 @@ def test_a_proxy_s_page_is_an_outage_that_says_who_answered(
     handful: Handful, waits: list[float], where: str, status: int
 ) -> None:
     handful.settings.update(CRM_BATCH_SIZE="20", CRM_CONCURRENCY="1")
-    conditions: dict[str, object] = {
+    conditions: dict[str, Any] = {
         "the first read": {"path": "WhoAmI"},
         "a batch of reads": {"path": r"\$batch", "kind": "read"},
         "orders": {"path": "/salesorders"},

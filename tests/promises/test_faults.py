@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,8 @@ from emulator.faults import Faults
 from tests.promises.conftest import GOING, NEW, WITHOUT_PRODUCT, Ended, Handful
 
 TOO_MANY = "0x80072322"
-WRITES = {"kind": "write"}
-READS = {"kind": "read"}
+WRITES: dict[str, Any] = {"kind": "write"}
+READS: dict[str, Any] = {"kind": "read"}
 
 
 def assert_all_went(handful: Handful, ended: Ended) -> None:

@@ -35,7 +35,8 @@ def _watched(read: Callable[..., Any], tell: Callable[[str], None]) -> Callable[
 
 def between_reads(handful: Handful, monkeypatch: pytest.MonkeyPatch, table: str, change: Callable[[Any], None]) -> None:
     """Just before the rows of `table` are read for the first time, GP changes."""
-    keep, done = DuckDBWarehouse.keep, []
+    keep = DuckDBWarehouse.keep
+    done: list[Any] = []
 
     def keeping(warehouse: Any, name: str, select: str, sorted_by: str | None = None) -> str:
         if f'."{table}"' in select and not done:

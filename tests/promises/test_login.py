@@ -108,7 +108,7 @@ def test_a_token_that_is_still_good_outlasts_an_outage_of_the_login_service(secu
         client = run.client
         client.get("WhoAmI")
         fault = secure.crm.faults.unavailable(None, kind="login")
-        client._auth._renew_at = 0.0
+        client._auth._renew_at = 0.0  # type: ignore[attr-defined]
         for _ in range(3):
             client.get("WhoAmI")
     assert fault.fired == 1

@@ -16,7 +16,7 @@ from tests.conftest import Built
 from tests.promises.made_company import LIST, SETTING, MadeCompany, open_company
 
 CREATED = {"account": 4, "uomschedule": 2, "product": 2, "productpricelevel": 2, "salesorder": 2, "invoice": 2}
-WRITES = {"kind": "write"}
+WRITES: dict[str, Any] = {"kind": "write"}
 
 
 class Hasty(threading.Event):

@@ -172,9 +172,12 @@ def test_an_order_that_someone_holds_since_is_skipped(handful: Handful, plan: Pa
 
 def test_an_order_that_moves_between_reading_and_writing_is_refused_too(handful: Handful, plan: Path) -> None:
     """A plain push would read it again and push; a plan was promised to do nothing else than it showed."""
-    trouble = handful.crm.faults.reset_before_commit(
-        None, kind="write", when=lambda seen: bool(crm_edits_header(handful, IN_CRM[0]))
-    )
+
+    def meanwhile(seen: object) -> bool:
+        crm_edits_header(handful, IN_CRM[0])
+        return False
+
+    trouble = handful.crm.faults.reset_before_commit(None, kind="write", when=meanwhile)
     handful.settings["CRM_BATCH_SIZE"] = "1000"
     handful.push(str(plan))
     assert trouble.fired == 0

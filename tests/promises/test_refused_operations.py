@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def first_line(handful: Handful, order: str) -> tuple[int, str]:
     return int(str(rows[0][0])), str(rows[0][1]).rstrip()
 
 
-def refuse(handful: Handful, message: str = TOLD, **conditions: object) -> None:
+def refuse(handful: Handful, message: str = TOLD, **conditions: Any) -> None:
     text, _, code = message.removesuffix(")").rpartition(" (")
     handful.crm.faults.error(None, code=code, message=text, **conditions)
 

@@ -35,7 +35,7 @@ from sample import organisation
 from tests.conftest import PROJECT, Built
 from tests.promises.conftest import AUDITS, KNOWN, contract_of
 from tests.promises.end_state import JOURNAL, differences, go_back, keep, picture
-from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, MortalWarehouse
+from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, mortal
 from tests.promises.random_edits import Edits
 from tests.promises.whole_company import staged_few
 
@@ -146,7 +146,7 @@ class World:
             target=lambda *_: self._target,
             contract=lambda *_: self.ground.contract,
             settings=lambda *_: settings,
-            warehouse=lambda *_: MortalWarehouse(self.ground.warehouse, client.fate),
+            warehouse=lambda *_: mortal(self.ground.warehouse, client.fate),
             client=lambda *_: client,
             stop=lambda: stop,
         )

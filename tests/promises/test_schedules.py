@@ -42,7 +42,7 @@ from tests.promises.conftest import (
     open_handful,
     staged_rows,
 )
-from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, MortalWarehouse
+from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, mortal
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "96"))
 """More of them, as in `SCHEDULES=1000 pytest …`, look further."""
@@ -67,10 +67,10 @@ class Ground:
         for table in ("crm_salesorder", "crm_salesorderdetail"):
             self.warehouse.execute(f"delete from {table}")
             self.warehouse.execute(f"insert into {table} select * from first_{table}")
-        for (table,) in self.warehouse.query(
+        for (journal_table,) in self.warehouse.query(
             "select table_name from information_schema.tables where table_schema = 'main_journal'"
         ):
-            self.warehouse.execute(f"delete from main_journal.{table}")
+            self.warehouse.execute(f"delete from main_journal.{journal_table}")
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ class World:
         sources = replace(
             self.ground.sources,
             settings=lambda *_: settings,
-            warehouse=lambda *_: MortalWarehouse(self.gp, fate),
+            warehouse=lambda *_: mortal(self.gp, fate),
             client=lambda *_: client,
             stop=lambda: stop,
         )
@@ -432,7 +432,7 @@ def assert_all_is_well(world: World) -> None:
         "select record_key, reason from main_journal.sync_event where run_id = ? and outcome in ('blocked', 'skipped')",
         [last.run_id],
     )
-    assert dict(held_back) == apart
+    assert {str(order): str(reason) for order, reason in held_back} == apart
     assert_equal(world.crm, world.ground.contract, headers, lines, set(apart))
     assert_journal_adds_up(world.gp)
 

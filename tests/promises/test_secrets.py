@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -202,7 +203,7 @@ OF_LOGIN = '{"error": "invalid_client", "error_description": "AADSTS7000215: Inv
 OF_CRM = '{"error": {"code": "0x80040265", "message": "refused: {request}"}}'
 JSON = {"Content-Type": "application/json"}
 NOT_JSON = "<html><pre>" + "x" * 150 + "{request}</pre></html>"
-ECHOES: dict[str, dict[str, object]] = {
+ECHOES: dict[str, dict[str, Any]] = {
     "login, page": {"kind": "login", "status": 503, "body": NOT_JSON},
     "login, refusal": {"kind": "login", "status": 401, "body": OF_LOGIN, "headers": JSON, "path": "token"},
     "login, page with 200": {"kind": "login", "body": NOT_JSON, "path": "token"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,8 @@ from tests.conftest import Built
 from tests.promises.test_death import until, writes
 from tests.promises.whole_company import CREATED, ENDING, PAID, UNUSED, UPDATED, Whole, open_few
 
-WRITES = {"kind": "write"}
-READS = {"kind": "read"}
+WRITES: dict[str, Any] = {"kind": "write"}
+READS: dict[str, Any] = {"kind": "read"}
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from sample.verify import Verification, staged
 from tests.conftest import PROJECT, Built, Ended
 from tests.promises.atomicity import Atomicity
 from tests.promises.conftest import KNOWN, Handful, stage_as_tables
-from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, MortalWarehouse
+from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, mortal
 
 SETTING = "createproductswithoutparentinactivestate"
 OPEN, ENDING, BOTH = "ORDST2225", "ORDST2279", "ORDST2251"
@@ -152,7 +152,7 @@ class Whole(Handful):
         warehouse = self.warehouse()
         sources = replace(
             self.sources,
-            warehouse=lambda *_: MortalWarehouse(warehouse, client.fate),
+            warehouse=lambda *_: mortal(warehouse, client.fate),
             client=lambda *_: client,
             stop=lambda: stop,
         )

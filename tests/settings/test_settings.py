@@ -18,11 +18,11 @@ CREDENTIALS = {"CRM_TENANT_ID": "t", "CRM_CLIENT_ID": "c", "CRM_CLIENT_SECRET": 
 GIVEN = {"CRM_URL": URL, **CREDENTIALS}
 
 
-def read(project: Path, flags: dict[str, object] | None = None, **environ: str) -> Settings:
+def read(project: Path, flags: dict[str, object] | None = None, /, **environ: str) -> Settings:
     return read_settings(project, {**GIVEN, **environ}, flags)
 
 
-def refused(project: Path, flags: dict[str, object] | None = None, **environ: str) -> UsageError:
+def refused(project: Path, flags: dict[str, object] | None = None, /, **environ: str) -> UsageError:
     with pytest.raises(UsageError) as error:
         read(project, flags, **environ)
     assert error.value.exit_code == 2

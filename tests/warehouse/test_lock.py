@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -188,7 +188,7 @@ HOLDER = """
 
 
 @pytest.fixture
-def holder(tmp_path: Path) -> subprocess.Popen[str]:
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(HOLDER), str(Path(__file__).parents[2]), str(tmp_path)],
         stdout=subprocess.PIPE,
@@ -196,8 +196,7 @@ def holder(tmp_path: Path) -> subprocess.Popen[str]:
     )
     yield process
     process.kill()
-    process.wait()
-    process.stdout.close()
+    process.communicate()
 
 
 def test_a_push_beside_another_process_names_it(

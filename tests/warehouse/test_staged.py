@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +28,7 @@ LINE = (("salesorderid", "varchar(300)"), ("lineitemnumber", "int"), ("quantity"
 ORDERS = 4500
 
 
-def orders(warehouse: Warehouse, models: tuple[Model, Model], only: list[str] | None = None) -> StagedRows:
+def orders(warehouse: Any, models: tuple[Model, Model], only: list[str] | None = None) -> StagedRows:
     header, line = models
     return StagedRows(
         warehouse, header, ["name"], lines=line, via="salesorderid", lines_by=["lineitemnumber"], only=only
