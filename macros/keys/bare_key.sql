@@ -4,7 +4,7 @@
 
 {#- What was binary has no collation of its own and takes that of GP's column, which a comparison must not convert. -#}
 {% macro default__bare_key(expression) -%}
-    cast(cast(cast({{ expression }} as char(21)) as varbinary(21)) as char(21))
+    cast(cast(cast({{ expression }} as varchar(21)) as varbinary(21)) as varchar(21))
 {%- endmacro %}
 
 {% macro duckdb__bare_key(expression) -%}

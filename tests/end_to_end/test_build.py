@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from loader.context import Context
-from loader.push.building import run_dbt, same_warehouse, stopped
+from loader.push.building import run_dbt, same_warehouse, shown_by, stopped
 from tests.conftest import PROJECT, Workbench
 from tests.end_to_end.test_commands import two_of_one_number
 from tests.project.dbt_runs import ON_DUCKDB
@@ -130,6 +130,15 @@ def test_rows_that_fail_without_a_value_are_named_by_their_key(own_project: Work
     with own_project.run() as run:
         error = stopped(run, [{**result, "compiled_code": "select nonsense", "failures": 7}])
     assert "7 rows fail" in error.message
+
+
+def test_the_command_that_shows_failing_rows_has_the_variables_of_the_build(bench: Workbench) -> None:
+    """A test of a model that only those switch on is none of the project without them."""
+    variables = {"sync": {"units": True}, "deleted_orders": "cancel"}
+    with bench.run() as run:
+        command = shlex.split(shown_by(run, "unique_code_crm_uomschedule_name", variables))
+        assert "--vars" not in shlex.split(shown_by(run, "unique_code_crm_salesorder_name"))
+    assert json.loads(command[command.index("--vars") + 1]) == variables
 
 
 def test_what_dbt_cannot_build_is_in_status_too(own_project: Workbench) -> None:

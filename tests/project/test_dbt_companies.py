@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -128,3 +130,63 @@ def test_a_list_that_would_mix_orders_up_is_refused(
     assert refusal is not None
     assert "var `gp_companies`" in refusal
     assert problem in refusal
+
+
+@pytest.fixture(scope="module")
+def ended_of_two(two_companies: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The same with ended orders and invoices, all of which CRM has, and two orders that GP has nowhere."""
+    dbt = Dbt(tmp_path_factory.mktemp("ended"), two_companies.project)
+    shutil.copy(two_companies.duckdb_path, dbt.duckdb_path)
+    more = "sync: {transferred_orders: true, invoices: true}, invoices_since: '2020-01-01', deleted_orders: cancel"
+    names = ["crm_salesorder_ended", "crm_salesorderdetail_ended", "crm_salesorder_deleted", "audit_field_trace"]
+    dbt.succeed("run", "--vars", f"{{{more}, {COMPANIES[1:]}", "--select", *(f"+{name}" for name in names))
+    with duckdb.connect(str(dbt.duckdb_path)) as connection:
+        connection.execute(
+            "insert into main_journal.crm_xref by name select 'salesorder' as crm_table, name as record_key,"
+            " lower(name) as match_key, name as crm_id, 0 as is_closed"
+            " from (select name from crm_salesorder_ended union select name from crm_salesorder"
+            " union select unnest(['GONE', 'C-GONE']))"
+        )
+        yield connection
+
+
+def test_an_ended_order_is_traced_to_its_own_company(ended_of_two: duckdb.DuckDBPyConnection) -> None:
+    ask = ended_of_two
+    traced = ask.execute(
+        "select record_key, gp_value from audit_field_trace"
+        " where row_table = 'salesorder' and crm_column = 'name' and gp_column = 'SOP30200.SOPNUMBE'"
+    ).fetchall()
+    ended = ask.execute(
+        "select name from crm_salesorder_ended where name not in (select name from crm_salesorder)"
+    ).fetchall()
+    assert sorted(order for order, _ in traced) == sorted(order for (order,) in ended)
+    assert {order.startswith("C-") for order, _ in traced} == {True, False}
+    assert all(number == order.removeprefix("C-") for order, number in traced)
+    lines = ask.execute(
+        "select record_key, gp_value, staged_value from audit_field_trace"
+        " where row_table = 'salesorderdetail' and crm_column = 'lineitemnumber' and gp_column = 'SOP30300.LNITMSEQ'"
+    ).fetchall()
+    assert all(gp == staged for _, gp, staged in lines)
+    assert any(order.startswith("C-") for order, _, _ in lines)
+
+
+def test_an_invoice_is_traced_to_its_own_company(ended_of_two: duckdb.DuckDBPyConnection) -> None:
+    traced = ended_of_two.execute(
+        "select record_key, gp_value from audit_field_trace where row_table = 'invoice' and crm_column = 'name'"
+    ).fetchall()
+    assert len(traced) == len(dict(traced)) > 0
+    assert all(number == invoice.removeprefix("C-") for invoice, number in traced)
+
+
+def test_an_order_is_deleted_where_its_own_company_has_it_nowhere(ended_of_two: duckdb.DuckDBPyConnection) -> None:
+    deleted = ended_of_two.execute("select name from crm_salesorder_deleted order by name").fetchall()
+    assert deleted == [("C-GONE",), ("GONE",)]
+
+
+def test_gps_own_key_of_an_ended_order_has_no_prefix(
+    ended_of_two: duckdb.DuckDBPyConnection, two_companies: Dbt
+) -> None:
+    keys = ended_of_two.execute("select name, name__gp from crm_salesorder_ended").fetchall()
+    assert all(key.rstrip() == name.removeprefix("C-").lower() for name, key in keys)
+    meta = two_companies.manifest["disabled"]["model.gp_to_crm.crm_salesorder_ended"][0]["config"]["meta"]["crm"]
+    assert meta["key_prefixes"] == ["C-"]
