@@ -102,9 +102,9 @@ class Demonstration:
 
         self._title(f"4. One order from GP row to CRM row: {story.EXPLAINED}")
         with self._open("read") as context:
-            words = explained.plan_text(Telling(context.contract))
-            content = explain(context, story.EXPLAINED, words=words, table=story.ORDERS)
-            for line in explained.lines(content, ()):
+            telling = Telling(context.contract)
+            content = explain(context, story.EXPLAINED, words=explained.plan_text(telling), table=story.ORDERS)
+            for line in explained.lines(content, (), telling):
                 self._say(line)
 
     def second_push(self) -> None:

@@ -39,6 +39,8 @@ def explain(invocation: Invocation, key: str, table: str) -> None:
                 text.add(each)
 
     with invocation.context() as context:
-        words = plan_text(Telling(context.contract, output.verbose))
-        content = explaining.explain(context, key, tell, every_line=output.verbose, words=words, table=table)
-    output.data(content, lambda: lines(content, text), entries=("lines", entries))
+        telling = Telling(context.contract, output.verbose)
+        content = explaining.explain(
+            context, key, tell, every_line=output.verbose, words=plan_text(telling), table=table
+        )
+    output.data(content, lambda: lines(content, text, telling), entries=("lines", entries))

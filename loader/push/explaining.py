@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
+from loader.addresses import record_link
 from loader.context import Context, StagedRecords
 from loader.contract import Model
 from loader.errors import NotFound, UsageError
 from loader.keys import KEY_SEPARATOR, match_key
 from loader.push.audits import Rows, rows_of_record
+from loader.push.gather import read_looked_up
 from loader.push.session import Session, open_session, planned_in_waves
 from loader.push.staging import models_of, stage_chosen
 from loader.sync.binding import Binding
+from loader.sync.diff import Change
 from loader.sync.landed import Landings
+from loader.sync.naming import Words
 from loader.sync.plan import RecordPlan
 from loader.sync.records import Current, Desired, Staged, currency_of, current, desired, line_key, line_value
 
@@ -56,6 +60,7 @@ def explain(
         "lines_left_out": 0,
         "plan": None,
         "first": [],
+        "link": None,
         "queue": [asdict(entry) for entry in context.journal.queue_of(key) if entry.table == model.table],
         "events": [asdict(event) for event in context.journal.events(key=key, limit=_EVENTS, table=model.table)],
     }
@@ -96,7 +101,7 @@ def _add_staged(
     content: dict[str, Any],
     tell: Callable[[Mapping[str, Any]], None],
     every_line: bool,
-    words: Callable[[RecordPlan], list[str]],
+    tell_plan: Callable[[RecordPlan], list[str]],
 ) -> None:
     session, first = _session_of(context, records)
     staged = next(records.records())
@@ -105,14 +110,30 @@ def _add_staged(
     want, _, _ = desired(staged, binding, session.index)
     have = current(found[0], binding) if len(found) == 1 else None
     (plan,) = session.plan([staged])
+    words = _words(session, have)
     in_gp = _InGp(context, binding.model, staged.key)
-    content["columns"] = list(_columns(staged.row, binding, want, have, in_gp.of_record()))
-    for line in _lines(staged, binding, want, have, every_line, in_gp):
+    content["columns"] = list(_columns(staged.row, binding, want, have, in_gp.of_record(), words))
+    for line in _lines(staged, binding, want, have, every_line, in_gp, words):
         tell(line)
     content["line_count"] = len(staged.lines)
     content["lines_left_out"] = 0 if every_line else max(len(staged.lines) - LINES, 0)
-    content["plan"] = {**plan.as_json(), "text": words(plan)}
+    content["plan"] = {**plan.as_json(), "text": tell_plan(plan)}
     content["first"] = [{"table": table, "key": key} for table, key in first]
+    content["link"] = record_link(context.settings.crm_url, binding.model.table, have.id if have else None)
+
+
+def _words(session: Session, have: Current | None) -> Words:
+    """What people know the record's values in CRM by."""
+    binding = session.bindings.base
+    rows = [(binding, have), *((binding.lines, line) for line in have.lines)] if have else []
+    held = (
+        (each.table.name, [Change(column, value, None) for column, value in row.values.items()])
+        for each, row in rows
+        if each and row
+    )
+    if unknown := session.naming.unknown(held):
+        read_looked_up(session.client, session.bindings.tables, session.naming.others, unknown)
+    return session.naming.words
 
 
 def _session_of(context: Context, records: StagedRecords) -> tuple[Session, list[tuple[str, str]]]:
@@ -183,7 +204,13 @@ def _field(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _lines(
-    staged: Staged, binding: Binding, want: Desired | None, have: Current | None, every_line: bool, in_gp: _InGp
+    staged: Staged,
+    binding: Binding,
+    want: Desired | None,
+    have: Current | None,
+    every_line: bool,
+    in_gp: _InGp,
+    words: Words,
 ) -> Iterator[dict[str, Any]]:
     children = binding.model.meta.children
     if binding.lines is None or children is None:
@@ -206,16 +233,18 @@ def _lines(
         values = in_gp.of_lines([key_of(row) for row in some])
         for row in some:
             key = key_of(row)
-            columns = _columns(row, binding.lines, wanted.get(key), held.get(key), values.get(key, {}))
+            columns = _columns(row, binding.lines, wanted.get(key), held.get(key), values.get(key, {}), words)
             yield {"line": line_value(key), "columns": list(columns)}
 
 
 def _columns(
-    row: Mapping[str, Any], binding: Binding, want: Desired | None, have: Current | None, in_gp: _Values
+    row: Mapping[str, Any], binding: Binding, want: Desired | None, have: Current | None, in_gp: _Values, words: Words
 ) -> Iterator[dict[str, Any]]:
+    known = words.get(binding.table.name, {})
     for column in binding.model.sent:
         after = {**want.values, **want.state} if want else {}
         now = {**have.values, **have.state} if have else {}
+        word = known.get(column.name)
         comparable = column.name in after and have is not None
         yield {
             "column": column.name,
@@ -225,5 +254,6 @@ def _columns(
             "staged": row[column.name],
             "sent": after.get(column.name),
             "crm": now.get(column.name),
+            **({"sent_shown": word(after.get(column.name)), "crm_shown": word(now.get(column.name))} if word else {}),
             "equal": after[column.name] == now.get(column.name) if comparable else None,
         }

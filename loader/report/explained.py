@@ -15,12 +15,14 @@ from loader.visible import plain, styled, visible
 _TITLES = ("CRM COLUMN", "GP", "GP VALUE", "RULE", "STAGED", "CRM NOW", "")
 
 
-def lines(content: Mapping[str, Any], told: Iterable[str]) -> Iterator[str]:
+def lines(content: Mapping[str, Any], told: Iterable[str], telling: Telling) -> Iterator[str]:
     """The same as text; `told` are the lines of text that `line_text` made of its lines."""
     yield styled(f"{content['noun']} {content['key']}", bold=True)
     for name, value in (content["status"] or {}).items():
         if value is not None:
             yield f"  {name}: {value}"
+    if content["link"]:
+        yield f"  In CRM: {content['link']}"
     if not content["staged"]:
         yield "Not staged: it is out of scope."
     if content["columns"]:
@@ -44,6 +46,8 @@ def lines(content: Mapping[str, Any], told: Iterable[str]) -> Iterator[str]:
     for event in content["events"]:
         about = f", {event['reason']}: {event['message']}" if event["reason"] else ""
         yield f"{event['happened_at']:%Y-%m-%d %H:%M} {event['outcome']}{about} (run {event['run_id'][:8]})"
+        if event["outcome"] == "updated":
+            yield from telling.lines(content["table"], event["changes"])
 
 
 def line_text(line: Mapping[str, Any]) -> Iterator[str]:
@@ -61,10 +65,16 @@ def _column_row(column: Mapping[str, Any]) -> tuple[str, ...]:
         ", ".join(column["gp"]),
         _short(", ".join("" if value is None else value for value in column["gp_values"])),
         _short(column["rule"], 40),
-        _short(column["staged"]),
-        _short(column["crm"]),
+        _short(_known(column, "staged", "sent_shown")),
+        _short(_known(column, "crm", "crm_shown")),
         mark,
     )
+
+
+def _known(column: Mapping[str, Any], value: str, shown: str) -> object:
+    """What people know an option or a row by; a staged text is known already."""
+    word = column.get(shown)
+    return column[value] if word is None or (isinstance(column[value], str) and value == "staged") else word
 
 
 def _short(value: object, width: int = 36) -> str:

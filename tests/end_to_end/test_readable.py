@@ -99,6 +99,18 @@ def test_a_row_that_is_gone_from_crm_is_told_by_its_id(bench: Workbench) -> None
     assert f"pricelevelid: '{gone}' → EXTPRCLVL" in text
 
 
+def test_explain_knows_crms_values_by_the_same_words_and_links_the_record(moved: Workbench) -> None:
+    content = moved.loader("explain", ORDER).data
+    columns = {column["column"]: column for column in content["columns"]}
+    assert columns["customerid"]["crm_shown"] == "AARONFIT0001"
+    assert (columns["statuscode"]["sent_shown"], columns["statuscode"]["crm_shown"]) == ("Pending", "New")
+    assert content["link"].startswith(f"{moved.crm.url}/main.aspx?pagetype=entityrecord&etn=salesorder&id=")
+    text = moved.loader("explain", ORDER, json_output=False).stdout
+    (told,) = [line.split() for line in text.splitlines() if line.startswith("customerid ")]
+    assert told[-3:] == ["ATMORERE0001", "AARONFIT0001", "≠"]
+    assert f"  In CRM: {content['link']}\n" in text
+
+
 def test_the_journal_the_audit_and_undo_use_the_same_words(moved: Workbench) -> None:
     saved = moved.path.parent / "its.plan"
     assert moved.loader("plan", "--order", ORDER, "--out", str(saved)).exit_code == 0
