@@ -96,6 +96,9 @@ def sentence(run: Mapping[str, Any]) -> str:
 
 def tally(run: Mapping[str, Any]) -> str:
     """What a run did, without the zeros."""
+    if run.get("command") == "undo":
+        refused = f", {run['skipped']:,} refused" if run["skipped"] else ""
+        return f"{counted(run['updated'], 'record')} restored{refused}"
     counts = [f"{run[name]:,} {name}" for _, series in PANELS for name in series if run[name]]
     return ", ".join(counts) or "nothing to write"
 

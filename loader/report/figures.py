@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -116,6 +117,7 @@ class Figures:
         return [
             {
                 "table": model.table,
+                "noun": model.noun,
                 "nouns": model.nouns,
                 "staged": found[model.table][0] or 0,
                 "amount": _money(found[model.table][1]) if model.meta.amount else None,
@@ -144,29 +146,38 @@ class Figures:
         }
 
     def reasons(self) -> list[dict[str, Any]]:
-        """Why open entries wait, the most money first."""
+        """Why open entries of each table wait, the most money first."""
         waiting = f"from {self._records} where queue_state = 'open'"
-        rows = self._query(f"select reason, count(*), sum(amount), min(since) {waiting} group by reason")
+        rows = self._query(
+            f"select crm_table, reason, count(*), sum(amount), min(since) {waiting} group by crm_table, reason"
+        )
         # Staged records are the better examples; without any, one that is staged no more will do.
-        place = "row_number() over (partition by reason order by is_staged desc, match_key) as place"
-        examples: dict[object, list[object]] = {}
-        for reason, table, key in self._query(
-            "select reason, crm_table, record_key from"
+        place = "row_number() over (partition by crm_table, reason order by is_staged desc, match_key) as place"
+        examples: dict[tuple[object, object], list[str]] = {}
+        for table, reason, key in self._query(
+            "select crm_table, reason, record_key from"
             f" (select reason, crm_table, record_key, is_staged, {place} {waiting}) as placed"
             f" where place = 1 or (place <= {_EXAMPLES} and is_staged = 1) order by place"
         ):
-            examples.setdefault(reason, []).append(self._context.contract.named(str(table), str(key)))
+            examples.setdefault((table, reason), []).append(str(key))
         return _heaviest(
             {
+                "table": table,
                 "reason": reason or "",
                 "records": number,
                 "amount": _money(amount),
-                "examples": examples[reason],
+                "examples": examples[table, reason],
                 "since": since,
                 "remedy": remedy(str(reason or "")),
+                "command": self._explains(str(table), examples[table, reason][0]),
             }
-            for reason, number, amount, since in rows
+            for table, reason, number, amount, since in rows
         )
+
+    def _explains(self, table: str, key: str) -> str:
+        """The command that explains a record, as a shell takes it."""
+        of_table = "" if self._context.contract.is_of_one_table else f" --table {table}"
+        return f"loader explain {shlex.quote(key)}{of_table}"
 
     def queue(self) -> list[dict[str, Any]]:
         """The entries that have waited longest, with what their records are called and worth."""

@@ -40,6 +40,7 @@ def render(content: Mapping[str, Any]) -> str:
     environment.globals.update(counted=counted, span=span, tally=chart.tally)
     style, script = _own("report.css"), _own("report.js")
     runs = content["runs"]
+    pushes = [run for run in runs if run["command"] != "undo"]
     return environment.get_template("report.html").render(
         **content,
         style=style,
@@ -49,8 +50,10 @@ def render(content: Mapping[str, Any]) -> str:
             " base-uri 'none'; form-action 'none'"
         ),
         version=__version__,
-        charts={"wide": chart.chart(runs, 760, 340), "narrow": chart.chart(runs, 344, 340)} if runs else {},
-        chart_text=chart.description(runs),
+        pushes=pushes,
+        undos=[run for run in runs if run["command"] == "undo"],
+        charts={"wide": chart.chart(pushes, 760, 340), "narrow": chart.chart(pushes, 344, 340)} if pushes else {},
+        chart_text=chart.description(pushes),
         headline=headline(content),
         crm_link=partial(record_link, str(runs[0]["crm_url"] if runs else "")),
     )

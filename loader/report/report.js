@@ -47,8 +47,22 @@ for (const table of document.querySelectorAll("table[data-interactive]")) {
   const status = document.createElement("span");
   status.setAttribute("role", "status");
   filter.append(label, status);
-  table.before(filter);
+  if (body.rows.length > 5) table.before(filter);
+  const rest = document.createElement("button"); // shown where the screen is narrow, see report.css
+  if (body.rows.length > 5) {
+    rest.type = "button";
+    rest.className = "rest";
+    rest.textContent = `Show all ${body.rows.length}`;
+    rest.setAttribute("aria-label", `Show all ${body.rows.length}: ${caption}`);
+    table.after(rest);
+  }
+  const showAll = () => {
+    table.classList.add("all");
+    rest.remove();
+  };
+  rest.addEventListener("click", showAll);
   input.addEventListener("input", () => {
+    showAll();
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const row of body.rows) {
@@ -59,3 +73,34 @@ for (const table of document.querySelectorAll("table[data-interactive]")) {
     status.textContent = words.length ? `${shown} of ${body.rows.length} rows` : "";
   });
 }
+
+// Ages go on while the page is open, and times are shown as this machine's clock has them, too.
+const span = (seconds) => {
+  const [minutes, hours, days] = [Math.floor(seconds / 60) % 60, Math.floor(seconds / 3600) % 24, Math.floor(seconds / 86400)];
+  if (seconds < 60) return `${Math.max(Math.floor(seconds), 0)} s`;
+  const parts = days ? [`${days} d`, hours && `${hours} h`] : [hours && `${hours} h`, minutes && `${minutes} min`];
+  return parts.filter(Boolean).join(" ");
+};
+const ages = () => {
+  for (const each of document.querySelectorAll("[data-since]")) {
+    each.textContent = span((Date.now() - Date.parse(each.dataset.since)) / 1000);
+  }
+};
+ages();
+setInterval(ages, 15000);
+
+const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+for (const time of document.querySelectorAll("time[datetime]")) {
+  const instant = new Date(time.dateTime);
+  time.title = `${whole.format(instant)} on this machine`;
+  if (instant.getTimezoneOffset() === 0) continue;
+  const local = document.createElement("small");
+  local.className = "local";
+  const there = time.classList.contains("both");
+  local.textContent = there ? ` (${clock.format(instant)} here)` : `, ${clock.format(instant)} here`;
+  if (there) time.after(local);
+  else time.closest("td")?.querySelector("small")?.append(local);
+}
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (new Date().getTimezoneOffset() !== 0) document.querySelector(".zone").textContent = `; "here" is ${zone}`;

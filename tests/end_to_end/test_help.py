@@ -94,7 +94,7 @@ def test_status_shows_command_message_and_money_and_the_queue_age_and_money(benc
 
 def test_loader_alone_prints_its_help(bench: Workbench) -> None:
     ended = subprocess.run([sys.executable, "-m", "loader"], capture_output=True, text=True, check=True)
-    assert ended.stdout.startswith("Usage: loader [OPTIONS] COMMAND")
+    assert ended.stdout.startswith("Usage: loader [OPTIONS] [COMMAND]")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="bash")
