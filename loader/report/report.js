@@ -48,8 +48,9 @@ for (const table of document.querySelectorAll("table[data-interactive]")) {
   status.setAttribute("role", "status");
   filter.append(label, status);
   if (body.rows.length > 5) table.before(filter);
-  const rest = document.createElement("button"); // shown where the screen is narrow, see report.css
-  if (body.rows.length > 5) {
+  const rest = document.createElement("button");
+  if (body.rows.length > 5 && matchMedia("(max-width: 40rem)").matches) {
+    table.classList.add("short");
     rest.type = "button";
     rest.className = "rest";
     rest.textContent = `Show all ${body.rows.length}`;
@@ -57,7 +58,7 @@ for (const table of document.querySelectorAll("table[data-interactive]")) {
     table.after(rest);
   }
   const showAll = () => {
-    table.classList.add("all");
+    table.classList.remove("short");
     rest.remove();
   };
   rest.addEventListener("click", showAll);
