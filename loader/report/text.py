@@ -112,16 +112,16 @@ def _content_lines(plan: RecordPlan, telling: Telling) -> Iterator[str]:
     if plan.writes:
         yield from telling.lines(plan.table, plan.changes_json())
     if plan.writes and plan.share:
-        yield f"    shared with {_sharer(plan, telling)}"
+        yield f"    shared with {_sharer(plan.table, ' '.join(plan.share), telling)}"
 
 
-def _sharer(plan: RecordPlan, telling: Telling) -> str:
+def _sharer(table: str, owner: str, telling: Telling) -> str:
     """The owner that a record is shared with, by whose owner it is."""
-    assert plan.share is not None
-    share = telling.contract.model_of(plan.table).meta.share_with if telling.contract else None
+    models = telling.contract.models if telling.contract else ()
+    share = next((model.meta.share_with for model in models if model.table == table), None)
     if share is None:
-        return " ".join(plan.share)
-    return f"the owner of its {share.owner_of}" + (f" ({' '.join(plan.share)})" if telling.verbose else "")
+        return owner
+    return f"the owner of its {share.owner_of}" + (f" ({owner})" if telling.verbose else "")
 
 
 def saved_plan_lines(saved: PlanFile, telling: Telling) -> Iterator[str]:
@@ -135,7 +135,7 @@ def saved_plan_lines(saved: PlanFile, telling: Telling) -> Iterator[str]:
         yield styled(f"{sign} {named}", colour, bold=True) + f" {entry['action']}"
         yield from telling.lines(entry["table"], entry["changes"])
         if entry["share_with"]:
-            yield f"    shared with {entry['share_with'].replace(':', ' ')}"
+            yield f"    shared with {_sharer(entry['table'], entry['share_with'].replace(':', ' '), telling)}"
     told = ", ".join(f"{table} {number} to {action}" for (table, action), number in sorted(counts.items()))
     yield f"Plan: {told or 'nothing to write'}. Apply it with `loader push FILE`."
 

@@ -53,7 +53,7 @@ CASES: list[tuple[str, int, str, bool]] = [
     ("retry ignore NOSUCH", 1, "not_found", False),
     ("retry release NOSUCH", 1, "not_found", False),
     ("explain NOSUCH", 1, "not_found", False),
-    ("undo --run CREATED", 3, "records_waiting", True),
+    ("undo --run CREATED --yes", 3, "records_waiting", True),
     ("reconcile --target moon", 2, "usage", False),
     ("sop-mode show --nonsense", 2, "usage", False),
     ("sop-mode enable --nonsense", 2, "usage", False),

@@ -43,7 +43,7 @@ def test_a_plan_is_applied_as_it_was_shown(handful: Handful, plan: Path) -> None
 
 
 def test_a_plan_file_is_shown_as_it_was_planned_and_asks_nobody(handful: Handful, plan: Path) -> None:
-    planned = handful.loader("plan", "-v", json_output=False).stdout.splitlines()
+    planned = handful.loader("plan", json_output=False).stdout.splitlines()
     asked = len(handful.crm.requests)
     shown = handful.loader("show", str(plan), json_output=False).stdout.splitlines()
     assert len(handful.crm.requests) == asked
