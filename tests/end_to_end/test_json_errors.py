@@ -64,6 +64,9 @@ CASES: list[tuple[str, int, str, bool]] = [
     ("demo --target moon", 2, "usage", False),
     ("init --target moon", 2, "usage", False),
     ("show nosuch.plan", 2, "usage", False),
+    ("sample load nosuch", 2, "usage", False),
+    ("sample select --nonsense", 2, "usage", False),
+    ("sample export --nonsense", 2, "usage", False),
     ("frobnicate", 2, "usage", False),
 ]
 
