@@ -16,7 +16,7 @@ from emulator.store import SEQUENCE, VERSION, Deleted, Ref, Row
 from loader.warehouse.connection import Warehouse
 
 JOURNAL = "main_journal"
-TIMES = {"createdon", "modifiedon", "changedon"}
+TIMES = {"createdon", "modifiedon", "changedon", "actualend"}
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 NUMBERS = ("accountnumber", "productnumber", "invoicenumber", "ordernumber", "lineitemnumber", "fullname")
 
