@@ -87,6 +87,7 @@ class Workbench:
     settings: dict[str, str] = field(default_factory=dict)
     sources: Sources = field(default_factory=lambda: Sources(contract=known_contract))
     """Where the loader's commands in this process have their parts from."""
+    project: Path = PROJECT
 
     @property
     def environ(self) -> dict[str, str]:
@@ -114,7 +115,7 @@ class Workbench:
 
     def loader(self, *arguments: str, json_output: bool = True) -> Ended:
         """Runs a command to its end, in this process."""
-        flags = ["--project-dir", str(PROJECT), *(["--json"] if json_output else [])]
+        flags = ["--project-dir", str(self.project), *(["--json"] if json_output else [])]
         stdout, stderr = io.StringIO(), io.StringIO()
         with (
             mock.patch.dict(os.environ, self.environ, clear=True),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -23,7 +22,7 @@ from emulator import Emulator
 from loader.profile import read_target
 from loader.warehouse.connect import connect
 from sample import company, organisation
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, Ended, Workbench
 
 PAGE = (PROJECT / "docs" / "add_a_table.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`([\w/.]+)`\n```\w+\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
@@ -69,14 +68,15 @@ class Project:
     def duckdb_path(self) -> Path:
         return self.folder / DUCKDB_FILE
 
-    def run(self, command: str, *flags: str) -> subprocess.CompletedProcess[str]:
-        access = {"CRM_URL": self.crm.url, "CRM_AUTH": "token", "CRM_ACCESS_TOKEN": self.crm.token}
-        return run(self.folder, command, *flags, **access)
+    def run(self, command: str, *flags: str) -> Ended:
+        """Runs one of the page's loader commands where the project is, in this process."""
+        bench = Workbench(self.duckdb_path, self.folder / "target", self.crm, project=self.folder)
+        program, *arguments = shlex.split(command)
+        assert program == "loader", command
+        return bench.loader(*arguments, *flags, json_output=False)
 
     def loader(self, command: str) -> dict[str, Any]:
-        ended = self.run(command, "--json")
-        data: dict[str, Any] = json.loads(ended.stdout)["data"]
-        return data
+        return self.run(command, "--json").data
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.duckdb_path), read_only=True) as connection:
@@ -206,7 +206,7 @@ def test_a_table_of_ones_own_is_sql_and_yaml_and_a_second_push_writes_nothing(pr
         ("WHOLESALE / 100XLG / Each", "waiting", "price_list_ambiguous"),
     ]
     for command in INSPECTIONS:
-        assert project.run(command).returncode == 0, command
+        assert project.run(command).exit_code == 0, command
     explained = {column["column"]: column for column in project.loader(INSPECTIONS[0])["columns"]}
     assert (explained["amount"]["gp"], explained["amount"]["staged"]) == (["IV00108.UOMPRICE"], 59.95)
     assert project.loader("loader explain --table pricelevel retail")["columns"][1]["crm"] == "Shops"

@@ -14,14 +14,21 @@ from sample import story
 from tests.conftest import Built
 from tests.project.dbt_runs import ON_DUCKDB, PROJECT, Dbt
 
-RUNS_OF_DBT = ("everything", "built", "two_companies", "everything_on_sqlserver", "on_sqlserver")
+RUNS_OF_DBT = {
+    "everything": "everything",
+    "everything_on_sqlserver": "everything",
+    "built": "as it comes",
+    "on_sqlserver": "as it comes",
+    "two_companies": "two companies",
+}
+"""The fixtures that run dbt, and how the project is set there."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a run of dbt share a worker: the run is what takes long."""
     for item in items:
-        used = [fixture for fixture in RUNS_OF_DBT if fixture in getattr(item, "fixturenames", ())]
+        used = [group for fixture, group in RUNS_OF_DBT.items() if fixture in getattr(item, "fixturenames", ())]
         if used and item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.xdist_group(used[0]))
 
