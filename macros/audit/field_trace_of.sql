@@ -21,7 +21,7 @@
         fields.is_sent,
         fields.gp_column,
         case fields.field_no
-            when 0 then null
+            when 0 then {{ as_text('null', 'varchar') }}
             {%- for field in fields if field.gp_column %}
             when {{ field.number }} then {{ as_text(traced_column(trace, field.gp_column, field.column.name), field.gp_type) }}
             {%- endfor %}

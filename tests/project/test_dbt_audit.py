@@ -319,6 +319,14 @@ def test_every_mapped_field_of_every_model_is_traced(built_whole: Built, tmp_pat
         assert all(gp == staged for *_, gp, staged in lines)
 
 
+def test_a_model_that_is_made_of_no_gp_column_has_texts_in_the_trace(switched_on: Dbt) -> None:
+    """SQL Server takes a bare null for a number, and the other models' columns with it."""
+    sql = switched_on.compiled["models/audit/audit_field_trace.sql"]
+    assert "cast(null as varchar(128)) as gp_column" in sql
+    assert not re.search(r"\bnull as gp_column", sql)
+    assert not re.search(r"case fields.field_no\s+when 0 then null\s+end", sql)
+
+
 def test_every_crm_model_says_how_its_rows_are_found_in_gp(everything_on_sqlserver: Dbt) -> None:
     models = {
         name: model["config"]["meta"] for name, model in everything_on_sqlserver.nodes("model").items() if crm(model)
