@@ -23,7 +23,7 @@ docs: $(VENV)/dev
 	$(BIN)/python docs/exposures.py
 	$(BIN)/python docs/audit_answers.py
 
-# dbt's documentation as one page, site/index.html. The project must have been built (`dbt build`, or the demo).
+# dbt's documentation as one page, site/index.html. The project must have been built (`dbt build`).
 docs-site: $(VENV)/dev
 	$(BIN)/python docs/site_page.py
 

@@ -337,12 +337,12 @@ def open_session(
     `landings`: what the run did to the tables before this one; `is_expecting` where it did not, but would.
     """
     model = staged.model
-    context.doing(f"Looking up in CRM what {model.nouns} name")
     landings = landings or Landings()
     bindings = context.bindings(model)
     bindings.refuse_problems()
     counted = Counter(map(match_key, staged.keys))
     xref = context.journal.known_records(model.table).values()
+    context.doing(f"Looking up in CRM what {model.nouns} name")
     index = read_lookups(context.client, context.tables, staged.lookup_values())
     landings.enter(index, lookup_keys(model), expected=is_expecting)
     named, order = _names(staged)

@@ -47,9 +47,9 @@ class Live:
 
         columns = (
             SpinnerColumn(),
+            BarColumn(bar_width=20),
             TextColumn("{task.fields[counted]}", markup=False),
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
         )
         with self._lock:
             if self._timer is None:
@@ -61,10 +61,11 @@ class Live:
 
     def _draw(self, bar: Progress) -> None:
         text, done, total = self._said
-        if self._task is None or bar.tasks[0].description != text:
-            # A bar that had a total never pulses again: what is new gets a line of its own.
-            if self._task is not None:
-                bar.remove_task(self._task)
-            self._task = bar.add_task(text, total=None, counted="")
         counted = f"{done:,}/{total:,}" if total else ""
-        bar.update(self._task, completed=done, total=total or None, counted=counted)
+        if self._task is not None and bar.tasks[0].total is not None and not total:
+            bar.remove_task(self._task)  # a bar that had a total never pulses again
+            self._task = None
+        if self._task is None:
+            self._task = bar.add_task(text, completed=done, total=total or None, counted=counted)
+        else:
+            bar.update(self._task, description=text, completed=done, total=total or None, counted=counted)
