@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, Literal
 
 from . import accounts, invoices, orders, pricelists, products, snapshot, units
 from .actions import Actions
@@ -69,8 +69,10 @@ class Crm:
             tables.install(self.records)
         documents = (orders.install(self.records), invoices.install(self.records))
         self.queries = Queries(self.reader, self.api_url, self.readings)
+        self.queries.expired = self.store.version  # a snapshot does not say what was deleted before it
         actions = Actions(self.records, documents, self.denied)
-        self.api = Api(self.records, self.queries, actions, Definitions(self.schema), self.api_url)
+        definitions = Definitions(self.schema, self.queries.untracked)
+        self.api = Api(self.records, self.queries, actions, definitions, self.api_url)
         chosen = Limits() if limits is True else limits or None
         self.throttle = Throttle(chosen) if isinstance(chosen, Limits) else None
         self.dop_hint = dop_hint if dop_hint is not None else chosen.dop_hint if isinstance(chosen, Limits) else None
@@ -196,6 +198,16 @@ class Crm:
         with self.lock:
             row_id = next(iter(self.store.tables["organization"].rows))
             self.update("organization", row_id, columns)
+
+    def track_changes(self, table: str, on: bool = True) -> None:
+        """Switch a table's change tracking on or off."""
+        (self.queries.untracked.discard if on else self.queries.untracked.add)(table)
+
+    def expire_links(self, answer: Literal["refused", "everything"] = "refused") -> None:
+        """Have all links to changes expire that were given by now."""
+        with self.lock:
+            self.store.version += 1
+            self.queries.expired, self.queries.expired_links = self.store.version, answer
 
     def reset_log(self) -> None:
         self.requests.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from uuid import NAMESPACE_OID, uuid5
 from xml.sax.saxutils import quoteattr
@@ -231,8 +231,9 @@ class Definitions:
 
     roots = frozenset({"$metadata", "EntityDefinitions", "GlobalOptionSetDefinitions", "RelationshipDefinitions"})
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, untracked: Collection[str] = ()) -> None:
         self.schema = schema
+        self._untracked = untracked
         self._attributes: dict[str, list[Json]] = {}
 
     # ------------------------------------------------ objects
@@ -260,7 +261,7 @@ class Definitions:
             "IsPrivate": False,
             "IsLogicalEntity": False,
             "TableType": "Standard",
-            "ChangeTrackingEnabled": True,
+            "ChangeTrackingEnabled": table.name not in self._untracked,
             "IsOptimisticConcurrencyEnabled": True,
             "IsValidForAdvancedFind": True,
             "Privileges": [

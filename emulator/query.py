@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
 from itertools import islice
+from typing import Literal
 from urllib.parse import quote, unquote, unquote_plus
 
 from .errors import CrmError, bad_request, not_implemented
@@ -235,6 +236,12 @@ class Queries:
         self.store = reader.store
         self.api_url = api_url
         self.readings = readings
+        self.untracked: set[str] = set()
+        """Tables whose changes are not tracked."""
+        self.expired = 0
+        """Links given before this version of the store have expired."""
+        self.expired_links: Literal["refused", "everything"] = "refused"
+        """What an expired link is answered with. The service is described to return everything."""
         self._all: dict[str, list[Column]] = {}
 
     def options(self, pairs: Iterable[tuple[str, str]]) -> Options:
@@ -550,7 +557,9 @@ class Queries:
 
     # ------------------------------------------------ change tracking
 
-    def _check_delta(self, options: Options) -> None:
+    def _check_delta(self, table: Table, options: Options) -> None:
+        if table.name in self.untracked:
+            raise CrmError(400, "0x80072491", f"Change tracking is not enabled for entity {table.name}.")
         if options.filter is not None or options.orderby or options.top is not None or options.expand:
             raise bad_request("$filter, $orderby, $expand and $top are not supported with change tracking.")
 
@@ -558,7 +567,7 @@ class Queries:
         return f"{version}!{datetime.now(timezone.utc):%m/%d/%Y %H:%M:%S}"
 
     def _first_delta(self, table: Table, options: Options, prefer: Preferences, path: str) -> Json:
-        self._check_delta(options)
+        self._check_delta(table, options)
         plain = Preferences(page_size=prefer.page_size, annotations=prefer.annotations)
         started = self.store.version
         if options.skiptoken:
@@ -573,11 +582,17 @@ class Queries:
         return answer
 
     def _delta(self, table: Table, options: Options, prefer: Preferences, path: str) -> Json:
-        self._check_delta(options)
+        self._check_delta(table, options)
         match = re.fullmatch(r"(\d+)!.*", options.deltatoken or "")
         if not match:
             raise bad_request("The delta token is not valid.")
         since = int(match.group(1))
+        if since > self.store.version:
+            raise CrmError(400, "0x80040203", "The delta token is later than the last change of the organization.")
+        if since < self.expired:
+            if self.expired_links == "refused":
+                raise CrmError(410, "0x80072495", "The delta token has expired.")
+            since = 0
         data = self.store.tables[table.name]
         project = self.projection(table, options, prefer, True)
         changes: list[Json] = [
@@ -585,7 +600,7 @@ class Queries:
             for row in data.in_order()
             if row[VERSION] > since  # type: ignore[operator]
         ]
-        gone = {deleted.id for deleted in data.deleted if deleted.version > since}
+        gone = {deleted.id for deleted in data.deleted if deleted.version > since > 0}
         changes += [
             {
                 "@odata.context": f"{self.api_url()}$metadata#{table.entity_set}/$deletedEntity",

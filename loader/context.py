@@ -28,7 +28,7 @@ from loader.sync.records import Staged
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal
-from loader.warehouse.staged import StagedRows, key_expression
+from loader.warehouse.staged import Moved, StagedRows, key_expression
 
 Progress = Callable[[int, int], None]
 """Told how many records are done, of how many."""
@@ -218,11 +218,22 @@ class StagedRecords:
     rows: StagedRows
     keys: list[str]
     """Sorted; a key that is staged twice is there twice."""
+    due: list[str] | None = None
+    """The keys of the records that are compared, if these are not all; the others are as they should be in CRM."""
+
+    @property
+    def compared(self) -> list[str]:
+        """The keys of the records that are compared."""
+        return self.keys if self.due is None else self.due
+
+    def narrowed(self, known: str, waiting: str, moved: Moved) -> StagedRecords:
+        """The same, of which only those are compared that are due (`StagedRows.narrow`)."""
+        return replace(self, due=self.rows.narrow(known, waiting, moved))
 
     def records(self) -> Iterator[Staged]:
         """The records with their lines, sorted by key."""
-        for record, lines in self.rows.records():
-            yield Staged(self.model.key_of(record), record, lines)
+        for record, lines, digest in self.rows.digested():
+            yield Staged(self.model.key_of(record), record, lines, digest)
 
     def lookup_values(self) -> dict[LookupKey, set[str]]:
         """The distinct staged values of each look-up."""

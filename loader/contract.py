@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from loader.errors import ContractError
 from loader.keys import KEY_SEPARATOR
 
-JOURNAL_TABLES = ("sync_run", "sync_event", "retry_queue", "crm_xref", "sync_lock")
+JOURNAL_TABLES = ("sync_run", "sync_event", "retry_queue", "crm_xref", "sync_lock", "sync_state", "sync_lookup")
 
 OnFailure = Literal["block", "leave"]
 OnMissing = Literal["block", "leave", "clear"]
@@ -306,6 +307,14 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a model's rows come from besides GP: texts that differ if seeds do, or SQL and vars do; blank if unknown."""
+
+    seeds: str = ""
+    models: str = ""
+
+
+@dataclass(frozen=True)
 class Model:
     """One `crm_*` model: the rows of one CRM table. `relation` is its name in the warehouse, quoted by dbt."""
 
@@ -315,6 +324,8 @@ class Model:
     columns: tuple[Column, ...]
     meta: ModelMeta
     children: Model | None = None
+    origin: Origin = Origin()
+    """Of its own rows and of its children's."""
 
     @property
     def table(self) -> str:
@@ -481,12 +492,34 @@ def read_contract(manifest: Path, adapter: str) -> Contract:
     models = {name: _model(node) for name, node in declared.items()}
     return Contract(
         adapter=adapter,
-        models=_parents(models),
+        models=tuple(replace(model, origin=_origin(model, content)) for model in _parents(models)),
         journal={name: _journal_table(nodes, name) for name in JOURNAL_TABLES},
         options=tuple(_options(content.get("nodes", {}).values())),
         relations={name: node["relation_name"] for name, node in nodes.items()},
         tests=dict(_tests(content.get("nodes", {}), {node["unique_id"]: name for name, node in declared.items()})),
     )
+
+
+def _origin(model: Model, content: Mapping[str, Any]) -> Origin:
+    """What dbt read and ran for a model. `dbt build` compiles everything; other commands leave some of the SQL out."""
+    nodes: Mapping[str, Any] = content.get("nodes", {})
+    waiting = [model.unique_id, *([model.children.unique_id] if model.children else [])]
+    found: dict[str, Mapping[str, Any]] = {}
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in nodes:
+            found[name] = nodes[name]
+            waiting += nodes[name].get("depends_on", {}).get("nodes", [])
+    seeds = {name: str(node.get("checksum")) for name, node in found.items() if node.get("resource_type") == "seed"}
+    models = {name: node.get("compiled_code") for name, node in found.items() if node.get("resource_type") == "model"}
+    return Origin(
+        _digest_of(seeds) if seeds else "",
+        "" if None in models.values() else _digest_of({name: str(sql) for name, sql in models.items()}),
+    )
+
+
+def _digest_of(texts: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(texts.items())).encode()).hexdigest()[:32]
 
 
 def _meta(node: Mapping[str, Any]) -> Mapping[str, Any]:

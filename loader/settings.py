@@ -91,6 +91,26 @@ def _one_of(kind: Any) -> Callable[[object, ValidationInfo], object]:
     return read
 
 
+def _full_compare(value: object, info: ValidationInfo) -> int:
+    known = {"always": 0, "0": 0, "daily": 24}
+    text = str(value).strip().lower()
+    if text in known:
+        return known[text]
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= 168:
+        remedy = f"Set {_given(info).name} to daily, always or a number of hours from 1 to 168."
+        raise _Refused("neither daily nor always nor a number of hours from 1 to 168.", remedy)
+    return int(text)
+
+
+def _way_to_sign_in(value: object, info: ValidationInfo) -> object:
+    allowed = get_args(Auth)
+    if value not in allowed:
+        close = difflib.get_close_matches(str(value).lower(), allowed, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise _Refused("not known.", f"{_given(info).name} is one of {', '.join(allowed)}.{hint}")
+    return value
+
+
 def _text(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str) or not value.strip():
         raise _Refused("not a text.", f"Set {_given(info).name} to a text.")
@@ -245,6 +265,13 @@ class Settings(BaseModel):
         " shows that it takes.",
         "auto",
     )
+    full_compare: Annotated[int, BeforeValidator(_full_compare)] = _setting(
+        "CRM_FULL_COMPARE",
+        "Hours after which all records are compared with CRM's again, not only those that moved: 1 to 168, or daily;"
+        " always, or 0, compares all of them in every run.",
+        0,
+    )
+    """Hours; 0 is always."""
     origins: Mapping[str, str] = {}
 
     @property

@@ -18,10 +18,16 @@ from loader.sync.plan_file import plan_file_entry
 @command("plan")
 @order_option
 @table_option
+@click.option("--full", is_flag=True, help="Compare all records with CRM's, not only those that moved.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Save the plan for `loader push FILE`.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 4 if there is something to push.")
 def plan(
-    invocation: Invocation, orders: tuple[str, ...], tables: tuple[str, ...], out: Path | None, detailed_exitcode: bool
+    invocation: Invocation,
+    orders: tuple[str, ...],
+    tables: tuple[str, ...],
+    full: bool,
+    out: Path | None,
+    detailed_exitcode: bool,
 ) -> None:
     """Show what a push would do, field by field, old → new. Nothing is written.
 
@@ -43,7 +49,7 @@ def plan(
 
     with invocation.context() as context, output.progress("Planning") as progress:
         text = PlanText(Telling(context.contract, output.verbose), output.quiet)
-        report = planning.plan(context, orders, tables, progress, tell)
+        report = planning.plan(context, orders, tables, progress, tell, full)
         if out:
             planning.write_plan_file(out, saved, context.settings.crm_url, whole=not (orders or tables))
     verdict = report.verdict if detailed_exitcode else None

@@ -20,6 +20,7 @@ from loader.report.pushed import PushOutput
 @order_option
 @table_option
 @click.option("--max-changes", metavar="N|P%", help="Stop before the first write if more records would change.")
+@click.option("--full", is_flag=True, help="Compare all records with CRM's, not only those that moved.")
 @click.option("--build", is_flag=True, help="Run `dbt build` first; stop if the contract's tests fail.")
 @click.option("--allow-empty", is_flag=True, help="Continue if nothing is staged although CRM has open records.")
 def push(
@@ -28,6 +29,7 @@ def push(
     orders: tuple[str, ...],
     tables: tuple[str, ...],
     max_changes: str | None,
+    full: bool,
     build: bool,
     allow_empty: bool,
 ) -> None:
@@ -55,6 +57,7 @@ def push(
                 only=orders,
                 tables=tables,
                 max_changes=limit,
+                full=full,
                 plan_file=saved,
                 allow_empty=allow_empty,
                 command=name if saved is None else "push FILE" if saved.whole else "push --order",

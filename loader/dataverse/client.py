@@ -136,11 +136,11 @@ class Client:
         except (TypeError, ValueError, IndexError, OverflowError):
             return None
 
-    def get(self, path: str) -> Row:
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Row:
         """The JSON object of one read. Raises RequestFailed, CrmUnavailable, AccessRefused."""
         url, attempt = self._url(path), 0
         while True:
-            response = self._send("GET", url, None, {}, is_read=True)
+            response = self._send("GET", url, None, headers or {}, is_read=True)
             try:
                 return replies.parsed(response.content)
             except UnexpectedReply as error:
@@ -183,7 +183,7 @@ class Client:
         """The JSON of several reads in one request, or CRM's error in place of a read that it refused."""
         if len(queries) == 1 and len(self._url(queries[0].path)) < _LONGEST_URL:
             try:
-                return [self.get(queries[0].path)]
+                return [self.get(queries[0].path, queries[0].headers)]
             except RequestFailed as refused:
                 if not refused.error.is_too_large:
                     return [refused.error]

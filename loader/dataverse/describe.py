@@ -129,7 +129,7 @@ def _paths(name: str) -> list[str]:
     entity = definition_of(name)
     base = "LogicalName,AttributeType,IsValidForCreate,IsValidForUpdate,IsValidForRead,AttributeOf"
     return [
-        f"{entity}?$select=LogicalName,EntitySetName,PrimaryIdAttribute"
+        f"{entity}?$select=LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled"
         "&$expand=ManyToOneRelationships($select=ReferencingAttribute,ReferencedEntity,"
         "ReferencingEntityNavigationPropertyName),OneToManyRelationships($select=ReferencingEntity,"
         "ReferencingAttribute,ReferencedEntityNavigationPropertyName)",
@@ -170,6 +170,7 @@ def _table(name: str, answers: list[Row]) -> Table:
             "OneToManyRelationships",
             ("ReferencingEntity", "ReferencingAttribute", "ReferencedEntityNavigationPropertyName"),
         ),
+        tracks_changes=entity.get("ChangeTrackingEnabled") is not False,
     )
 
 

@@ -41,6 +41,8 @@ class Table:
     """(look-up column, target table) → single-valued navigation property."""
     collections: Mapping[tuple[str, str], str]
     """(referencing table, its look-up column) → collection-valued navigation property."""
+    tracks_changes: bool = True
+    """Whether CRM tells what has moved in it."""
 
     def navigation(self, column: str, target: str) -> str:
         return self.single[(column, target)]

@@ -52,6 +52,7 @@ def _findings(context: Context) -> Iterator[Finding]:
     yield Finding("ok", f"CRM {context.settings.crm_url}: signed in as {organization.caller_name}.")
     yield from _sop(context)
     yield from _privileges(context)
+    yield from _tracking(context)
     landings = Landings.of(models)
     for model in models:
         bindings = every[model.name]
@@ -206,6 +207,21 @@ def _table_of(context: Context, action: StateAction) -> Table | None:
         return read_tables(context.client, [action.type])[action.type]
     except UsageError:
         return None
+
+
+def _tracking(context: Context) -> Iterator[Finding]:
+    """Tables in which CRM does not tell what moved, so that every run compares all records with it."""
+    if not context.settings.full_compare:
+        return
+    silent = sorted(name for name, table in context.tables.items() if not table.tracks_changes)
+    if silent:
+        yield Finding(
+            "warning",
+            f"CRM does not track changes of {', '.join(silent)}: every push compares all records that depend on them.",
+            "Switch on Track changes in the table's settings (Power Apps, Tables, Properties, Advanced options).",
+        )
+    else:
+        yield Finding("ok", "CRM tracks changes of all tables: a push compares what moved.")
 
 
 def _privileges(context: Context) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,6 +13,7 @@ from loader.context import Context, Progress
 from loader.contract import Contract
 from loader.errors import ChangesPlanned, LoaderError, RecordsWaiting, UsageError
 from loader.files import open_private
+from loader.push.comparing import Changes
 from loader.push.session import open_session, planned_in_waves
 from loader.push.staging import models_of, stage
 from loader.sync.landed import Landings
@@ -36,6 +37,8 @@ class PlanReport:
     """Table, also one of lines → what is planned → reason or changed column → of how many rows it is the cause."""
     rows: dict[str, Counter[str]] = field(default_factory=dict)
     """Table of lines → how many of them are planned to be created, updated, deleted."""
+    comparison: dict[str, Any] = field(default_factory=dict)
+    """Whether all records were compared, and why; or those that moved."""
     warnings: Counter[str] = field(default_factory=Counter)
     """How many records have each warning."""
 
@@ -89,6 +92,7 @@ class PlanReport:
             "lines": self.lines,
             "requests": self.requests,
             "causes": self.causes,
+            "comparison": self.comparison,
             "reasons": dict(sorted(self.reasons.items())),
             "warnings": dict(sorted(self.warnings.items())),
         }
@@ -100,38 +104,40 @@ def plan(
     tables: Sequence[str] = (),
     progress: Progress = lambda done, total: None,
     tell: Callable[[RecordPlan], None] = lambda plan: None,
+    full: bool = False,
 ) -> PlanReport:
     """Plans every staged record, those of some tables or those named. Reads only.
 
     `tell` is called for every record that would change, is blocked or skipped, or has a warning.
     """
     report = PlanReport(context.contract)
-    for model in models_of(context, tables):
-        report.begin(model.table)
-    for each in planned(context, only, tables, progress):
-        report.add(each)
-        if each.action != "unchanged" or each.warnings:
-            tell(each)
-    report.requests = context.requests
-    return report
-
-
-def planned(context: Context, only: Sequence[str], tables: Sequence[str], progress: Progress) -> Iterator[RecordPlan]:
-    """The plan of each record, in the order of a push."""
     models = models_of(context, tables)
+    for model in models:
+        report.begin(model.table)
+    named = "records were named" if only else ""
+    changes = Changes(context, models, is_whole=False, named=named, full=full)
     landings = Landings.of(models)
-    everything = stage(context, models, only)
+    everything = stage(context, models, only, None if only else changes.open_keys)
     context.refuse_other_crm()
     done, total = 0, sum(len(staged.keys) for staged in everything)
     for staged in everything:
         if only and not staged.keys:
             continue
-        session = open_session(context, staged, landings, is_expecting=True)
-        for chunk in planned_in_waves(session, staged, context.settings.concurrency, context.stop):
+        narrowed = changes.narrow(staged, landings)
+        untouched = len(staged.keys) - len(narrowed.compared)
+        report.tables[staged.model.table]["unchanged"] += untouched
+        done += untouched
+        session = open_session(context, narrowed, landings, is_expecting=True)
+        for chunk in planned_in_waves(session, narrowed, context.settings.concurrency, context.stop):
             for _, each in chunk:
-                yield each
+                report.add(each)
+                if each.action != "unchanged" or each.warnings:
+                    tell(each)
             done += len(chunk)
             progress(done, total)
+    report.requests = context.requests
+    report.comparison = changes.as_json()
+    return report
 
 
 def write_plan_file(path: Path, entries: Iterable[str], crm_url: str, *, whole: bool) -> None:

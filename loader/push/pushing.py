@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 
 from loader import __version__
 from loader.context import Context, Progress, StagedRecords
+from loader.contract import Model
 from loader.dataverse.pace import Interrupted
 from loader.errors import CrmUnavailable, GuardTripped, LoaderError
 from loader.keys import match_key
+from loader.push.comparing import Changes
 from loader.push.gather import read_known
 from loader.push.guards import MaxChanges
 from loader.push.sender import Pusher, Settled
@@ -36,6 +38,7 @@ def push(
     tables: Sequence[str] = (),
     chosen: Mapping[str, Sequence[str]] | None = None,
     max_changes: MaxChanges | None = None,
+    full: bool = False,
     plan_file: PlanFile | None = None,
     allow_empty: bool = False,
     command: str = "push",
@@ -44,7 +47,8 @@ def push(
 ) -> PushReport:
     """Pushes every staged record, those of some tables, those named, those chosen by table, or those of a plan file.
 
-    One table after the other: what a record looks up is there before it. `tell` gets what was not unchanged.
+    One table after the other: what a record looks up is there before it. Records of which nothing moved in GP or in CRM
+    since the last run are not compared, unless they are named or `full` is given. `tell` gets what was not unchanged.
 
     Raises GuardTripped before the first write; once writing began, trouble is in the report.
     """
@@ -57,7 +61,11 @@ def push(
         pushes: list[_ModelPush] = []
         log.info("%s began", command, extra={"run_id": start.run_id})
         try:
-            pushes += _stage(context, only, tables, chosen, plan_file, report, progress)
+            named = "records were named" if only or chosen is not None or plan_file else ""
+            is_whole = not (named or tables)
+            models = models_of(context, tables)
+            changes = Changes(context, models, is_whole=is_whole, named=named, full=full)
+            pushes += _stage(context, models, only, chosen, plan_file, report, progress, changes)
             _make_ready(context, start.run_id)
             if not allow_empty:
                 for each in pushes:
@@ -75,6 +83,9 @@ def push(
                 if each.is_whole and all(later.model.table != each.model.table for later in pushes[number + 1 :]):
                     _resolve_left_scope(context, each.model.table, pushes)
                     _note_closed_by_others(context, each.model.table, pushes)
+            if not context.stop.is_set():
+                changes.keep(start.run_id)
+            report.comparison = changes.as_json()
         except Interrupted:
             for each in pushes:
                 each.settle_rest(None)
@@ -117,22 +128,25 @@ def open_in_queue(context: Context, tables: Sequence[str] = ()) -> dict[str, lis
 
 def _stage(
     context: Context,
+    models: Sequence[Model],
     only: Sequence[str],
-    tables: Sequence[str],
     chosen: Mapping[str, Sequence[str]] | None,
     plan_file: PlanFile | None,
     report: PushReport,
     progress: Progress,
+    changes: Changes,
 ) -> list[_ModelPush]:
     """What every model has to push, staged before the first write."""
-    models = models_of(context, tables)
     landings = Landings.of(models)
     if plan_file:
         chosen = {model.table: list(plan_file.keys_of(model.table).values()) for model in models}
-    everything = stage(context, models, only) if chosen is None else stage_chosen(context, models, chosen)
+    if chosen is None:
+        everything = stage(context, models, only, None if only else changes.open_keys)
+    else:
+        everything = stage_chosen(context, models, chosen)
     is_whole = not only and chosen is None
     return [
-        _ModelPush(context, staged, landings, plan_file, report, progress, is_whole)
+        _ModelPush(context, staged, landings, plan_file, report, progress, is_whole, changes)
         for staged in everything
         if is_whole or staged.keys
     ]
@@ -174,11 +188,12 @@ class _ModelPush:
         report: PushReport,
         progress: Progress,
         is_whole: bool,
+        changes: Changes,
     ) -> None:
-        self._context, self._plan_file, self._landings = context, plan_file, landings
-        self._staged = staged
+        self._context, self._plan_file, self._landings, self._changes = context, plan_file, landings, changes
+        self._everything, self._report, self._progress = staged, report, progress
         self.model, self.keys, self.is_whole = staged.model, staged.keys, is_whole
-        self._tally = Tally(context, self.model, self.keys, report, progress)
+        report.begin(self.model.table)
         self._session: Session | None = None
         self._ahead: list[list[tuple[Staged, RecordPlan]]] | None = None
         self._counted: set[str] | None = None
@@ -203,6 +218,17 @@ class _ModelPush:
                 f" {model.noun} left, run `loader push --allow-empty`.",
             )
 
+    @cached_property
+    def _staged(self) -> StagedRecords:
+        """The records that are compared. Which these are is decided once the tables before are pushed, or planned."""
+        return self._changes.narrow(self._everything, self._landings)
+
+    @cached_property
+    def _tally(self) -> Tally:
+        compared = self._staged.compared
+        untouched = len(self.keys) - len(compared)
+        return Tally(self._context, self.model, compared, self._report, self._progress, untouched)
+
     def plan_ahead(self) -> int:
         """Plans everything now, to be pushed by `push`; gives the number of records that would be written.
 
@@ -224,7 +250,7 @@ class _ModelPush:
 
     def push(self) -> None:
         """Sends what is planned and settles every record. Raises what ends the run early."""
-        context, plan_file = self._context, self._plan_file
+        context, plan_file, _ = self._context, self._plan_file, self._tally
         session = self._session or open_session(context, self._staged, self._landings)
         pusher = Pusher(
             session,
@@ -252,6 +278,7 @@ class _ModelPush:
             self._tally.settle_rest(pusher.failure)
         if pusher.failure:
             raise pusher.failure
+        self._changes.used(session.index)
 
     def settle_rest(self, failure: LoaderError | None) -> None:
         """Settles the records that the run did not come to."""

@@ -341,8 +341,8 @@ def open_session(
     bindings = context.bindings(model)
     bindings.refuse_problems()
     counted = Counter(map(match_key, staged.keys))
-    xref = context.journal.known_records(model.table).values()
     context.doing(f"Looking up in CRM what {model.nouns} name")
+    shares = context.journal.shares(model.table)
     index = read_lookups(context.client, context.tables, staged.lookup_values())
     landings.enter(index, lookup_keys(model), expected=is_expecting)
     named, order = _names(staged)
@@ -350,9 +350,9 @@ def open_session(
         client=context.client,
         bindings=bindings,
         index=index,
-        known=frozenset(entry.crm_id.lower() for entry in xref),
-        shared={entry.crm_id.lower(): entry.shared_with for entry in xref if entry.shared_with},
-        not_shared={entry.crm_id.lower(): entry.not_shared_with for entry in xref if entry.not_shared_with},
+        known=context.journal.crm_ids(model.table),
+        shared={crm_id: shared for crm_id, (shared, _) in shares.items() if shared},
+        not_shared={crm_id: refused for crm_id, (_, refused) in shares.items() if refused},
         withheld={match_key(key): state for key, state in context.journal.held_or_ignored(model.table).items()},
         repeated=frozenset(key for key, count in counted.items() if count > 1),
         staged=counted.keys(),
@@ -370,6 +370,7 @@ def _names(staged: StagedRecords) -> tuple[dict[LookupKey, dict[str, set[str]]],
     own = [column.meta.lookup for column in model.own_lookups if column.meta.lookup]
     lookups = [each for each in own if all("." not in path for path in each.match)]
     columns = {column.name for column in model.columns}
+    due = set(map(match_key, staged.compared)) if own else set()
     named: dict[LookupKey, dict[str, set[str]]] = {LookupKey.of(each): {} for each in own}
     parents: dict[str, set[str]] = {}
     names: dict[str, str] = {}
@@ -379,7 +380,7 @@ def _names(staged: StagedRecords) -> tuple[dict[LookupKey, dict[str, set[str]]],
         paths, its = list(lookup.match), list(lookup.match.values())
         key = LookupKey.of(lookup)
         place = paths.index(key.own_column)
-        rows = staged.rows.distinct(model, [*model.meta.match_on, *paths, *its], model.key_column)
+        rows = staged.rows.distinct(model, [*model.meta.match_on, *paths, *its], model.key_column, due=False)
         size = len(model.meta.match_on)
         records: dict[tuple[str, ...], str] = {}
         told = []
@@ -388,7 +389,7 @@ def _names(staged: StagedRecords) -> tuple[dict[LookupKey, dict[str, set[str]]],
             record = match_key(name)
             names[record] = name
             records[tuple(match_key(value or "") for value in row[size : size + len(paths)])] = record
-            if row[size + len(paths) + place] is not None:
+            if row[size + len(paths) + place] is not None and record in due:
                 told.append((record, row[size + len(paths) :]))
         for record, values in told:
             named[key].setdefault(record, set()).add(str(values[place]))
@@ -407,9 +408,11 @@ def _contested_keys(context: Context, bindings: Bindings, staged: StagedRecords)
     if not model.meta.adopt_by:
         return frozenset()
     alike: dict[tuple[str, ...], set[str]] = {}
-    for key, *values in staged.rows.distinct(model, [model.key_column, *model.meta.adopt_by], model.key_column):
+    columns = [model.key_column, *model.meta.adopt_by]
+    for key, *values in staged.rows.distinct(model, columns, model.key_column, due=False):
         alike.setdefault(tuple(match_key(value or "") for value in values), set()).add(str(key))
-    several = [keys for keys in alike.values() if len(keys) > 1]
+    due = set(staged.compared)
+    several = [keys for keys in alike.values() if len(keys) > 1 and keys & due]
     asked = sorted(key for keys in several for key in keys)
     if not asked:
         return frozenset()

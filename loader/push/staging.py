@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from loader.context import Context, StagedRecords, require
 from loader.contract import Model
 from loader.errors import UsageError
 from loader.keys import match_key
 from loader.push.gather import open_keys
+
+Sought = Callable[[Model, set[str], "Sequence[str] | None"], list[str]]
+"""Of a model that never creates: its open records in CRM, without those keys, and only those named if any are."""
 
 
 def models_of(context: Context, tables: Sequence[str] = ()) -> tuple[Model, ...]:
@@ -20,9 +24,15 @@ def models_of(context: Context, tables: Sequence[str] = ()) -> tuple[Model, ...]
     return tuple(model for model in context.contract.models if not tables or model.table in tables)
 
 
-def stage(context: Context, models: Sequence[Model], only: Sequence[str] = ()) -> list[StagedRecords]:
-    """What dbt staged for these models, or the records of these keys. Raises NotFound for a key that none has."""
-    staged = list(_staged(context, models, {model.table: only for model in models} if only else None))
+def stage(
+    context: Context, models: Sequence[Model], only: Sequence[str] = (), sought: Sought | None = None
+) -> list[StagedRecords]:
+    """What dbt staged for these models, or the records of these keys. Raises NotFound for a key that none has.
+
+    `sought`: who knows CRM's open records for the models that never create.
+    """
+    chosen = {model.table: only for model in models} if only else None
+    staged = list(_staged(context, models, chosen, sought or partial(_sought, context)))
     if only:
         require(staged, only)
     return staged
@@ -30,17 +40,19 @@ def stage(context: Context, models: Sequence[Model], only: Sequence[str] = ()) -
 
 def stage_chosen(context: Context, models: Sequence[Model], chosen: Mapping[str, Sequence[str]]) -> list[StagedRecords]:
     """Those of the chosen records that are staged, by table."""
-    return list(_staged(context, [model for model in models if chosen.get(model.table)], chosen))
+    these = [model for model in models if chosen.get(model.table)]
+    return list(_staged(context, these, chosen, partial(_sought, context)))
 
 
 def _staged(
-    context: Context, models: Sequence[Model], chosen: Mapping[str, Sequence[str]] | None
+    context: Context, models: Sequence[Model], chosen: Mapping[str, Sequence[str]] | None, sought: Sought
 ) -> Iterator[StagedRecords]:
     taken: dict[str, set[str]] = {}
     for model in models:
         only = None if chosen is None else chosen[model.table]
         if model.meta.create == "never":
-            staged = context.stage(model, _sought(context, model, taken.get(model.table, set()), only))
+            context.bindings(model).refuse_problems()
+            staged = context.stage(model, sought(model, taken.get(model.table, set()), only))
         else:
             staged = context.stage(model, only)
         taken.setdefault(model.table, set()).update(map(match_key, staged.keys))
@@ -49,6 +61,5 @@ def _staged(
 
 def _sought(context: Context, model: Model, taken: set[str], only: Sequence[str] | None) -> list[str]:
     """CRM's open records of a table that no other model of it stages: a model that never creates has no others."""
-    bindings = context.bindings(model)
-    bindings.refuse_problems()
-    return [key for key in open_keys(context.client, bindings.base, only) if match_key(key) not in taken]
+    binding = context.bindings(model).base
+    return [key for key in open_keys(context.client, binding, only) if match_key(key) not in taken]

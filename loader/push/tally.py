@@ -15,7 +15,7 @@ from loader.keys import match_key
 from loader.push.sender import Settled, reason_of, settled_unsent
 from loader.push.session import set_aside
 from loader.sync.plan import RecordPlan
-from loader.warehouse.journal import OrderResult, RunCounts, RunOutcome
+from loader.warehouse.journal import Equal, OrderResult, RunCounts, RunOutcome
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ class PushReport:
     tables: dict[str, dict[str, int]] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LINES, 0))
     requests: dict[str, int] = field(default_factory=lambda: {"read": 0, "write": 0})
+    comparison: dict[str, Any] = field(default_factory=dict)
+    """Whether all records were compared, and why; or those that moved."""
     stale: int = 0
     """Blocked records that only changed since the plan was made. They are not queued."""
     failure: LoaderError | None = None
@@ -66,6 +68,7 @@ class PushReport:
             "records": self.records,
             "lines": self.lines,
             "requests": self.requests,
+            "comparison": self.comparison,
         }
 
 
@@ -73,13 +76,22 @@ class Tally:
     """Counts settled records, records them in the journal, and knows which ones are not settled."""
 
     def __init__(
-        self, context: Context, model: Model, keys: Sequence[str], report: PushReport, progress: Progress
+        self,
+        context: Context,
+        model: Model,
+        keys: Sequence[str],
+        report: PushReport,
+        progress: Progress,
+        untouched: int = 0,
     ) -> None:
+        """`untouched`: how many records besides are as they should be in CRM, without being compared."""
         self._context, self._model, self._report, self._progress = context, model, report, progress
         report.contract = context.contract
         report.begin(model.table)
-        self._total = len(keys)
-        self._done = 0
+        self._total = len(keys) + untouched
+        self._done = untouched
+        report.staged += untouched
+        report.tables[model.table]["unchanged"] += untouched
         self._open = Counter(keys)
         own = set(map(match_key, keys))
         self._queued = context.journal.keys_in_queue(model.table, ["open"], own)
@@ -126,13 +138,14 @@ class Tally:
         self.settle(settled)
 
     def _is_news(self, settled: Settled) -> bool:
-        """Whether the journal needs an unchanged order: only if it does not know it, or has it in the queue."""
+        """Whether the journal needs an unchanged order: if it has it in the queue, or knows something else of it."""
         key = match_key(settled.plan.key)
         return (
             settled.outcome != "unchanged"
             or bool(settled.plan.warnings)
             or key in self._queued
             or key not in self._known
+            or self._known[key] != _equal(settled)
         )
 
 
@@ -161,7 +174,16 @@ def _result(settled: Settled) -> OrderResult:
         pushed=settled.pushed,
         is_closed=bool(plan.closes_as),
         reached=settled.reached,
+        equal=_equal(settled),
     )
+
+
+def _equal(settled: Settled) -> Equal | None:
+    """With what a record was found equal to CRM's; None if it was written, because CRM may have changed more then."""
+    plan = settled.plan
+    if settled.outcome != "unchanged" or plan.warnings or not plan.staged_digest:
+        return None
+    return Equal.of(plan.staged_digest, plan.line_ids)
 
 
 def _missing(plan: RecordPlan) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 from loader.contract import Contract
 from loader.push.checking import Finding
@@ -68,6 +69,7 @@ class PlanText:
         )
         if report.warnings:
             yield f"Warnings: {_most(report.warnings, len(report.warnings))}."
+        yield from _compared(report.comparison, sum(report.records.values()))
 
 
 def _cause_lines(report: PlanReport) -> Iterator[str]:
@@ -180,6 +182,7 @@ class PushText:
             f"Lines: {lines['create']} created, {lines['update']} updated, {lines['delete']} deleted. "
             f"Requests: {requests['read']} read, {requests['write']} write. Run {report.run_id}."
         )
+        yield from _compared(report.comparison, report.staged)
 
 
 def check_lines(findings: Iterable[Finding]) -> Iterator[str]:
@@ -243,6 +246,14 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     for number, row in enumerate(rows):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         yield styled(line, bold=True) if number == 0 else line
+
+
+def _compared(comparison: Mapping[str, Any], number: int) -> Iterator[str]:
+    """How many records were compared, and why not only those that moved."""
+    if comparison.get("kind") == "changes":
+        yield f"Compared: {comparison['compared']} of {number}; the others have moved neither in GP nor in CRM."
+    elif comparison.get("why"):
+        yield f"Compared: all that was to be looked at, because {comparison['why']}."
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -88,6 +88,10 @@ class Landings:
         if noted:
             noted.rows = [replace(row, why=f"{noted.noun} {key} {why}") for row in noted.rows]
 
+    def rows_of(self, table: str) -> Iterator[Landed]:
+        """What this run did, or will do, to the rows of a table."""
+        return (row for noted in self._noted.values() for row in noted.rows if row.table == table)
+
     def enter(self, index: Index, keys: Iterable[LookupKey], *, expected: bool) -> None:
         """Tells the look-ups of these rows. `expected`: CRM does not have them yet, so they count as its own."""
         keys = [key for key in keys if key.table in self.paths]

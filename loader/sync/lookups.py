@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -190,6 +190,13 @@ class Index:
             by_id[id_] = tuple(str(value).rstrip(" ") for value in values)
             if is_expected:
                 self._expected.add(id_)
+
+    def looked_up(self) -> Iterator[tuple[str, tuple[str, str, str]]]:
+        """Every row that was read: its table, the column by which it is found, its id, and its folded value."""
+        for key, by_id in self._values.items():
+            place = key.paths.index(key.own_column)
+            for id_, values in by_id.items():
+                yield key.table, (key.own_column, id_, match_key(values[place]))
 
     def refuse(self, key: LookupKey, value: str, message: str) -> None:
         """Records that CRM refuses to look for a value of the look-up's own column."""

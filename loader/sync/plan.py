@@ -76,6 +76,9 @@ class RecordPlan:
     """The state in which CRM leaves a record alone: the one that this ends in, or that it was skipped for."""
     is_part: bool = False
     """Its lines have to wait for a line that CRM makes together with the record."""
+    staged_digest: str = field(default="", compare=False)
+    line_ids: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """Of a record that is as it should be: the ids of its lines in CRM."""
     made: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """Ids of rows that this run makes → what they are known by before CRM has them."""
     words: Words = field(default_factory=dict, repr=False, compare=False)
@@ -349,8 +352,14 @@ def plan_record(
             warnings = (*warnings, _taken_over(staged, known, binding))
         if known.is_adopted:
             warnings = (*warnings, _adopted(staged, have, binding))
-    closes_as = _closes_as(staged, wanted, model)
-    plan = replace(plan, warnings=warnings, line_table=line_table, closes_as=closes_as, words=words or {})
+    plan = replace(
+        plan,
+        warnings=warnings,
+        line_table=line_table,
+        closes_as=_closes_as(staged, wanted, model),
+        words=words or {},
+        staged_digest=staged.digest,
+    )
     if _most_operations(wanted, have, binding) > MAX_OPERATIONS and len(plan.operations) > MAX_OPERATIONS:
         message = f"needs {len(plan.operations)} operations; one change set holds {MAX_OPERATIONS}"
         too_large = block(staged.key, model, "too_large", message)
@@ -489,7 +498,8 @@ def _create(key: str, wanted: Wanted, share: tuple[str, str] | None, binding: Bi
 def _update(key: str, want: Desired, have: Current, share: tuple[str, str] | None, binding: Binding) -> RecordPlan:
     delta = difference(want, have, binding)
     if not delta and not share:
-        return RecordPlan(key, binding.table.name, "unchanged", have.id)
+        ids = tuple([line.id for line in have.lines])
+        return RecordPlan(key, binding.table.name, "unchanged", have.id, line_ids=ids)
     children = binding.model.meta.children
     if delta.lines and children and children.refresh == "replace":
         whole = Difference(delta.header, delta.state, replaced(want, have, binding))

@@ -54,6 +54,8 @@ class Staged:
     key: str
     row: Row
     lines: Sequence[Row] = ()
+    digest: str = ""
+    """Of all that is staged of it; blank where nobody asked."""
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,10 @@ class Warehouse(Protocol):
         """A transaction during which no other one of this name is active, in this or any other process."""
         ...
 
+    def identity(self) -> str:
+        """A text that is another one for another database, and for one that was restored as far as that can be told."""
+        ...
+
     def shortcomings(self) -> list[tuple[str, str]]:
         """What is wrong with the database's configuration or name, each with a remedy."""
         ...

@@ -85,7 +85,7 @@ class DuckDBWarehouse:
 
     def keep(self, name: str, select: str, sorted_by: str | None = None) -> str:
         order = f" order by {sorted_by}" if sorted_by else ""
-        self.execute(f"create temporary table {name} as {select}{order}")
+        self.execute(f"create or replace temporary table {name} as {select}{order}")
         return f"temp.{name}"
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> int:
@@ -142,6 +142,10 @@ class DuckDBWarehouse:
         # DuckDB lets only one process write to the file, so only threads of this process have to be kept apart.
         with self._lock, _exclusive, self.transaction():
             yield
+
+    def identity(self) -> str:
+        path = self._path.resolve()
+        return f"duckdb {path} {path.stat().st_ino if path.exists() else ''}"
 
     def shortcomings(self) -> list[tuple[str, str]]:
         return []

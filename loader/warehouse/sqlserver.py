@@ -201,6 +201,13 @@ class SqlServerWarehouse:
                 )
             yield
 
+    def identity(self) -> str:
+        ((server, database, made),) = self.query(
+            "select cast(@@servername as nvarchar(128)), db_name(),"
+            " (select convert(varchar(30), create_date, 126) from sys.databases where name = db_name())"
+        )
+        return f"sqlserver {server} {database} {made}"
+
     def shortcomings(self) -> list[tuple[str, str]]:
         found = []
         name = str(self.query("select db_name()")[0][0])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 from loader.keys import KEY_SEPARATOR, fold, folded
 from loader.warehouse.connection import Row, Warehouse, WarehouseBusy, collation_of, quoted
+from loader.warehouse.digest import digest, joined, row_text, shown, together
 
 StagedRow = dict[str, object]
 """Column → str, int, Decimal, datetime (naive, UTC), date, bool or None."""
@@ -34,6 +36,17 @@ class StagedModel(Protocol):
     def relation(self) -> str: ...
     @property
     def columns(self) -> Sequence[StagedColumn]: ...
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What may have moved in CRM: keys and values folded, ids in small letters, those of lines without hyphens."""
+
+    keys: Collection[str] = ()
+    ids: Collection[str] = ()
+    line_ids: Collection[str] = ()
+    naming: Sequence[tuple[StagedModel, str, Collection[str]]] = ()
+    """Model, column, values: records that have one of these values there, or whose lines have."""
 
 
 class StagedRows:
@@ -64,6 +77,8 @@ class StagedRows:
         """
         self._model, self._lines, self._via, self._lines_by = model, lines, via, lines_by
         self._sought_by, self._prefixes = sought_by, prefixes
+        self._due: tuple[str, str] | None = None
+        self._line_rows = ""
         self._side = warehouse.side()
         self._key = key_expression(key, self._side.dialect)
         try:
@@ -77,25 +92,156 @@ class StagedRows:
 
     def keys(self) -> list[str | None]:
         """The key of each record, in order, without trailing blanks; None for a record without a key."""
-        rows = self._side.query(f"select {self._key} from {self._records} order by {_PLACE}")
+        return self._keys_in(self._records)
+
+    def _keys_in(self, table: str) -> list[str | None]:
+        rows = self._side.query(f"select {self._key} from {table} order by {_PLACE}")
         return [None if row[0] is None else str(row[0]).rstrip(" ") for row in rows]
 
-    def distinct(self, model: StagedModel, columns: Sequence[str], where_not_null: str) -> list[Row]:
-        """The distinct combinations of values in these columns of the records, or of the lines."""
-        table = self._line_rows if model is self._lines else self._records
+    def distinct(
+        self, model: StagedModel, columns: Sequence[str], where_not_null: str, *, due: bool = True
+    ) -> list[Row]:
+        """The distinct combinations of values in these columns of the records, or of the lines.
+
+        After `narrow` those of the records that are due, or of all.
+        """
+        table = self._table(model) if due else self._every(model)
         names = ", ".join(map(quoted, columns))
         return self._side.query(f"select distinct {names} from {table} where {quoted(where_not_null)} is not null")
 
     def records(self) -> Iterator[tuple[StagedRow, list[StagedRow]]]:
         """Each record with its lines, sorted by key."""
-        last = int(str(self._side.query(f"select coalesce(max({_PLACE}), 0) from {self._records}")[0][0]))
-        for start in range(1, last + 1, AT_A_TIME):
+        return ((record, lines) for _, record, lines in self._placed())
+
+    def digested(self) -> Iterator[tuple[StagedRow, list[StagedRow], str]]:
+        """The same, each with the digest of all that is staged of it."""
+        digests: dict[object, str] = {}
+        for place, record, lines in self._placed():
+            if place not in digests:
+                digests = dict(self._digests_from(int(str(place))))
+            yield record, lines, digests[place]
+
+    def _placed(self) -> Iterator[tuple[object, StagedRow, list[StagedRow]]]:
+        for start in self._starts():
             lines: dict[object, list[StagedRow]] = {}
             if self._lines:
-                for place, line in self._rows(self._lines, self._line_rows, start, self._lines_by):
+                for place, line in self._rows(self._lines, self._table(self._lines), start, self._lines_by):
                     lines.setdefault(place, []).append(line)
-            for place, record in self._rows(self._model, self._records, start):
-                yield record, lines.get(place, [])
+            for place, record in self._rows(self._model, self._table(self._model), start):
+                yield place, record, lines.get(place, [])
+
+    # ------------------------------------------------------------------------------------------- comparing
+
+    def narrow(self, known: str, waiting: str, moved: Moved) -> list[str]:
+        """Has `records` and `distinct` give only the records that are due; returns their keys, sorted.
+
+        `known`: a select of match_key, crm_id, digest and line_ids of the records that the journal knows; `waiting`: a
+        select of the folded keys that are due whatever they are. Due are also records of which the journal has no
+        digest or another one, keys that are staged more than once, and what `moved` names.
+        """
+        side, digests = self._side, self._digests
+        known = side.keep("known", self._comparable(known))
+        conditions = [
+            "known.digest is null",
+            "known.digest <> digests.digest",
+            "digests.copies > 1",
+            f"digests.record_key in (select match_key from ({self._comparable(waiting)}) as waiting)",
+        ]
+        for name, values, column in (
+            ("moved_keys", moved.keys, "digests.record_key"),
+            ("moved_ids", moved.ids, "known.crm_id"),
+        ):
+            if values:
+                conditions.append(f"{column} in (select {quoted('wanted')} from {self._wanted(name, values)})")
+        if moved.line_ids:
+            gone = self._wanted("moved_lines", moved.line_ids)
+            conditions.append(f"digests.record_key in ({self._keys_with_lines(known, gone)})")
+        for number, (model, column, values) in enumerate(moved.naming):
+            named = self._wanted(f"named_{number}", values)
+            value, table = f"cast({quoted(column)} as {self._text})", self._every(model)
+            conditions.append(
+                f"digests.{_PLACE} in (select {_PLACE} from {table}"
+                f" where {self._folded(value)} in (select {quoted('wanted')} from {named}))"
+            )
+        due = side.keep(
+            "due",
+            f"select distinct digests.{_PLACE} from {digests} as digests left join {known} as known"
+            f" on known.match_key = digests.record_key where {' or '.join(conditions)}",
+            sorted_by=_PLACE,
+        )
+        these = f"where {_PLACE} in (select {_PLACE} from {due})"
+        self._due = (
+            side.keep("due_records", f"select * from {self._records} {these}", sorted_by=_PLACE),
+            side.keep("due_lines", f"select * from {self._line_rows} {these}", sorted_by=_PLACE) if self._lines else "",
+        )
+        return [str(key) for key in self._keys_in(self._due[0])]
+
+    def _comparable(self, select: str) -> str:
+        """The same select, with keys and ids that can be compared with folded ones."""
+        columns = []
+        for name in ("match_key", "crm_id", "digest", "line_ids"):
+            if name in select.partition(" from ")[0]:
+                folds = name in ("match_key", "crm_id")
+                columns.append(f"{self._folded(f'cast({name} as {self._text})')} as {name}" if folds else name)
+        return f"select {', '.join(columns)} from ({select}) as given"
+
+    def _keys_with_lines(self, known: str, ids: str) -> str:
+        """A select of the keys of the known records that have one of these lines."""
+        wanted = f"in (select {quoted('wanted')} from {ids})"
+        if self._side.dialect == "duckdb":
+            each = f"select match_key, unnest(string_split(line_ids, ',')) as line_id from {known}"
+            return f"select match_key from ({each} where line_ids is not null) as line where line_id {wanted}"
+        line = "cast(line.value as nvarchar(400)) collate Latin1_General_BIN2"
+        return f"select match_key from {known} cross apply string_split(line_ids, ',') as line where {line} {wanted}"
+
+    def _every(self, model: StagedModel) -> str:
+        """The temporary table with all rows of a model."""
+        return self._line_rows if model is self._lines else self._records
+
+    def _table(self, model: StagedModel) -> str:
+        """The temporary table with the rows of a model: of those that are due, after `narrow`."""
+        records, lines = self._due or (self._records, self._line_rows)
+        return lines if model is self._lines else records
+
+    @cached_property
+    def _digests(self) -> str:
+        """A temporary table: each key's place, the folded key, how many rows have it, and the digest of all of it."""
+        side, dialect = self._side, self._side.dialect
+        of_row = digest(row_text(self._model.columns, dialect), dialect)
+        parts = [f"'{self._model.relation.replace(chr(39), chr(39) * 2)}'", "record.content"]
+        lines = ""
+        if self._lines:
+            of_line = digest(row_text(self._lines.columns, dialect), dialect)
+            parts.append("line.content")
+            lines = (
+                f" left join (select {_PLACE}, {together('hash', dialect)} as content"
+                f" from (select {_PLACE}, {of_line} as hash from {self._line_rows}) as each_line"
+                f" group by {_PLACE}) as line on line.{_PLACE} = record.{_PLACE}"
+            )
+        return side.keep(
+            "digests",
+            f"select {_PLACE}, record_key, copies, {shown('hash', dialect)} as digest"
+            f" from (select record.{_PLACE}, record.record_key, record.copies,"
+            f" {digest(joined(parts, dialect), dialect)} as hash"
+            f" from (select {_PLACE}, max(record_key) as record_key, count(*) as copies,"
+            f" {together('hash', dialect)} as content"
+            f" from (select {_PLACE}, {self._folded(self._key)} as record_key, {of_row} as hash"
+            f" from {self._records}) as each_record group by {_PLACE}) as record{lines}) as hashed",
+            sorted_by=_PLACE,
+        )
+
+    def _starts(self) -> list[int]:
+        """Where to begin, so that each time at most `AT_A_TIME` places are read and all that are there come in turn."""
+        part = f"({_PLACE} - 1) / {AT_A_TIME}" if self._side.dialect != "duckdb" else f"({_PLACE} - 1) // {AT_A_TIME}"
+        parts = self._side.query(f"select distinct {part} as part from {self._table(self._model)} order by part")
+        return [int(str(part)) * AT_A_TIME + 1 for (part,) in parts]
+
+    def _digests_from(self, start: int) -> Iterator[tuple[object, str]]:
+        rows = self._side.query(
+            f"select {_PLACE}, digest from {self._digests} where {_PLACE} between ? and ?",
+            [start, start + AT_A_TIME - 1],
+        )
+        return ((place, str(each)) for place, each in rows)
 
     # -------------------------------------------------------------------------------------------- copying
 
@@ -172,12 +318,16 @@ class StagedRows:
                 f"delete from {self._records} where {self._folded(key)} in (select {quoted('wanted')} from {gone})"
             )
 
+    @property
+    def _text(self) -> str:
+        return "varchar" if self._side.dialect == "duckdb" else "nvarchar(400)"
+
     def _folded(self, expression: str) -> str:
         return folded(expression, self._side.dialect)
 
     def _wanted(self, name: str, keys: Iterable[str]) -> str:
         """A temporary table of any number of folded keys, so that no statement has to be repeated in parts."""
-        kind = "varchar" if self._side.dialect == "duckdb" else "nvarchar(400)"
+        kind = self._text
         none = self._folded(f"cast('' as {kind})")
         table = self._side.keep(name, f"select {none} as {quoted('wanted')} where 1 = 0")
         self._side.insert(table, [("wanted", kind)], [(key,) for key in keys])

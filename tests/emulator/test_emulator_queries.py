@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Literal
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -440,3 +441,29 @@ def test_change_tracking_tells_what_a_record_brought_along(client: Client) -> No
     link = client.read("salesorders?$select=name", Prefer="odata.track-changes")["@odata.deltaLink"]
     client.patch(f"accounts({AARON})", {"ownerid@odata.bind": f"/teams({TEAM})"})
     assert [row["salesorderid"] for row in client.read(link)["value"]] == [order_id]
+
+
+@pytest.mark.parametrize("answer", ["refused", "everything"])
+def test_a_link_to_changes_expires(
+    client: Client, crm: Emulator, orders: list[str], answer: Literal["refused", "everything"]
+) -> None:
+    link = client.read("salesorders?$select=name", Prefer="odata.track-changes")["@odata.deltaLink"]
+    crm.delete("salesorder", orders[0])
+    crm.expire_links(answer)
+    if answer == "refused":
+        refused(client.get(link), 410, "0x80072495")
+    else:
+        left = client.read(link)["value"]
+        assert sorted(row["salesorderid"] for row in left) == sorted(orders[1:]), "what is gone is not told any more"
+    link = client.read("salesorders?$select=name", Prefer="odata.track-changes")["@odata.deltaLink"]
+    assert client.read(link)["value"] == []
+
+
+def test_a_table_is_tracked_or_not(client: Client, crm: Emulator) -> None:
+    definition = "EntityDefinitions(LogicalName='salesorder')?$select=ChangeTrackingEnabled"
+    assert client.read(definition)["ChangeTrackingEnabled"] is True
+    crm.track_changes("salesorder", on=False)
+    assert client.read(definition)["ChangeTrackingEnabled"] is False
+    refused(client.get("salesorders?$select=name", Prefer="odata.track-changes"), 400, "0x80072491")
+    crm.track_changes("salesorder")
+    assert client.read("salesorders?$select=name", Prefer="odata.track-changes")["@odata.deltaLink"]

@@ -108,6 +108,9 @@ class MortalWarehouse:
             self._fate.step()
         self._fate.step()
 
+    def identity(self) -> str:
+        return self._inner.identity()
+
     def shortcomings(self) -> list[tuple[str, str]]:
         return self._inner.shortcomings()
 

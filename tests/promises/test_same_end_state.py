@@ -128,6 +128,7 @@ class World:
         settings = self.ground.settings.model_copy(
             update={
                 "crm_url": self.crm.url,
+                "full_compare": 24,
                 "batch_size": options.get("batch_size", 1000),
                 "concurrency": options.get("concurrency", 1),
             }
@@ -152,7 +153,15 @@ class World:
         )
         with Context(PROJECT, sources=sources) as context:
             try:
-                return push(context, only=options.get("only", ()), tables=options.get("tables", ()), allow_empty=True)
+                report = push(
+                    context,
+                    only=options.get("only", ()),
+                    tables=options.get("tables", ()),
+                    allow_empty=True,
+                    full=full,
+                )
+                self.by_change += report.comparison.get("kind") == "changes"
+                return report
             except LoaderError as error:
                 if fate is None:
                     raise

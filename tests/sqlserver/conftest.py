@@ -15,13 +15,13 @@ import pytest
 
 from emulator import Emulator
 from loader.context import Context
+from loader.contract import JOURNAL_TABLES
 from loader.profile import read_target
 from loader.push.building import build
 from loader.warehouse.connect import connect
 from sample import company, organisation, story
 from tests.conftest import PROJECT, Built, Workbench, open_bench
 
-JOURNAL = ("sync_run", "sync_event", "retry_queue", "crm_xref", "sync_lock")
 WHOLE = {"GP_CRM_SQLSERVER_SCHEMA": "whole"}
 """Where the views are while the integrations around the order are on: beside the others, over the same tables of GP."""
 BUILD_SECONDS = 1800
@@ -85,6 +85,6 @@ def _bench(target_path: Path, folder: Path, crm: Emulator, environ: Mapping[str,
     }
     bench = Workbench(folder / "none", target_path, crm, {**settings, **environ, "DBT_TARGET": "sqlserver"})
     with bench.run("write") as run:
-        for name in JOURNAL:
+        for name in JOURNAL_TABLES:
             run.warehouse.execute(f"delete from {run.contract.journal[name].relation}")
     return bench

@@ -16,6 +16,7 @@ from loader.errors import NotFound, UsageError
 from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import (
     SCHEMA_VERSION,
+    Equal,
     Journal,
     KnownRecord,
     OrderResult,
@@ -394,6 +395,21 @@ def test_an_order_created_again_is_not_taken_for_shared(journal: Journal) -> Non
     journal.record([created(shared_with="team:1")], "run-1")
     journal.record([created(crm_id=GUID[:-1] + "2")], "run-2")
     assert journal.known_records("salesorder")["ORDST2225"].shared_with is None
+
+
+def test_what_a_record_was_found_equal_with_is_kept_until_it_is_anything_else(journal: Journal) -> None:
+    def known() -> Equal | None:
+        return journal.known_keys("salesorder", ["ordst2225", "other"])["ordst2225"]
+
+    equal = Equal.of("abc", ["B0000000-0000-0000-0000-000000000002", "a0000000-0000-0000-0000-000000000001"])
+    assert equal.line_ids == "a0000000000000000000000000000001,b0000000000000000000000000000002"
+    for number, ending in enumerate(
+        (blocked(), created(action="update", outcome="updated"), replace(unchanged(), warnings=[{"code": "x"}]))
+    ):
+        journal.record([replace(unchanged(), equal=equal)], f"run-{number}")
+        assert known() == equal == journal.known_records("salesorder")["ORDST2225"].equal
+        journal.record([ending], f"run-{number}-later")
+        assert known() is None
 
 
 # ------------------------------------------------------------------------------------------------------------ retention

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse, WarehouseBusy
-from loader.warehouse.staged import StagedRows
+from loader.warehouse.staged import Moved, StagedRows
 from tests.warehouse.warehouse_places import Column, Model, Place, duckdb_target
 
 HEADER = (
@@ -162,6 +162,52 @@ def test_a_record_without_a_key_and_a_repeated_one_are_there(warehouse: Warehous
     assert [len(lines) for record, lines in read.records() if record["name"] == "ORD00003"] == [2]
 
 
+def test_a_records_digest_changes_with_any_value_of_its_own_or_of_a_line(
+    warehouse: Warehouse, models: tuple[Model, Model]
+) -> None:
+    header, line = models
+    warehouse.execute(f"delete from {header.relation} where name > 'ORD00009'")
+    first = digests(warehouse, models)
+    assert len(set(first.values())) == len(first) == 10
+    assert digests(warehouse, models) == first, "another reading of the same rows"
+    fill(warehouse, line, [("ORD00001", 1, None), ("ORD00001", 2, Decimal(1))])
+    warehouse.execute(f"delete from {line.relation} where lower(salesorderid) like 'ord00000%' and lineitemnumber = 2")
+    edits = {
+        "ORD00002": "totalamount = totalamount + 0.00001",
+        "ORD00003": "requestdeliveryby = null",
+        "ORD00004": "statecode = statecode + 1",
+        "ORD00005": "ratio = 0.10000000000000002",
+        "ORD00006": "description = 'text 6  '",
+        "ORD00007": "description = 'text 7 \u00e9\U0001f600'",
+        "ORD00008": "description = null",
+    }
+    for name, edit in edits.items():
+        assert warehouse.execute(f"update {header.relation} set {edit} where name = '{name}'") == 1
+    then = digests(warehouse, models)
+    assert sorted(key for key in first if then[key] != first[key]) == ["ORD00000", "ORD00001", *edits]
+    assert len(set(then.values())) == len(then)
+    warehouse.execute(f"update {line.relation} set quantity = 0 where salesorderid = 'ORD00001' and lineitemnumber = 1")
+    assert digests(warehouse, models)["ORD00001"] != then["ORD00001"], "nothing is not zero"
+
+
+def test_values_that_move_into_the_next_column_are_others(place: Place, warehouse: Warehouse) -> None:
+    warehouse.execute(f'create schema "{place.schema}"')
+    columns = (Column("name", "varchar(20)"), Column("left", "varchar(20)"), Column("right", "varchar(20)"))
+    model = Model(f'"{place.target.database}"."{place.schema}"."pairs"', columns)
+    warehouse.execute(f'create table {model.relation} ("name" varchar(20), "left" varchar(20), "right" varchar(20))')
+    values = [("ab", "c"), ("a", "bc"), ("abc", ""), ("", "abc"), ("abc", None), (None, "abc"), ("a-", "3:b")]
+    fill(warehouse, model, [(str(number), *pair) for number, pair in enumerate(values)])
+    found = [digest for _, _, digest in StagedRows(warehouse, model, ["name"]).digested()]
+    assert len(set(found)) == len(values)
+
+
+def digests(warehouse: Warehouse, models: tuple[Model, Model]) -> dict[str, str]:
+    read = orders(warehouse, models)
+    found = {str(record["name"]): digest for record, _, digest in read.digested()}
+    read.close()
+    return found
+
+
 NAMES = st.lists(st.sampled_from("abcdefgh"), unique=True)
 
 
@@ -232,3 +278,42 @@ def test_a_view_that_stays_blocked_is_named(tiny: tuple[Warehouse, tuple[Model, 
     inner = warehouse.side()
     with pytest.raises(WarehouseBusy, match='crm_salesorderdetail" could not be read: Lock request'):
         orders(Contended(inner, models, []), models)
+
+
+def test_records_are_due_whose_digest_is_new_or_that_may_have_moved(
+    place: Place, warehouse: Warehouse, models: tuple[Model, Model]
+) -> None:
+    header, line = models
+    read = orders(warehouse, models)
+    known = f'"{place.target.database}"."{place.schema}"."known"'
+    columns = [("match_key", "varchar(300)"), ("crm_id", "varchar(36)"), ("digest", "varchar(100)")]
+    columns.append(("line_ids", "varchar(8000)"))
+    warehouse.execute(f"create table {known} ({', '.join(' '.join(column) for column in columns)})")
+    rows: list[tuple[object, ...]] = [
+        (str(record["name"]).lower(), f"ID-{record['name']}", digest, f"a{number},b{number}")
+        for number, (record, _, digest) in enumerate(read.digested())
+    ]
+    rows[1] = (*rows[1][:2], "another", None)
+    rows[2] = (*rows[2][:2], None, None)
+    del rows[4]
+    warehouse.insert(known, columns, rows)
+    warehouse.execute(f"update {header.relation} set statecode = 77 where name = 'ORD04444'")  # read before
+    moved = Moved(
+        keys={"ord00010", "nowhere"},
+        ids={"id-ord00011", "elsewhere"},
+        line_ids={"b12", "b99999"},
+        naming=[(header, "description", {"text 13"}), (line, "lineitemnumber", {"7"})],
+    )
+    waiting = f"select match_key from {known} where match_key = 'ord00009'"
+    due = read.narrow(f"select match_key, crm_id, digest, line_ids from {known}", waiting, moved)
+    numbers = (1, 2, 4, 9, 10, 11, 12, 13)
+    assert due == [f"ORD{number:05}" for number in numbers] == [str(row["name"]) for row, _ in read.records()]
+    assert [len(lines) for _, lines in read.records()] == [2 * (number % 3 == 0) for number in numbers]
+    assert len(read.keys()) == ORDERS
+    assert len(read.distinct(header, ["name"], "name")) == len(due)
+    assert len(read.distinct(header, ["name"], "name", due=False)) == ORDERS
+    again = orders(warehouse, models)
+    assert again.narrow(f"select match_key, crm_id, digest, line_ids from {known}", waiting, Moved()) == [
+        *(f"ORD{number:05}" for number in (1, 2, 4, 9)),
+        "ORD04444",
+    ]

@@ -23,6 +23,7 @@ from loader.warehouse.journal.records import (
     WHOLE,
     Action,
     ByKey,
+    Equal,
     Event,
     KnownRecord,
     OrderResult,
@@ -34,10 +35,12 @@ from loader.warehouse.journal.records import (
     RunOutcome,
     RunRecord,
     RunStart,
+    short_id,
 )
 from loader.warehouse.journal.retention import purge
 from loader.warehouse.journal.runs import Runs, run_record
 from loader.warehouse.journal.schema import INDEXES, SCHEMA_VERSION, Schema
+from loader.warehouse.journal.state import Link, LookedUp, State, States
 from loader.warehouse.journal.tables import AT_A_TIME, ColumnsOf, TableDefinition, Tables
 
 __all__ = [
@@ -51,9 +54,12 @@ __all__ = [
     "Action",
     "ByKey",
     "Clock",
+    "Equal",
     "Event",
     "Journal",
     "KnownRecord",
+    "Link",
+    "LookedUp",
     "OrderResult",
     "Outcome",
     "Purged",
@@ -63,16 +69,18 @@ __all__ = [
     "RunOutcome",
     "RunRecord",
     "RunStart",
+    "State",
     "TableDefinition",
     "process_exists",
     "run_record",
+    "short_id",
     "this_host",
     "utc_now",
 ]
 
 
 class Journal:
-    """The five journal tables. Reading needs no preparation; a command that writes calls `prepare` first.
+    """The journal's tables. Reading needs no preparation; a command that writes calls `prepare` first.
 
     A table that does not exist yet is read as empty. `line_tables` maps each CRM table to the table of its lines,
     because version 1 of the journal did not record that.
@@ -93,6 +101,7 @@ class Journal:
         self._schema = Schema(self._tables, self._events)
         self._queue = Queue(self._tables)
         self._known = KnownRecords(self._tables)
+        self._states = States(self._tables, self._lock)
         self._recording = Recording(self._tables, self._lock, self._runs, self._events, self._queue, self._known)
 
     def now(self) -> dt.datetime:
@@ -236,14 +245,64 @@ class Journal:
         """The records that were written last, newest first."""
         return self._known.latest(table, limit)
 
-    def known_keys(self, table: str, among: Collection[str]) -> set[str]:
-        """The folded keys of known records that are `among` these."""
+    def known_keys(self, table: str, among: Collection[str]) -> Mapping[str, Equal | None]:
+        """The folded keys of known records that are `among` these, each with what it was last found equal with."""
         return self._known.known_keys(table, among)
 
     def note_closed(self, table: str, keys: Collection[str]) -> None:
         """Remembers that CRM has closed these records, whoever closed them."""
         if keys:
             self._tables.atomically("crm_xref", lambda: self._known.close(table, keys))
+
+    def crm_ids(self, table: str) -> frozenset[str]:
+        """The CRM ids of all known records, in small letters."""
+        return self._known.ids(table)
+
+    def open_known_keys(self, table: str) -> list[str]:
+        """The keys of the known records that are not known as closed in CRM."""
+        return self._known.open_keys(table)
+
+    def known_keys_folded(self, table: str) -> frozenset[str]:
+        """The folded keys of all known records."""
+        return self._known.keys(table)
+
+    def witness(self, table: str) -> str | None:
+        """The CRM id of the record that was written last of those that were found equal to CRM's since."""
+        return self._known.witness(table)
+
+    def shares(self, table: str) -> Mapping[str, tuple[str | None, str | None]]:
+        """CRM id → with whom the record was shared, and with whom CRM refused to share it; only where there is one."""
+        return self._known.shares(table)
+
+    def known_rows(self, table: str) -> str | None:
+        """A select of the known records: match_key, crm_id, digest, line_ids. None before the journal has them."""
+        return self._known.rows(table)
+
+    def forget_equal(self, table: str, besides: Iterable[str]) -> None:
+        """Has all records of a table compared when they are next staged, besides those with these keys."""
+        self._known.forget_equal(table, besides)
+
+    def waiting_keys(self, table: str) -> str | None:
+        """A select of the folded keys that are open, held or ignored in the queue; None before there is a queue."""
+        return self._queue.waiting_keys(table)
+
+    # --------------------------------------------------------------------------------------------- comparing by change
+
+    def state(self) -> State:
+        """What the last run that settled everything left; nothing if none did."""
+        return self._states.read()
+
+    def put_state(self, state: State, looked_up: Mapping[str, Iterable[LookedUp]] | None, run_id: str) -> None:
+        """Replaces what was known, and by table the looked-up rows where they are given, if the run holds the lock."""
+        self._states.put(state, looked_up, run_id)
+
+    def looked_up(self, table: str) -> set[LookedUp]:
+        """By which values the rows of a table were found."""
+        return self._states.looked_up(table)
+
+    def add_looked_up(self, table: str, rows: Collection[LookedUp]) -> None:
+        """Adds those that are not known; what was known stays."""
+        self._states.add_looked_up(table, rows)
 
     # ------------------------------------------------------------------------------------------------------- retention
 

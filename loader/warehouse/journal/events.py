@@ -15,6 +15,8 @@ from loader.warehouse.journal.tables import AT_A_TIME, Tables, keys_of
 
 EVENTS_AT_A_TIME = 1_000
 """How many events are read at a time with their changes. A new order with many lines has thousands of changes."""
+SINCE = 2
+"""The version of the journal since which events are as they are."""
 
 
 class Events:
@@ -116,7 +118,7 @@ class Events:
         A run that is still running is handled the next time.
         """
         old = self._tables.query(
-            "sync_run", "select count(*) from {sync_run} where coalesce(schema_version, 1) < ?", [version]
+            "sync_run", "select count(*) from {sync_run} where coalesce(schema_version, 1) < ?", [SINCE]
         )
         if not old or not old[0][0]:
             return
@@ -124,7 +126,7 @@ class Events:
             "sync_event",
             "select run_id, max(event_no) from {sync_event} where run_id not in"
             " (select run_id from {sync_run} where schema_version >= ?) group by run_id",
-            [version],
+            [SINCE],
         )
         for run_id, last in runs:
             for start in range(0, int(str(last)) + 1, AT_A_TIME):
@@ -134,7 +136,7 @@ class Events:
             lambda: self._tables.execute(
                 "update {sync_run} set schema_version = ?"
                 " where coalesce(schema_version, 1) < ? and outcome <> 'running'",
-                [version, version],
+                [version, SINCE],
             ),
         )
 

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from loader.keys import fold
-from loader.warehouse.journal.records import ByKey, KnownRecord, OrderResult
+from loader.warehouse.journal.records import ByKey, Equal, KnownRecord, OrderResult
 from loader.warehouse.journal.tables import Tables, keys_of, of_table
 
-_COLUMNS = "record_key, crm_id, first_pushed_at, last_pushed_at, shared_with, run_id, not_shared_with, is_closed"
+_COLUMNS = (
+    "record_key",
+    "crm_id",
+    "first_pushed_at",
+    "last_pushed_at",
+    "shared_with",
+    "run_id",
+    "not_shared_with",
+    "is_closed",
+    "digest",
+    "line_ids",
+)
+_EQUAL = ("digest", "line_ids")
+_LATER = ("not_shared_with", "is_closed", "digest", "line_ids")
+"""Columns that the journal of an older loader may lack until a run has prepared it."""
 
 
 class KnownRecords:
@@ -22,7 +36,9 @@ class KnownRecords:
 
     def entries(self, table: str) -> Mapping[str, KnownRecord]:
         """The known CRM record of every key."""
-        rows = self._tables.query("crm_xref", f"select {_COLUMNS} from {{crm_xref}} where crm_table = ?", [table])
+        rows = self._tables.query(
+            "crm_xref", f"select {self._columns()} from {{crm_xref}} where crm_table = ?", [table]
+        )
         return ByKey((str(row[0]), _from_row(row)) for row in rows)
 
     def latest(self, table: str, limit: int) -> list[KnownRecord]:
@@ -30,7 +46,7 @@ class KnownRecords:
         rows = self._tables.query(
             "crm_xref",
             self._tables.limited(
-                f"select {_COLUMNS} from {{crm_xref}} where crm_table = ?"
+                f"select {self._columns()} from {{crm_xref}} where crm_table = ?"
                 " order by coalesce(last_pushed_at, cast('1900-01-01' as date)) desc, record_key",
                 limit,
             ),
@@ -38,10 +54,83 @@ class KnownRecords:
         )
         return [_from_row(row) for row in rows]
 
-    def known_keys(self, table: str, among: Collection[str]) -> set[str]:
-        """The folded keys of known records that are `among` these."""
-        found = self._tables.among("crm_xref", "record_key", of_table(table), among)
-        return {key for rows in found for key in (fold(str(row[0])) for row in rows) if key in among}
+    def known_keys(self, table: str, among: Collection[str]) -> dict[str, Equal | None]:
+        """The folded keys of known records that are `among` these, each with what it was last found equal with."""
+        found = self._tables.among(
+            "crm_xref", f"record_key, {self._columns('digest', 'line_ids')}", of_table(table), among
+        )
+        return {key: _equal(*row[1:]) for rows in found for row in rows for key in (fold(str(row[0])),) if key in among}
+
+    def ids(self, table: str) -> frozenset[str]:
+        """The CRM ids of all known records, in small letters."""
+        rows = self._tables.query("crm_xref", "select crm_id from {crm_xref} where crm_table = ?", [table])
+        return frozenset([str(crm_id).lower() for (crm_id,) in rows])
+
+    def open_keys(self, table: str) -> list[str]:
+        """The keys of the known records that are not known as closed in CRM."""
+        rows = self._tables.query(
+            "crm_xref", "select record_key from {crm_xref} where crm_table = ? and coalesce(is_closed, 0) = 0", [table]
+        )
+        return [str(key) for (key,) in rows]
+
+    def keys(self, table: str) -> frozenset[str]:
+        """The folded keys of all known records."""
+        rows = self._tables.query("crm_xref", "select record_key from {crm_xref} where crm_table = ?", [table])
+        return frozenset([fold(str(key)) for (key,) in rows])
+
+    def witness(self, table: str) -> str | None:
+        """The CRM id of the record that was written last of those that were found equal to CRM's since."""
+        last = "coalesce(last_pushed_at, cast('1900-01-01' as date)) desc, record_key"
+        rows = self._tables.query(
+            "crm_xref",
+            self._tables.limited(
+                f"select crm_id from {{crm_xref}} where crm_table = ? and digest is not null order by {last}", 1
+            ),
+            [table],
+        )
+        return str(rows[0][0]) if rows else None
+
+    def shares(self, table: str) -> dict[str, tuple[str | None, str | None]]:
+        """CRM id → with whom the record was shared, and with whom CRM refused to share it; only where there is one."""
+        refused = self._columns("not_shared_with")
+        rows = self._tables.query(
+            "crm_xref",
+            f"select crm_id, shared_with, {refused} from {{crm_xref}} where crm_table = ?"
+            f" and coalesce(shared_with, {refused}) is not null",
+            [table],
+        )
+        return {str(crm_id).lower(): (shared, refused) for crm_id, shared, refused in rows}  # type: ignore[misc]
+
+    def rows(self, table: str) -> str | None:
+        """A select of the known records of a table; None where the journal has no digests yet."""
+        if not self._tables.exists("crm_xref") or not self._tables.has("crm_xref", "digest"):
+            return None
+        return f"select match_key, crm_id, digest, line_ids from {self._tables.known['crm_xref'].relation}" + (
+            f" where {of_table(table)}".format()
+        )
+
+    def forget_equal(self, table: str, besides: Iterable[str]) -> None:
+        """Has all records of a table compared when they are next staged, besides those with these keys."""
+        keys = set(map(fold, besides))
+        rows = self._tables.query(
+            "crm_xref", "select record_key from {crm_xref} where crm_table = ? and digest is not null", [table]
+        )
+        others = [key for key in (fold(str(row[0])) for row in rows) if key not in keys]
+
+        def forget() -> None:
+            for condition, params in self._tables.warehouse.matching("match_key", others):
+                self._tables.execute(
+                    f"update {{crm_xref}} set digest = null, line_ids = null where crm_table = ? and {condition}",
+                    [table, *params],
+                )
+
+        if others:
+            self._tables.atomically("retry_queue", forget)
+
+    def _columns(self, *names: str) -> str:
+        """The columns of a statement, null for those that the table does not have yet."""
+        present = self._tables.columns(self._tables.known["crm_xref"])
+        return ", ".join(name if name in present or name not in _LATER else "null" for name in names or _COLUMNS)
 
     def close(self, table: str, keys: Collection[str]) -> None:
         """Records that CRM has closed these records."""
@@ -51,30 +140,27 @@ class KnownRecords:
             )
 
     def put(self, table: str, results: Mapping[str, OrderResult], run_id: str, now: dt.datetime) -> None:
-        """Records the ids of the records that are in CRM, if these, the shares or the closing are new."""
-        known_ids = [
-            result
-            for result in results.values()
-            if result.crm_id and (result.outcome in ("created", "updated", "unchanged") or result.is_closed)
-        ]
-        if not known_ids:
-            return
+        """Records the ids of the records that are in CRM, the shares, what was closed, and what was found equal."""
         known: dict[str, KnownRecord] = {}
-        keys = sorted(fold(result.key) for result in known_ids)
-        for condition, params in self._tables.warehouse.matching("match_key", keys):
+        for condition, params in self._tables.warehouse.matching("match_key", sorted(map(fold, results))):
             for row in self._tables.query(
                 "crm_xref",
-                f"select {_COLUMNS} from {{crm_xref}} where crm_table = ? and {condition}",
+                f"select {', '.join(_COLUMNS)} from {{crm_xref}} where crm_table = ? and {condition}",
                 [table, *params],
             ):
                 known[fold(str(row[0]))] = _from_row(row)
         changed: list[KnownRecord] = []
         replaced: list[str] = []
-        for result in known_ids:
+        for result in results.values():
             before = known.get(fold(result.key))
-            if before is None and result.outcome == "skipped":
+            after = before
+            if result.crm_id and (result.outcome in ("created", "updated", "unchanged") or result.is_closed):
+                if before is None and result.outcome == "skipped":
+                    continue
+                after = _known_record(result, before, run_id, now)
+            if after is None:
                 continue
-            after = _known_record(result, before, run_id, now)
+            after = replace(after, equal=result.equal)
             if after != before:
                 changed.append(after)
                 replaced += [before.key] if before else []
@@ -104,9 +190,15 @@ def _known_record(result: OrderResult, before: KnownRecord | None, run_id: str, 
 
 
 def _from_row(row: Sequence[Any]) -> KnownRecord:
-    return replace(KnownRecord(*row), is_closed=bool(row[-1]))
+    key, crm_id, first, last, shared, run_id, refused, is_closed, digest, line_ids = row
+    return KnownRecord(key, crm_id, first, last, shared, run_id, refused, bool(is_closed), _equal(digest, line_ids))
+
+
+def _equal(digest: Any, line_ids: Any) -> Equal | None:
+    return Equal(str(digest), str(line_ids or "")) if digest else None
 
 
 def _without_key(entry: KnownRecord) -> dict[str, object]:
-    values = {name: value for name, value in vars(entry).items() if name != "key"}
-    return {**values, "is_closed": int(entry.is_closed)}
+    values = {name: value for name, value in vars(entry).items() if name not in ("key", "equal")}
+    equal = {"digest": entry.equal.digest, "line_ids": entry.equal.line_ids} if entry.equal else dict.fromkeys(_EQUAL)
+    return {**values, "is_closed": int(entry.is_closed), **equal}

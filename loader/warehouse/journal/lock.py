@@ -146,6 +146,11 @@ class Lock:
             raise _lock_lost(self._lost or "this run")
         return lease
 
+    def is_held_by(self, run_id: str) -> bool:
+        """Whether the lock is this run's, by what the database says."""
+        held = self._tables.query("sync_lock", "select run_id from {sync_lock} where lock_name = ?", [LOCK_NAME])
+        return [holder for (holder,) in held] == [run_id]
+
     def was_lost_by(self, run_id: str) -> bool:
         """Whether another run took over the lock from this run."""
         return self._lost == run_id

@@ -104,6 +104,13 @@ class Queue:
         )
         return sorted(str(key) for (key,) in rows)
 
+    def waiting_keys(self, table: str) -> str | None:
+        """A select of the folded keys of a table's unresolved entries; None where there is no queue yet."""
+        if not self._tables.exists("retry_queue"):
+            return None
+        where = f"{_in_states(WAITING)} and {of_table(table)}".format()
+        return f"select match_key from {self._tables.known['retry_queue'].relation} where {where}"
+
     def states_of(self, table: str, states: Iterable[QueueState], among: Collection[str]) -> dict[str, QueueState]:
         """Folded key → state, for the entries whose key is `among` these."""
         where = f"{_in_states(states)} and {of_table(table)}"

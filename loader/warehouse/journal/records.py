@@ -95,6 +95,23 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
+class Equal:
+    """With what a record was found equal to CRM's: the digest of its staged rows, and the ids of its lines in CRM."""
+
+    digest: str
+    line_ids: str = ""
+
+    @classmethod
+    def of(cls, digest: str, line_ids: Iterable[str]) -> Equal:
+        return cls(digest, ",".join(sorted(map(short_id, line_ids))))
+
+
+def short_id(id_: str) -> str:
+    """An id as it is written where there are many."""
+    return id_.replace("-", "").lower()
+
+
+@dataclass(frozen=True)
 class OrderResult:
     """How one record of a run ended. `pushed`: something was written to CRM. The rest is as in the columns."""
 
@@ -117,6 +134,8 @@ class OrderResult:
     """CRM holds it in a state in which it is not changed any more."""
     reached: bool = True
     """False if the run ended before it looked at the record."""
+    equal: Equal | None = None
+    """If the run found the record equal to CRM's and has nothing to say about it: with what."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +186,7 @@ class KnownRecord:
     run_id: str | None
     not_shared_with: str | None = None
     is_closed: bool = False
+    equal: Equal | None = None
 
 
 @dataclass(frozen=True)

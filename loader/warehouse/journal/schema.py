@@ -8,12 +8,13 @@ from loader.warehouse.connection import quoted
 from loader.warehouse.journal.events import Events
 from loader.warehouse.journal.tables import Table, Tables
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 INDEXES = {
     "sync_run": "run_id",
     "sync_event": "match_key, crm_table, happened_at, event_no",
     "retry_queue": "match_key, crm_table",
     "crm_xref": "match_key, crm_table",
+    "sync_lookup": "crm_table, crm_id",
 }
 """Journal table → the columns of its index `ix_<table>` on SQL Server."""
 

@@ -54,7 +54,7 @@ class Table:
 
 
 class Tables:
-    """The five journal tables of a warehouse: `{sync_run}` in a statement stands for that table's relation.
+    """The journal's tables of a warehouse: `{sync_run}` in a statement stands for that table's relation.
 
     A table that does not exist yet is read as empty.
     """
@@ -109,10 +109,14 @@ class Tables:
         """Whether a column exists: a journal from an older loader may lack some until the next run that writes."""
         return column in self.columns(self.known[table])
 
-    def query(self, table: str, statement: str, params: Sequence[object] = ()) -> list[Row]:
+    def exists(self, table: str) -> bool:
+        """Whether a table exists; before the first run that writes, there may be none."""
         if self._existing is None:
             self._existing = {name for name, known in self.known.items() if self.columns(known)}
-        if table not in self._existing:
+        return table in self._existing
+
+    def query(self, table: str, statement: str, params: Sequence[object] = ()) -> list[Row]:
+        if not self.exists(table):
             return []
         return self.warehouse.query(self._sql(statement), params)
 

@@ -1,0 +1,342 @@
+"""A push compares what moved in GP or in CRM since the last one, and ends as one that compares everything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Built
+from tests.promises.made_company import MadeCompany, open_company
+
+SKIPPED = 2
+"""The item and the account that CRM does not have and does not get: compared by every run."""
+
+
+@pytest.fixture
+def company(built: Built, tmp_path: Path) -> Iterator[MadeCompany]:
+    """Pushed until a run has nothing of its own to read again."""
+    with ExitStack() as stack:
+        company = open_company(stack, built, tmp_path)
+        company.settings["CRM_FULL_COMPARE"] = "daily"
+        for _ in range(3):
+            told = pushed(company)
+        assert compared(told) == 0
+        yield company
+
+
+def pushed(company: MadeCompany, *arguments: str) -> dict[str, Any]:
+    ended = company.loader("push", *arguments)
+    assert ended.exit_code in (0, 3), ended.stderr
+    return ended.data
+
+
+def compared(told: dict[str, Any]) -> int:
+    """How many records were compared that could have moved."""
+    assert told["comparison"]["kind"] == "changes", told["comparison"]
+    return int(told["comparison"]["compared"]) - SKIPPED
+
+
+def why_full(told: dict[str, Any]) -> str:
+    assert told["comparison"]["kind"] == "full"
+    assert told["comparison"]["compared"] == sum(told["records"].values())
+    return str(told["comparison"]["why"])
+
+
+def test_a_run_that_finds_nothing_new_reads_what_moved_and_no_record(company: MadeCompany) -> None:
+    before = len(company.crm.requests)
+    told = pushed(company, "--table", "salesorder")
+    assert told["comparison"] == {"kind": "changes", "why": None, "compared": 0}
+    assert told["records"] == {"created": 0, "updated": 0, "unchanged": 2, "skipped": 0, "blocked": 0, "failed": 0}
+    assert told["requests"]["write"] == 0
+    assert told["requests"]["read"] <= 10
+    assert not [each for each in company.crm.requests[before:] if "PropertyValues" in each.path]
+
+
+def test_what_moved_in_gp_is_compared(company: MadeCompany) -> None:
+    company.execute("update crm_salesorder set description = 'Later' where name = 'O1'")
+    company.execute("update crm_salesorderdetail set quantity = 8 where salesorderid = 'O2'")
+    told = pushed(company)
+    assert (compared(told), told["records"]["updated"]) == (3, 2), "the third one is the first one's invoice"
+    assert company.row("salesorder", name="O1")["description"] == "Later"
+    told = pushed(company)
+    assert (compared(told), told["records"]["updated"]) == (3, 0), "what the run wrote is read once more"
+    assert compared(pushed(company)) == 0
+
+
+EDITS: dict[str, Callable[[MadeCompany], object]] = {
+    "a field": lambda company: company.crm.update("salesorder", order(company), {"description": "Mine"}),
+    "an order": lambda company: company.crm.delete("salesorder", order(company)),
+    "a line's field": lambda company: company.crm.update("salesorderdetail", line(company), {"quantity": 5}),
+    "a line": lambda company: company.crm.delete("salesorderdetail", line(company)),
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_what_somebody_changed_or_deleted_in_crm_is_as_in_gp_again(company: MadeCompany, what: str) -> None:
+    EDITS[what](company)
+    told = pushed(company)
+    assert compared(told) == 2, "the order and its invoice"
+    assert told["records"]["created"] + told["records"]["updated"] == 1
+    company.verify(apart={("account", "GONE"), ("product", "OLD"), ("salesorder", "OLD-1"), ("invoice", "I1")})
+    pushed(company)
+    assert compared(pushed(company)) == 0
+
+
+def test_lines_that_the_loader_deletes_are_known_by_their_ids_when_crm_tells_of_them(company: MadeCompany) -> None:
+    company.execute("delete from crm_salesorderdetail where salesorderid = 'O1' and lineitemnumber = 2")
+    assert pushed(company)["lines"]["delete"] == 1
+    told = pushed(company)
+    assert (compared(told), told["records"]["updated"]) == (2, 0)
+    assert compared(pushed(company)) == 0
+
+
+def test_a_line_that_somebody_added_goes(company: MadeCompany) -> None:
+    ours = {"salesorderid": {"table": "salesorder", "id": order(company)}, "lineitemnumber": 99}
+    company.crm.insert("salesorderdetail", {**ours, "isproductoverridden": True, "productdescription": "Mine"})
+    told = pushed(company)
+    assert (compared(told), told["lines"]["delete"]) == (2, 1)
+
+
+def test_another_owner_of_an_account_concerns_its_orders(company: MadeCompany) -> None:
+    users = [each["systemuserid"] for each in company.crm.rows("systemuser")]
+    owner = next(each for each in users if each != company.owner("LONE"))
+    company.crm.update("account", company.row("account", accountnumber="LONE")["accountid"], {"ownerid": user(owner)})
+    told = pushed(company)
+    assert told["tables"]["salesorder"]["updated"] == 1, "it is shared with the new owner"
+    shared = "select shared_with from main_journal.crm_xref where crm_table = 'salesorder' and record_key = 'O2'"
+    assert company.query(shared) == [(f"systemuser:{owner}",)]
+
+
+def test_a_price_list_that_is_renamed_or_gone_concerns_the_records_that_name_it(company: MadeCompany) -> None:
+    listed = company.row("pricelevel", name="EXTPRCLVL")["pricelevelid"]
+    company.crm.update("pricelevel", listed, {"name": "Renamed"})
+    told = pushed(company)
+    assert told["tables"]["salesorder"]["blocked"] == told["records"]["blocked"] - 4 == 2
+    company.crm.update("pricelevel", listed, {"name": "EXTPRCLVL"})
+    told = pushed(company)
+    assert told["records"]["blocked"] == 0
+
+
+def test_a_row_that_was_missing_and_came_concerns_the_records_that_name_it(company: MadeCompany) -> None:
+    """The invoice's order is left empty, without a warning, as long as CRM has none."""
+    company.execute("insert into crm_salesorder values ('NONE', 'LONE', 'EXTPRCLVL', 'New', 0, 1)")
+    told = pushed(company)
+    assert told["tables"]["salesorder"]["created"] == told["tables"]["invoice"]["updated"] == 1
+
+
+def test_a_record_that_is_blocked_or_warned_of_is_compared_until_it_is_not(company: MadeCompany) -> None:
+    company.execute("update crm_salesorder set customerid = 'NOBODY' where name = 'O1'")
+    for _ in range(2):
+        told = pushed(company)
+        assert (compared(told), told["records"]["blocked"]) == (2, 1), "its invoice may have to wait for it"
+    company.execute("update crm_salesorder set customerid = 'B-BRANCH' where name = 'O1'")
+    told = pushed(company)
+    assert (compared(told), told["records"]["unchanged"]) == (1, 14)
+    assert compared(pushed(company)) == 0
+
+
+def test_an_order_that_is_held_is_left_alone_though_nothing_moved(company: MadeCompany) -> None:
+    assert company.loader("retry", "hold", "O1", "--table", "salesorder").exit_code == 0
+    assert pushed(company)["tables"]["salesorder"]["skipped"] == 1
+    assert company.loader("retry", "release", "O1", "--table", "salesorder").exit_code == 0
+    assert pushed(company)["tables"]["salesorder"]["skipped"] == 0
+
+
+def test_an_order_that_comes_back_unchanged_is_compared(company: MadeCompany) -> None:
+    """CRM tells once that it moved, and at that time nobody asked for it."""
+    company.execute("update crm_salesorder set name = 'AWAY' where name = 'O1'")
+    company.execute("update crm_salesorderdetail set salesorderid = 'AWAY' where salesorderid = 'O1'")
+    pushed(company)
+    company.crm.update("salesorder", order(company), {"description": "Mine"})
+    pushed(company)
+    company.execute("update crm_salesorder set name = 'O1' where name = 'AWAY'")
+    company.execute("update crm_salesorderdetail set salesorderid = 'O1' where salesorderid = 'AWAY'")
+    pushed(company)
+    assert company.row("salesorder", name="O1")["description"] == "One"
+
+
+def test_a_plan_compares_what_a_push_would_and_keeps_nothing(company: MadeCompany) -> None:
+    company.execute("update crm_salesorder set description = 'Later' where name = 'O1'")
+    state = company.query("select * from main_journal.sync_state order by all")
+    for _ in range(2):
+        told = company.loader("plan").data
+        assert (compared(told), told["records"]["update"]) == (2, 1), "the order and its invoice"
+        assert sum(told["records"].values()) == 16
+    assert company.query("select * from main_journal.sync_state order by all") == state
+    assert why_full({**company.loader("plan", "--full").data}) == "--full was given"
+
+
+def test_links_stay_where_they_were_unless_a_run_settles_everything(company: MadeCompany) -> None:
+    state = company.query("select * from main_journal.sync_state order by all")
+    company.crm.update("salesorder", order(company), {"description": "Mine"})
+    assert pushed(company, "--table", "invoice")["records"]["updated"] == 0
+    assert pushed(company, "--order", "O2")["comparison"]["why"] == "records were named"
+    assert company.query("select * from main_journal.sync_state order by all") == state
+    company.crm.faults.error(None, method="GET", path="salesorders", code="0x80040203", status=400)
+    assert company.loader("push").exit_code == 1
+    company.crm.faults.clear()
+    assert company.query("select * from main_journal.sync_state order by all") == state
+    assert pushed(company)["tables"]["salesorder"]["updated"] == 1
+
+
+# ------------------------------------------------------------------------------------------ when everything is compared
+
+
+def test_the_first_run_compares_everything(built: Built, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        company = open_company(stack, built, tmp_path)
+        company.settings["CRM_FULL_COMPARE"] = "daily"
+        assert why_full(pushed(company)) == "no run has settled everything yet"
+
+
+def manifest(company: MadeCompany, change: Callable[[dict[str, Any]], object]) -> None:
+    path = company.target_path / "manifest.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content["nodes"])
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def state_says(company: MadeCompany, part: str, content: str) -> None:
+    assert company.execute("update main_journal.sync_state set content = ? where part = ?", content, part)
+
+
+def contract(company: MadeCompany) -> None:
+    def rename(nodes: dict[str, Any]) -> None:
+        nodes["model.made.crm_salesorder"]["config"]["meta"]["crm"]["noun"] = "sales order"
+
+    manifest(company, rename)
+
+
+def seeds(company: MadeCompany) -> None:
+    state_says(company, "seeds", "before")
+
+    def another(nodes: dict[str, Any]) -> None:
+        nodes["seed.made.codes"] = {
+            "name": "codes",
+            "resource_type": "seed",
+            "checksum": {"checksum": "2"},
+            "columns": {},
+        }
+        nodes["model.made.crm_salesorder"]["depends_on"] = {"nodes": ["seed.made.codes"]}
+
+    manifest(company, another)
+
+
+def sql(company: MadeCompany) -> None:
+    def compiled(nodes: dict[str, Any], text: str) -> None:
+        for name in ("crm_salesorder", "crm_salesorderdetail"):
+            nodes[f"model.made.{name}"]["compiled_code"] = text
+
+    manifest(company, lambda nodes: compiled(nodes, "select 'before'"))
+    pushed(company)
+    manifest(company, lambda nodes: compiled(nodes, "select 'after'"))
+
+
+def metadata(company: MadeCompany) -> None:
+    company.crm.schema.tables["salesorder"].columns["description"].max_length = 1000  # type: ignore[misc]
+
+
+REASONS: dict[str, tuple[Callable[[MadeCompany], object], str]] = {
+    "contract": (contract, "the contract changed: meta.crm or the columns of the model"),
+    "seeds": (seeds, "a seed changed"),
+    "SQL and vars": (sql, "the models' SQL or vars changed"),
+    "metadata": (lambda company: state_says(company, "metadata", "before"), "CRM's metadata changed"),
+    "settings": (lambda company: company.crm.organization(pricingdecimalprecision=3), "CRM's settings changed"),
+    "SOP mode": (lambda company: company.crm.organization(issopintegrationenabled=False), "SOP mode changed"),
+    "caller": (
+        lambda company: state_says(company, "caller", "somebody"),
+        "the loader signs in as somebody else",
+    ),
+    "version": (lambda company: state_says(company, "loader", "0.0.1"), "the loader's version changed"),
+    "warehouse": (
+        lambda company: state_says(company, "warehouse", "duckdb /elsewhere 1"),
+        "the warehouse is another one, or was restored",
+    ),
+    "a day": (
+        lambda company: state_says(company, "compared_at", "2026-01-01T00:00:00"),
+        "everything was last compared at 2026-01-01 00:00 UTC (CRM_FULL_COMPARE)",
+    ),
+    "always": (lambda company: company.settings.update(CRM_FULL_COMPARE="always"), "CRM_FULL_COMPARE is always"),
+    "untracked": (
+        lambda company: company.crm.track_changes("pricelevel", on=False),
+        "CRM does not track changes of pricelevel",
+    ),
+    "expired": (lambda company: company.crm.expire_links(), "CRM does not tell any more what moved in"),
+}
+
+
+@pytest.mark.parametrize("what", REASONS)
+def test_everything_is_compared_and_why_is_said(company: MadeCompany, what: str) -> None:
+    company.crm.update("salesorder", order(company), {"description": "Mine"})
+    change, why = REASONS[what]
+    change(company)
+    told = pushed(company)
+    assert told["comparison"]["kind"] == "full"
+    assert why in told["comparison"]["why"]
+    assert company.row("salesorder", name="O1")["description"] == "One"
+
+
+def test_everything_is_compared_as_long_as_a_table_is_not_tracked_and_check_says_what_to_do(
+    company: MadeCompany,
+) -> None:
+    company.crm.track_changes("pricelevel", on=False)
+    told = company.loader("check", json_output=False).stdout
+    assert "CRM does not track changes of pricelevel: every push compares all records" in told
+    assert "Switch on Track changes" in told
+    for _ in range(2):
+        assert pushed(company)["comparison"]["why"] == "CRM does not track changes of pricelevel"
+    company.crm.track_changes("pricelevel")
+    assert "CRM tracks changes of all tables" in company.loader("check", json_output=False).stdout
+    pushed(company)
+    assert compared(pushed(company)) == 0
+
+
+@pytest.mark.parametrize("what", ["expired", "contract", "a day", "version"])
+def test_once_everything_was_compared_it_goes_on_by_change(company: MadeCompany, what: str) -> None:
+    REASONS[what][0](company)
+    assert pushed(company)["comparison"]["kind"] == "full"
+    assert compared(pushed(company)) == 0
+
+
+def test_everything_is_compared_on_demand(company: MadeCompany) -> None:
+    assert why_full(pushed(company, "--full")) == "--full was given"
+    assert compared(pushed(company)) == 0
+
+
+@pytest.mark.parametrize("since", ["the last run", "its links"])
+def test_a_crm_that_was_restored_is_compared_as_a_whole(company: MadeCompany, since: str, tmp_path: Path) -> None:
+    company.crm.save(tmp_path / "backup.json")
+    company.execute("insert into crm_salesorder values ('O3', 'LONE', 'EXTPRCLVL', 'New', 0, 1)")
+    for _ in range(2):
+        pushed(company)
+    if since == "the last run":  # CRM tells what moved as if nothing had happened
+        company.crm.delete("salesorder", company.row("salesorder", name="O3")["salesorderid"])
+        company.crm.store.tables["salesorder"].deleted.pop()
+    else:
+        company.crm.store.version -= 500
+    told = pushed(company)
+    assert told["comparison"]["kind"] == "full"
+    assert ("restored" if since == "the last run" else "moved in") in told["comparison"]["why"]
+    assert sorted(company.named("salesorder")) == ["O1", "O2", "O3"]
+
+
+def order(company: MadeCompany) -> str:
+    return str(company.row("salesorder", name="O1")["salesorderid"])
+
+
+def line(company: MadeCompany) -> str:
+    (found,) = [
+        each
+        for each in company.lines_of("salesorderdetail", "salesorderid", order(company))
+        if each["lineitemnumber"] == 1
+    ]
+    return str(found["salesorderdetailid"])
+
+
+def user(id_: str) -> dict[str, str]:
+    return {"table": "systemuser", "id": id_}
