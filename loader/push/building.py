@@ -166,6 +166,14 @@ def run_dbt(arguments: Sequence[str], environ: Mapping[str, str], doing: Doing |
 
     A process of its own: dbt keeps DuckDB's file to itself while it lives.
     """
+    furthest = 0
+
+    def node(name: str, number: int, total: int) -> None:
+        nonlocal furthest
+        furthest = max(furthest, number)  # dbt's threads begin out of order
+        if doing:
+            doing(f"dbt: {name}", furthest, total)
+
     if doing:
         doing("dbt: reading the project")
     command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--log-format", "json", "--no-use-colors"]
@@ -179,22 +187,22 @@ def run_dbt(arguments: Sequence[str], environ: Mapping[str, str], doing: Doing |
     ) as process:
         assert process.stdout is not None
         try:
-            said = [text for line in process.stdout if (text := _followed(line, doing))]
+            said = [text for line in process.stdout if (text := _followed(line, node))]
         except BaseException:
             process.kill()
             raise
     return process.returncode, "\n".join(said)
 
 
-def _followed(line: str, doing: Doing | None) -> str:
-    """A line of dbt's log: tells `doing` of a node that dbt begins with, and returns an error's text."""
+def _followed(line: str, node: Callable[[str, int, int], None]) -> str:
+    """A line of dbt's log: tells `node` of one that dbt begins with, and returns an error's text."""
     try:
         event = json.loads(line)
         info, data = event["info"], event["data"]
     except (ValueError, TypeError, KeyError):
         return line.rstrip()  # not of the log: Python's own words, or a macro's
-    if doing and info["name"] == "LogStartLine":
-        doing(f"dbt: {data['node_info']['node_name']}", data["index"], data["total"])
+    if info["name"] == "LogStartLine":
+        node(data["node_info"]["node_name"], data["index"], data["total"])
     return str(info["msg"]) if info["level"] == "error" else ""
 
 
