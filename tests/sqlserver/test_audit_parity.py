@@ -12,7 +12,7 @@ from tests.conftest import Workbench
 
 pytestmark = pytest.mark.sqlserver
 
-UNLIKE = {"crm_url", "run_id", "event_no", "request_id", "duration_seconds", "orders_per_second"}
+UNLIKE = {"crm_link", "crm_url", "run_id", "event_no", "request_id", "duration_seconds", "orders_per_second"}
 """Columns of a run; instants are told by their type."""
 
 
