@@ -14,6 +14,10 @@ from loader.errors import LoaderError, WarehouseUnavailable
 Row = tuple[object, ...]
 
 
+LOCK_WAIT = 2.0
+"""Seconds to wait for another process, so that a short look at the journal does not make a push fail."""
+
+
 class Warehouse(Protocol):
     """One connection. Threads may share it: a statement or transaction waits until the one before it has ended.
 

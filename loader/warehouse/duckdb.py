@@ -18,6 +18,7 @@ from loader.compact_json import compact
 from loader.errors import AccessRefused, AnotherRunActive, LoaderError, WarehouseUnavailable
 from loader.profile import Target
 from loader.warehouse.connection import (
+    LOCK_WAIT,
     Row,
     Warehouse,
     WarehouseBusy,
@@ -26,9 +27,6 @@ from loader.warehouse.connection import (
     quoted,
     statement_failed,
 )
-
-LOCK_WAIT = 2.0
-"""Seconds to wait for another process, so that a short look at the journal does not make a push fail."""
 
 _EXACT = re.compile(r"(VARCHAR|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|TIMESTAMP(_NS|_MS|_S)?|DATE|BOOLEAN)$")
 _exclusive = threading.RLock()
@@ -39,7 +37,15 @@ class DuckDBWarehouse:
 
     dialect: Literal["duckdb", "sqlserver"] = "duckdb"
 
-    def __init__(self, target: Target, *, read_only: bool = False, for_run: bool = False, create: bool = False) -> None:
+    def __init__(
+        self,
+        target: Target,
+        *,
+        read_only: bool = False,
+        for_run: bool = False,
+        create: bool = False,
+        lock_wait: float = LOCK_WAIT,
+    ) -> None:
         assert target.path is not None
         self._path = target.path
         self._lock = threading.RLock()
@@ -49,7 +55,7 @@ class DuckDBWarehouse:
                 f"There is no DuckDB file {self._path}.",
                 "Run `dbt build` first, or name the file with GP_CRM_DUCKDB_PATH.",
             )
-        self._connection = _open(self._path, read_only, for_run)
+        self._connection = _open(self._path, read_only, for_run, lock_wait)
         with _errors(self._path):
             # Otherwise DuckDB would look for a missing table among Python's variables.
             self._connection.execute("set python_enable_replacements = false")
@@ -159,8 +165,8 @@ class DuckDBWarehouse:
             self._connection.execute("rollback")
 
 
-def _open(path: Path, read_only: bool, for_run: bool) -> duckdb.DuckDBPyConnection:
-    until = time.monotonic() + LOCK_WAIT
+def _open(path: Path, read_only: bool, for_run: bool, lock_wait: float) -> duckdb.DuckDBPyConnection:
+    until = time.monotonic() + lock_wait
     while True:
         try:
             with _errors(path):

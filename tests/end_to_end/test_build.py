@@ -61,7 +61,8 @@ def test_each_place_of_profiles_is_handed_to_dbt(tmp_path: Path, monkeypatch: py
     flag, environment, home = (profiles(tmp_path / name, "x.duckdb") for name in ("flag", "environment", "home/.dbt"))
     project = profiles(tmp_path / "project", "x.duckdb")
     (project / "dbt_project.yml").write_text("name: gp_to_crm\nprofile: gp_to_crm\n", encoding="utf-8")
-    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
 
     def handed(given: Path | None = None, **environ: str) -> str:

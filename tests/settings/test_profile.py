@@ -42,7 +42,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     project.mkdir()
     (project / "dbt_project.yml").write_text("name: gp_to_crm\nprofile: gp_to_crm\n")
     (project / "profiles.yml").write_text(PROFILES)
-    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
     return project
 
 

@@ -148,8 +148,7 @@ def test_writing_a_file_opened_for_reading_is_refused_clearly(target: Target) ->
     warehouse.close()
 
 
-def test_a_reader_beside_a_writing_process_is_told_to_wait(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loader.warehouse.duckdb.LOCK_WAIT", 0.2)
+def test_a_reader_beside_a_writing_process_is_told_to_wait(target: Target) -> None:
     code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(target.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -157,7 +156,7 @@ def test_a_reader_beside_a_writing_process_is_told_to_wait(target: Target, monke
         assert process.stdout is not None
         process.stdout.readline()
         with pytest.raises(WarehouseUnavailable, match=f"process {process.pid}") as refused:
-            connect(target, read_only=True)
+            connect(target, read_only=True, lock_wait=0.2)
         assert f"process {process.pid}" in refused.value.remedy
         process.communicate()
 

@@ -199,14 +199,11 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-def test_a_push_beside_another_process_names_it(
-    holder: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("loader.warehouse.duckdb.LOCK_WAIT", 0.2)
+def test_a_push_beside_another_process_names_it(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     assert holder.stdout is not None
     holder.stdout.readline()
     with pytest.raises(AnotherRunActive, match=f"process {holder.pid} "):
-        connect(duckdb_target(tmp_path), for_run=True)
+        connect(duckdb_target(tmp_path), for_run=True, lock_wait=0.2)
 
 
 def test_a_killed_process_leaves_a_lock_that_the_next_run_takes_over_at_once(
