@@ -75,6 +75,19 @@ def test_a_number_is_taken_exactly_within_its_range(tmp_path: Path, name: str, v
             assert part in error.message
 
 
+@pytest.mark.parametrize(
+    ("value", "hours"), [("daily", 24), ("Always", 0), ("0", 0), ("1", 1), ("168", 168), (None, 0)]
+)
+def test_how_often_everything_is_compared(tmp_path: Path, value: str | None, hours: int) -> None:
+    given = read(tmp_path) if value is None else read(tmp_path, CRM_FULL_COMPARE=value)
+    assert given.full_compare == hours
+
+
+@pytest.mark.parametrize("value", ["169", "-1", "weekly", "1.5"])
+def test_everything_is_compared_once_a_week_at_least(tmp_path: Path, value: str) -> None:
+    assert "daily" in refused(tmp_path, CRM_FULL_COMPARE=value).message
+
+
 @pytest.mark.parametrize("value", ["4.0", "four", "4 4", "٤", "1e1", "9" * 30, "--4"])
 def test_what_is_not_a_whole_number_is_refused(tmp_path: Path, value: str) -> None:
     assert "whole number" in refused(tmp_path, CRM_CONCURRENCY=value).message
