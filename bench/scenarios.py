@@ -226,7 +226,8 @@ def _told(latency: float, service: float) -> str:
 
 def loader(company: Company, crm: CrmProcess, *arguments: str, **environ: str) -> Ran:
     """One command of the loader, from the interpreter's start to its end."""
-    return run([sys.executable, "-m", "loader", "--quiet", *arguments], {**company.environ, **crm.environ, **environ})
+    environ = {**company.environ, **crm.environ, "CRM_FULL_COMPARE": "daily", **environ}
+    return run([sys.executable, "-m", "loader", "--quiet", *arguments], environ)
 
 
 def _sdk(way: str, bodies: Path, first: int, orders: int, crm: CrmProcess) -> Client:
