@@ -75,7 +75,7 @@ def _show(figures: report.Figures) -> None:
         report.aims_table(figures),
     ):
         if len(rows) > 1:
-            click.echo(shown("\n" + "\n".join(table(rows))))
+            click.echo("\n" + "\n".join(map(shown, table(rows))))
 
 
 def _parser() -> argparse.ArgumentParser:
