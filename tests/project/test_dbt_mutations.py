@@ -32,6 +32,10 @@ class UnitTest:
     def columns(self) -> list[str]:
         return list(self.expected[0])
 
+    def values_in(self, column: str) -> int:
+        """How many different values are expected of the column."""
+        return len({str(row[column]) for row in self.expected if row.get(column) is not None})
+
     def passes(self, sql: str) -> bool:
         """Does `sql` give the expected rows? A broken query fails as well as a wrong row."""
         columns = ", ".join(f'"{column}"' for column in self.columns)
@@ -123,6 +127,7 @@ def kind_of(data_type: str) -> str:
 def is_noticed(tests: list[UnitTest], column: str, value: str) -> bool:
     broken = f'select * replace ({value} as "{column}") from final'
     relevant = [test for test in tests if column in test.columns]
+    relevant.sort(key=lambda test: -test.values_in(column))  # those that are likely to notice first
     return any(not test.passes(broken.join(test.sql.rsplit(END, 1))) for test in relevant)
 
 
