@@ -281,7 +281,9 @@ class _ModelPush:
         self._changes.used(session.index)
 
     def settle_rest(self, failure: LoaderError | None) -> None:
-        """Settles the records that the run did not come to."""
+        """Settles the records that the run did not come to: all, if it did not come to asking which are compared."""
+        if "_tally" not in vars(self):
+            self._tally = Tally(self._context, self.model, self.keys, self._report, self._progress)
         self._tally.settle_rest(failure)
 
     def _settle(self, settled: list[Settled]) -> None:
