@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from loader.context import Context
 from loader.contract import Model
 from loader.keys import fold, folded
-from loader.warehouse.connection import columns_of, limited, quoted
+from loader.warehouse.connection import StatementRefused, columns_of, limited, quoted
 from loader.warehouse.journal import RunCounts, RunRecord, run_record
 
 Rows = list[dict[str, Any]]
@@ -63,15 +63,19 @@ def about(context: Context, records: Iterable[tuple[str, str]]) -> dict[tuple[st
 
 
 def money_waiting(context: Context, tables: Sequence[str] = ()) -> dict[str, Decimal]:
-    """The money of the open entries of the retry queue by CRM table, of all tables or of these."""
+    """The money of the open entries of the retry queue by CRM table, of all tables or of these.
+
+    Empty where the views cannot be read, so that the state of the runs is told even after a build that failed.
+    """
     relation = _built(context, _STATUS)
     if relation is None:
         return {}
     of_tables = f" and crm_table in ({', '.join('?' * len(tables))})" if tables else ""
-    rows = context.warehouse.query(
-        f"select crm_table, sum(amount) from {relation} where queue_state = 'open'{of_tables} group by crm_table",
-        list(tables),
-    )
+    sql = f"select crm_table, sum(amount) from {relation} where queue_state = 'open'{of_tables} group by crm_table"
+    try:
+        rows = context.warehouse.query(sql, list(tables))
+    except StatementRefused:
+        return {}
     return {str(table): Decimal(str(amount)) for table, amount in rows if amount}
 
 

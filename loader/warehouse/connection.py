@@ -87,16 +87,18 @@ class WarehouseBusy(WarehouseUnavailable):
     remedy = "Run it again. If that does not help, docs/sqlserver.md says how to find the session that is in the way."
 
 
+class StatementRefused(LoaderError):
+    """The database cannot run a statement, because of a relation or column that it does not have, for example."""
+
+    remedy = "Run `dbt build` with the same target, so that models and journal exist as the manifest says."
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"The warehouse refused a statement: {message}")
+
+
 def first_line(message: object) -> str:
     """A database's own message, without the statement, hints and stack."""
     return str(message).strip().partition("\n")[0].strip()
-
-
-def statement_failed(message: str) -> LoaderError:
-    return LoaderError(
-        f"The warehouse refused a statement: {message}",
-        "Run `dbt build` with the same target, so that models and journal exist as the manifest says.",
-    )
 
 
 def quoted(name: str) -> str:

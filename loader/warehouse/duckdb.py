@@ -20,12 +20,12 @@ from loader.profile import Target
 from loader.warehouse.connection import (
     LOCK_WAIT,
     Row,
+    StatementRefused,
     Warehouse,
     WarehouseBusy,
     exact_rows,
     first_line,
     quoted,
-    statement_failed,
 )
 
 _EXACT = re.compile(r"(VARCHAR|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|TIMESTAMP(_NS|_MS|_S)?|DATE|BOOLEAN)$")
@@ -228,7 +228,7 @@ def _translated(error: duckdb.Error, path: Path) -> LoaderError:
             f"DuckDB file {path} cannot be used: {message}",
             "Check that the file is readable and of this version of DuckDB; `dbt build` creates a new one.",
         )
-    return statement_failed(message)
+    return StatementRefused(message)
 
 
 def _doubtful(description: Any) -> list[int]:

@@ -21,12 +21,12 @@ from loader.errors import AccessRefused, LoaderError, UsageError, WarehouseUnava
 from loader.profile import Target
 from loader.warehouse.connection import (
     Row,
+    StatementRefused,
     Warehouse,
     WarehouseBusy,
     exact_rows,
     first_line,
     quoted,
-    statement_failed,
 )
 
 T = TypeVar("T")
@@ -386,7 +386,7 @@ def _translated(error: Exception, target: Target) -> LoaderError:
         )
     if state.startswith("08") or state in ("HYT00", "HYT01") or any(words in lowered for words in _UNREACHABLE):
         return _Lost(f"{target.address} cannot be reached: {message}")
-    return statement_failed(message)
+    return StatementRefused(message)
 
 
 def _state_and_text(error: Exception) -> tuple[str, str]:
