@@ -31,7 +31,7 @@ SHOWN = 5
 
 
 def build_or_stop(context: Context, command: str, talk: Callable[[str], None]) -> None:
-    """`build` for a push: what stops it is entered in the journal, as a run that looked at no order."""
+    """`build` for a push: what stops it is entered in the journal, as a run that looked at no record."""
     start = RunStart.now(command, context.settings.crm_url, __version__)
     try:
         build(context, talk)

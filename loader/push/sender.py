@@ -24,11 +24,11 @@ from loader.sync.records import Staged
 from loader.sync.refusals import located
 
 SHARE = 100
-"""The fewest operations per request when the last orders of a run are divided among the workers."""
+"""The fewest operations per request when the last records of a run are divided among the workers."""
 ROUNDS = 9
-"""How many times an order is read and sent again before this run gives it up."""
+"""How many times a record is read and sent again before this run gives it up."""
 GIVEN_UP = 3
-"""After this many orders in a row without any reply, CRM counts as out of reach and the run ends."""
+"""After this many records in a row without any reply, CRM counts as out of reach and the run ends."""
 
 Outcome = Literal["created", "updated", "unchanged", "skipped", "blocked", "failed"]
 _UNSENT: Mapping[str, Outcome] = {"unchanged": "unchanged", "skip": "skipped", "block": "blocked"}
@@ -36,7 +36,7 @@ _UNSENT: Mapping[str, Outcome] = {"unchanged": "unchanged", "skip": "skipped", "
 
 @dataclass(frozen=True)
 class Settled:
-    """How a run ended for one order."""
+    """How a run ended for one record."""
 
     plan: RecordPlan
     outcome: Outcome
@@ -44,7 +44,7 @@ class Settled:
     message: str = ""
     request_id: str = ""
     reached: bool = True
-    """False if the run ended before it did anything about the order."""
+    """False if the run ended before it did anything about the record."""
 
     @property
     def pushed(self) -> bool:
@@ -53,7 +53,7 @@ class Settled:
 
 @dataclass
 class Pusher:
-    """Sends plans and settles them. `settle` is called exactly once per order, on the calling thread."""
+    """Sends plans and settles them. `settle` is called exactly once per record, on the calling thread."""
 
     session: Session
     settle: Callable[[list[Settled]], None]
@@ -63,7 +63,7 @@ class Pusher:
     failure: LoaderError | None = None
     """What ended the run early: CRM out of reach, credentials refused, the lock lost."""
     still_wanted: Callable[[RecordPlan], RecordPlan] = lambda plan: plan
-    """Decides about an order that was planned again because it had changed or because its reply was lost."""
+    """Decides about a record that was planned again because it had changed or because its reply was lost."""
     _given_up: int = 0
     _sent: set[Future[list[Settled]]] = field(default_factory=set)
 
@@ -94,7 +94,7 @@ class Pusher:
         self._collect(at_most=2 * self.concurrency)
 
     def _collect(self, at_most: int) -> None:
-        """Settles the orders of finished requests. Waits until at most this many requests are running."""
+        """Settles the records of finished requests. Waits until at most this many requests are running."""
         failure: Exception | None = None
         while self._sent:
             over = len(self._sent) - at_most
@@ -116,7 +116,7 @@ class Pusher:
             self.settle(orders)
 
     def _send(self, orders: list[tuple[Staged, RecordPlan]]) -> list[Settled]:
-        """Sends one batch, again if necessary, until each of its orders is settled."""
+        """Sends one batch, again if necessary, until each of its records is settled."""
         settled: list[Settled] = []
         pending = [_Attempt(self.session, staged, plan) for staged, plan in orders]
         try:
@@ -155,7 +155,7 @@ class Pusher:
         ]
 
     def _apply_all(self, pending: list[_Attempt], size: int, settled: list[Settled]) -> None:
-        """Sends orders in requests of `size`, so that an order that CRM never answers is finally sent alone."""
+        """Sends records in requests of `size`, so that a record that CRM never answers is finally sent alone."""
         pending.sort(key=lambda attempt: attempt.times_lost)
         lost_before = False
         for start in range(0, len(pending), max(1, size)):
@@ -166,7 +166,7 @@ class Pusher:
             lost_before = was_lost
 
     def _apply(self, pending: list[_Attempt], settled: list[Settled]) -> bool:
-        """Sends orders in one request. Returns whether the reply arrived."""
+        """Sends records in one request. Returns whether the reply arrived."""
         try:
             replies = self.session.client.apply([attempt.plan.operations for attempt in pending])
         except LostReply as error:
@@ -186,7 +186,7 @@ class Pusher:
         return True
 
     def _plan_again(self, pending: list[_Attempt], number: int, settled: list[Settled]) -> None:
-        """Reads orders again that have changed or whose outcome is unknown, and plans what is left to do."""
+        """Reads records again that have changed or whose outcome is unknown, and plans what is left to do."""
         if any(attempt.is_passing for attempt in pending):
             asked = max(attempt.retry_after for attempt in pending)
             self.session.client.patience.wait(asked or backoff(number))
@@ -198,7 +198,7 @@ class Pusher:
             settled += attempt.planned_again(self.still_wanted(plan) if asks else plan)
 
     def _give_up(self, pending: list[_Attempt]) -> None:
-        """Raises CrmUnavailable if CRM itself does not answer, and not only for one order."""
+        """Raises CrmUnavailable if CRM itself does not answer, and not only for one record."""
         self._given_up += len(pending)
         if self._given_up >= GIVEN_UP:
             raise CrmUnavailable(
@@ -209,7 +209,7 @@ class Pusher:
 
 @dataclass
 class _Attempt:
-    """One order that is being sent."""
+    """One record that is being sent."""
 
     session: Session
     staged: Staged
@@ -220,7 +220,7 @@ class _Attempt:
     is_settled: bool = False
     id_attempt: int = 0
     is_passing: bool = False
-    """Whether the failure is CRM's rather than the order's, so that the loader should wait for a while."""
+    """Whether the failure is CRM's rather than the record's, so that the loader should wait for a while."""
     retry_after: float = 0.0
     last_error: str | None = None
     share_refusal: str = ""
@@ -299,7 +299,7 @@ class _Attempt:
 
 
 def reason_of(failure: LoaderError) -> str:
-    """The reason for orders that a run did not finish because of `failure`."""
+    """The reason for records that a run did not finish because of `failure`."""
     return "interrupted" if isinstance(failure, (LockLost, WarehouseUnavailable)) else "crm_unavailable"
 
 
@@ -313,7 +313,7 @@ def settled_unsent(plan: RecordPlan) -> Settled:
 
 
 class _Waiting:
-    """Orders that are planned but not sent yet."""
+    """Records that are planned but not sent yet."""
 
     def __init__(self) -> None:
         self.operations = 0
@@ -328,7 +328,7 @@ class _Waiting:
             self.operations += len(plan.operations)
 
     def take(self, size: int) -> list[tuple[Staged, RecordPlan]]:
-        """As many orders as fit into `size` operations, at least one."""
+        """As many records as fit into `size` operations, at least one."""
         taken: list[tuple[Staged, RecordPlan]] = []
         while self._orders and (not taken or len(self._orders[0][1].operations) <= size):
             staged, plan = self._orders.popleft()

@@ -1,4 +1,4 @@
-"""What is known before the first order is looked at, and plans of orders against CRM as it is. Reads only."""
+"""What is known before the first record is looked at, and plans of records against CRM as it is. Reads only."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from loader.sync.records import Row, Staged, Wanted, currency_of, current, desir
 from loader.sync.waves import Waves, waves
 
 CHUNK = 500
-"""Orders planned together: one read request."""
+"""Records planned together: one read request."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """What a run knows before it looks at the first order."""
+    """What a run knows before it looks at the first record."""
 
     client: Client
     bindings: Bindings
@@ -71,16 +71,16 @@ class Session:
         return Naming(self.bindings.base, self.index)
 
     def plan(self, orders: Sequence[Staged], attempts: Mapping[str, int] | None = None) -> list[RecordPlan]:
-        """Plans orders against CRM as it is now."""
+        """Plans records against CRM as it is now."""
         self._renew_siblings(orders)
         return self.plan_against(self.read(orders), orders, attempts or {})
 
     def read(self, orders: Sequence[Staged]) -> Records:
-        """What CRM has of these orders, by match key, without those that are held or ignored."""
+        """What CRM has of these records, by match key, without those that are held or ignored."""
         return self.read_each([order for order in orders if match_key(order.key) not in self.withheld])
 
     def read_each(self, asked: Sequence[Staged]) -> Records:
-        """What CRM has of these orders, by match key."""
+        """What CRM has of these records, by match key."""
         if not asked:
             return Records({})
         if not self.bindings.base.has_plain_key:
@@ -92,7 +92,7 @@ class Session:
         return records
 
     def plan_against(self, found: Records, orders: Sequence[Staged], attempts: Mapping[str, int]) -> list[RecordPlan]:
-        """Plans orders against what was read."""
+        """Plans records against what was read."""
         planned: dict[int, RecordPlan] = {}
         numbers = []
         for number, order in enumerate(orders):
@@ -259,7 +259,7 @@ class Session:
         }
 
     def _set_apart(self, order: Staged, found: Records) -> RecordPlan | None:
-        """The plan of an order that is not even compared."""
+        """The plan of a record that is not even compared."""
         table, key = self.bindings.model.table, match_key(order.key)
         if key in self.withheld:
             return set_aside(order.key, table, self.withheld[key])
@@ -292,7 +292,7 @@ def why_absent(reason: str, message: str) -> str:
 
 
 def set_aside(key: str, table: str, state: str) -> RecordPlan:
-    """The plan of an order that someone holds back or ignores."""
+    """The plan of a record that someone holds back or ignores."""
     return RecordPlan(key, table, "skip", reason=state, message=f"{state} in the retry queue")
 
 
@@ -307,7 +307,7 @@ def planned_in_waves(
 def plans(
     session: Session, staged: Iterable[Staged], workers: int, stop: threading.Event | None = None
 ) -> Iterator[list[tuple[Staged, RecordPlan]]]:
-    """Chunks of planned orders, in order; CRM is read ahead by `workers` threads, and compared on the caller's."""
+    """Chunks of planned records, in order; CRM is read ahead by `workers` threads, and compared on the caller's."""
 
     def joined(chunk: list[Staged], found: Future[Records]) -> list[tuple[Staged, RecordPlan]]:
         return list(zip(chunk, session.plan_against(found.result(), chunk, {}), strict=True))

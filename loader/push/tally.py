@@ -15,7 +15,7 @@ from loader.keys import match_key
 from loader.push.sender import Settled, reason_of, settled_unsent
 from loader.push.session import set_aside
 from loader.sync.plan import RecordPlan
-from loader.warehouse.journal import Equal, OrderResult, RunCounts, RunOutcome
+from loader.warehouse.journal import Equal, RecordResult, RunCounts, RunOutcome
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class Tally:
         self._progress(self._done, self._total)
 
     def settle_rest(self, failure: LoaderError | None) -> None:
-        """The orders that the run did not reach. If the run finished, they are no longer staged."""
+        """The records that the run did not reach. If the run finished, they are no longer staged."""
         left = list(self._open.elements())
         if not left:
             return
@@ -138,7 +138,7 @@ class Tally:
         self.settle(settled)
 
     def _is_news(self, settled: Settled) -> bool:
-        """Whether the journal needs an unchanged order: if it has it in the queue, or knows something else of it."""
+        """Whether the journal needs an unchanged record: if it has it in the queue, or knows something else of it."""
         key = match_key(settled.plan.key)
         return (
             settled.outcome != "unchanged"
@@ -155,9 +155,9 @@ def result_json(settled: Settled) -> dict[str, Any]:
     return {**settled.plan.entry(), "outcome": settled.outcome, "reason": reason, "message": message}
 
 
-def _result(settled: Settled) -> OrderResult:
+def _result(settled: Settled) -> RecordResult:
     plan = settled.plan
-    return OrderResult(
+    return RecordResult(
         key=plan.key,
         table=plan.table,
         crm_id=plan.crm_id,
@@ -187,7 +187,7 @@ def _equal(settled: Settled) -> Equal | None:
 
 
 def _missing(plan: RecordPlan) -> list[dict[str, Any]]:
-    """The rows that CRM lacks for the order, each once even if several lines name it."""
+    """The rows that CRM lacks for the record, each once even if several lines name it."""
     distinct = {(each.code, each.table, tuple(each.match.items())) for each in plan.obstacles if each.table}
     return [{"code": code, "table": table, "match": dict(match)} for code, table, match in sorted(distinct)]
 

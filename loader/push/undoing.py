@@ -20,10 +20,10 @@ from loader.sync.binding import Binding
 from loader.sync.canonical import Value
 from loader.sync.diff import by_row, difference
 from loader.sync.records import Current, Desired, currency_of, current, line_key, line_value
-from loader.warehouse.journal import Event, OrderResult, RunCounts, RunOutcome, RunStart
+from loader.warehouse.journal import Event, RecordResult, RunCounts, RunOutcome, RunStart
 
 _ROUNDS = 5
-"""How often an order is looked at and sent again where CRM's answer does not arrive."""
+"""How often a record is looked at and sent again where CRM's answer does not arrive."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def undo(context: Context, run_id: str, *, plan_only: bool, cancel_created: bool
 
 
 def _counts(done: Undoing, context: Context, more: int = 0) -> RunCounts:
-    """An undo pushes nothing: what it refuses is not an order that did not arrive."""
+    """An undo pushes nothing: what it refuses is not a record that did not arrive."""
     return RunCounts(
         staged=len(done.records) + more,
         updated=done.count("undone", "cancelled") + more,
@@ -284,7 +284,7 @@ def _line_changes(event: Event) -> list[_Line]:
 
 @dataclass(frozen=True)
 class _Application:
-    """Puts one order back and enters it, whatever becomes of CRM's answers."""
+    """Puts one record back and enters it, whatever becomes of CRM's answers."""
 
     context: Context
     run_id: str
@@ -294,7 +294,7 @@ class _Application:
     def settle(self, step: _Step | Undone) -> Undone:
         if isinstance(step, Undone):
             if step.outcome == "already so" and step.event and step.event.outcome == "updated":
-                # Undone by a run that died before it could hold the order: the next push would send it again.
+                # Undone by a run that died before it could hold the record: the next push would send it again.
                 self.context.journal.set_state(step.event.table, step.event.key, "held", self._why(step.event))
             elif step.outcome == "already so" and step.event:
                 self.context.journal.note_closed(step.event.table, [step.event.key])
@@ -302,7 +302,7 @@ class _Application:
         refused = self._apply(step)
         if refused:
             return refused
-        result = OrderResult(
+        result = RecordResult(
             key=step.event.key,
             table=step.event.table,
             crm_id=step.crm_id,
@@ -321,7 +321,7 @@ class _Application:
         return f"by the undo of run {event.run_id}"
 
     def _apply(self, step: _Step) -> Undone | None:
-        """None where CRM now holds what it held before. An answer that got lost leads to a look at the order."""
+        """None where CRM now holds what it held before. An answer that got lost leads to a look at the record."""
         was_lost, trouble = False, ""
         for number in range(_ROUNDS):
             if number:

@@ -25,7 +25,7 @@ LineKey = tuple[Value, ...]
 SHARE = "GrantAccess"
 
 LINES_INSIDE = 50
-"""How many lines are inserted together with a new order. CRM may refuse more related records in one insert."""
+"""How many lines are inserted together with a new record. CRM may refuse more related records in one insert."""
 
 _EXISTING = {"If-Match": "*"}
 """With this header, CRM does not create a row that is gone; without it, a PATCH is an upsert."""
@@ -132,7 +132,7 @@ def _lines(changes: Iterable[LineChange], have: Current, binding: Binding) -> It
 def _insert_line(
     line_id: str, key: LineKey, values: Mapping[str, Value], parent: str, binding: Binding, lines: Binding
 ) -> Operation:
-    """A line as a row of its own, bound to its order."""
+    """A line as a row of its own, bound to its record."""
     body = {
         lines.table.id_column: line_id,
         f"{binding.parent_navigation}@odata.bind": f"/{parent}",

@@ -42,7 +42,7 @@ Action = Literal["create", "update", "unchanged", "skip", "block"]
 NOTHING = ChangeSet(())
 _NO_WORDS: Mapping[str, Word] = {}
 MESSAGES = 20
-"""The most parts that the message about one order has."""
+"""The most parts that the message about one record has."""
 _ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LineKey: TypeAlias = "tuple[Value, ...] | None"
 _NAMESPACE = uuid.UUID("7a1c0a52-0f8d-5c8e-9d1b-2c64f7f1f0e5")
@@ -285,7 +285,7 @@ def plan_record(
 ) -> RecordPlan:
     """Decides for one record. `found` are CRM's records of that key, `known` is what the journal remembers of it.
 
-    `id_attempt` counts up when the id of a new order turned out to be taken. `words` are those of the plan's values.
+    `id_attempt` counts up when the id of a new record turned out to be taken. `words` are those of the plan's values.
     """
     model = binding.model
     line_table = binding.lines.table.name if binding.lines else ""
@@ -417,7 +417,7 @@ def _other_made(wanted: Wanted, have: Current, binding: Binding) -> Iterator[Obs
 
 
 def _told(messages: Iterable[str]) -> str:
-    """Each message once. Of an order with thousands of bad lines, only the first messages."""
+    """Each message once. Of a record with thousands of bad lines, only the first messages."""
     distinct = list(dict.fromkeys(messages))
     more = len(distinct) - MESSAGES
     return "; ".join(distinct[:MESSAGES]) + (f"; and {more:,} more" if more > 0 else "")

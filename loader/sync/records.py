@@ -29,7 +29,7 @@ class RecordWarning:
     column: str
     message: str
     line: tuple[Value, ...] | None = None
-    """The key of the line that the warning is about; None if it is about the order itself."""
+    """The key of the line that the warning is about; None if it is about the record itself."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ Note: TypeAlias = "Obstacle | RecordWarning"
 
 @dataclass(frozen=True)
 class Staged:
-    """One order's rows from the warehouse."""
+    """One record's rows from the warehouse."""
 
     key: str
     row: Row
@@ -83,7 +83,7 @@ class Current:
 
 
 class Wanted:
-    """What one order should be in CRM, with its obstacles and warnings."""
+    """What one record should be in CRM, with its obstacles and warnings."""
 
     def __init__(
         self, notes: Sequence[Note], owner: tuple[str, str] | None, line_count: int, record: Callable[[], Desired]
@@ -98,20 +98,20 @@ class Wanted:
 
     @property
     def record(self) -> Desired:
-        """The record of an order without obstacles. Made on demand, because a plan shows only some of the orders."""
+        """Its content, where nothing stands in its way; made on demand, because a plan shows only some records."""
         return self._record()
 
 
 def desired(
     staged: Staged, binding: Binding, index: Index
 ) -> tuple[Desired | None, tuple[Obstacle, ...], tuple[RecordWarning, ...]]:
-    """What CRM should have for one staged order, or the obstacles that block it; and its warnings."""
+    """What CRM should have for one staged record, or the obstacles that block it; and its warnings."""
     (wanted,) = desired_records([staged], binding, index)
     return None if wanted.obstacles else wanted.record, wanted.obstacles, wanted.warnings
 
 
 def desired_records(orders: Sequence[Staged], binding: Binding, index: Index) -> list[Wanted]:
-    """What CRM should have for each of these orders."""
+    """What CRM should have for each of these records."""
     headers = [order.row for order in orders]
     lines = [line for order in orders for line in order.lines]
     values, states = Columns(headers, binding.fields, index), Columns(headers, binding.state_fields, index)
@@ -165,7 +165,7 @@ def _made(staged: Staged, model: Model) -> int:
 
 
 def current(row: Row, binding: Binding) -> Current:
-    """CRM's JSON of an order, with its lines expanded, in canonical form."""
+    """CRM's JSON of a record, with its lines expanded, in canonical form."""
     lines: tuple[Current, ...] = ()
     if binding.lines:
         lines = tuple(current(line, binding.lines) for line in row.get(binding.lines_navigation) or ())

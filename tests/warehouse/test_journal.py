@@ -19,8 +19,8 @@ from loader.warehouse.journal import (
     Equal,
     Journal,
     KnownRecord,
-    OrderResult,
     QueueEntry,
+    RecordResult,
     RunCounts,
     RunStart,
 )
@@ -30,8 +30,8 @@ Begin = Callable[..., RunStart]
 GUID = "5d1f2f3a-0000-4000-8000-000000000001"
 
 
-def blocked(key: str = "ORDST2225", reason: str = "account_not_found") -> OrderResult:
-    return OrderResult(
+def blocked(key: str = "ORDST2225", reason: str = "account_not_found") -> RecordResult:
+    return RecordResult(
         key,
         "salesorder",
         None,
@@ -43,13 +43,13 @@ def blocked(key: str = "ORDST2225", reason: str = "account_not_found") -> OrderR
     )
 
 
-def created(key: str = "ORDST2225", **other: object) -> OrderResult:
-    result = OrderResult(key, "salesorder", GUID, "create", "created", pushed=True)
+def created(key: str = "ORDST2225", **other: object) -> RecordResult:
+    result = RecordResult(key, "salesorder", GUID, "create", "created", pushed=True)
     return replace(result, **other)  # type: ignore[arg-type]
 
 
-def unchanged(key: str = "ORDST2225") -> OrderResult:
-    return OrderResult(key, "salesorder", GUID, "unchanged", "unchanged")
+def unchanged(key: str = "ORDST2225") -> RecordResult:
+    return RecordResult(key, "salesorder", GUID, "unchanged", "unchanged")
 
 
 def only(entries: list[QueueEntry]) -> QueueEntry:
@@ -323,7 +323,7 @@ def test_an_order_no_longer_staged_leaves_the_queue(journal: Journal) -> None:
 
 def test_an_order_that_crm_has_closed_leaves_the_queue(journal: Journal) -> None:
     journal.record([blocked()], "run-1")
-    journal.record([OrderResult("ORDST2225", "salesorder", GUID, "skip", "skipped", "closed_in_crm")], "run-2")
+    journal.record([RecordResult("ORDST2225", "salesorder", GUID, "skip", "skipped", "closed_in_crm")], "run-2")
     assert journal.queue() == []
 
 
@@ -349,7 +349,7 @@ def test_a_record_that_is_closed_in_crm_is_remembered_as_closed_until_it_is_writ
     def is_closed() -> bool:
         return journal.known_records("salesorder")["ORDST2225"].is_closed
 
-    skipped = OrderResult("ORDST2225", "salesorder", GUID, "skip", "skipped", "closed_in_crm", is_closed=True)
+    skipped = RecordResult("ORDST2225", "salesorder", GUID, "skip", "skipped", "closed_in_crm", is_closed=True)
     journal.record([skipped], "run-1")
     assert not journal.known_records("salesorder"), "the journal never had it"
     journal.record([created()], "run-2")

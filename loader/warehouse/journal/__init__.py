@@ -1,4 +1,4 @@
-"""What the loader did, in tables beside the staged orders: runs, events, the retry queue, known CRM ids, the lock.
+"""What the loader did, in tables beside the staged records: runs, events, the retry queue, known CRM ids, the lock.
 
 dbt's YAML defines the columns (models/journal/). The journal creates missing tables and adds new columns.
 """
@@ -26,11 +26,11 @@ from loader.warehouse.journal.records import (
     Equal,
     Event,
     KnownRecord,
-    OrderResult,
     Outcome,
     Purged,
     QueueEntry,
     QueueState,
+    RecordResult,
     RunCounts,
     RunOutcome,
     RunRecord,
@@ -60,11 +60,11 @@ __all__ = [
     "KnownRecord",
     "Link",
     "LookedUp",
-    "OrderResult",
     "Outcome",
     "Purged",
     "QueueEntry",
     "QueueState",
+    "RecordResult",
     "RunCounts",
     "RunOutcome",
     "RunRecord",
@@ -170,14 +170,14 @@ class Journal:
         """The run with this id, or with the only id that begins like this. Raises NotFound."""
         return self._runs.one(run_id)
 
-    # ------------------------------------------------------------------------------------------------ how orders ended
+    # ------------------------------------------------------------------------------------------------ how records ended
 
-    def record(self, results: Sequence[OrderResult], run_id: str, counts: RunCounts | None = None) -> None:
-        """Records how orders ended: events, the retry queue and the CRM ids, all in one short transaction."""
+    def record(self, results: Sequence[RecordResult], run_id: str, counts: RunCounts | None = None) -> None:
+        """Enters how records ended: events, the retry queue and the CRM ids, all in one short transaction."""
         self._recording.record(results, run_id, counts)
 
-    def record_and_hold(self, result: OrderResult, run_id: str, counts: RunCounts, why: str) -> None:
-        """Records how an order ended and holds it, in one transaction."""
+    def record_and_hold(self, result: RecordResult, run_id: str, counts: RunCounts, why: str) -> None:
+        """Enters how a record ended and holds it, in one transaction."""
         self._recording.record_and_hold(result, run_id, counts, why)
 
     def events(
@@ -224,15 +224,15 @@ class Journal:
     def set_state(
         self, table: str, key: str, state: Literal["held", "ignored", "open"], why: str = "by hand"
     ) -> QueueEntry:
-        """Holds or ignores an order, or releases it (`open`). Returns the new entry. Raises NotFound."""
+        """Holds or ignores a record, or releases it (`open`). Returns the new entry. Raises NotFound."""
         return self._queue.set_state(table, key, state, why)
 
     def held_or_ignored(self, table: str) -> Mapping[str, QueueState]:
-        """The orders that somebody holds back or ignores."""
+        """The records that somebody holds back or ignores."""
         return self._queue.held_or_ignored(table)
 
     def resolve_left_scope(self, table: str, present_keys: Iterable[str]) -> list[str]:
-        """Resolves open and held entries of orders that are no longer staged. Returns their keys."""
+        """Resolves open and held entries of records that are no longer staged. Returns their keys."""
         return self._queue.resolve_left_scope(table, present_keys)
 
     # --------------------------------------------------------------------------------------------------------- CRM ids

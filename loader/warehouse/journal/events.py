@@ -10,11 +10,11 @@ from typing import Any
 from loader.keys import fold
 from loader.warehouse.connection import quoted
 from loader.warehouse.journal import version_1
-from loader.warehouse.journal.records import WHOLE, Event, OrderResult, as_json, from_json
+from loader.warehouse.journal.records import WHOLE, Event, RecordResult, as_json, from_json
 from loader.warehouse.journal.tables import AT_A_TIME, Tables, keys_of
 
 EVENTS_AT_A_TIME = 1_000
-"""How many events are read at a time with their changes. A new order with many lines has thousands of changes."""
+"""How many events are read at a time with their changes. A new record with many lines has thousands of changes."""
 SINCE = 2
 """The version of the journal since which events are as they are."""
 
@@ -26,7 +26,7 @@ class Events:
         self._tables = tables
         self._line_tables = line_tables
 
-    def add(self, results: Sequence[OrderResult], run_id: str, now: dt.datetime) -> None:
+    def add(self, results: Sequence[RecordResult], run_id: str, now: dt.datetime) -> None:
         """Records them. Their numbers continue those that the run has recorded before."""
         if not results:
             return

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from loader.keys import fold
-from loader.warehouse.journal.records import ByKey, Equal, KnownRecord, OrderResult
+from loader.warehouse.journal.records import ByKey, Equal, KnownRecord, RecordResult
 from loader.warehouse.journal.tables import Tables, keys_of, of_table
 
 _COLUMNS = (
@@ -139,7 +139,7 @@ class KnownRecords:
                 f"update {{crm_xref}} set is_closed = 1 where crm_table = ? and {condition}", [table, *params]
             )
 
-    def put(self, table: str, results: Mapping[str, OrderResult], run_id: str, now: dt.datetime) -> None:
+    def put(self, table: str, results: Mapping[str, RecordResult], run_id: str, now: dt.datetime) -> None:
         """Records the ids of the records that are in CRM, the shares, what was closed, and what was found equal."""
         known: dict[str, KnownRecord] = {}
         for condition, params in self._tables.warehouse.matching("match_key", sorted(map(fold, results))):
@@ -169,7 +169,7 @@ class KnownRecords:
         self._tables.insert("crm_xref", *({"crm_table": table, **keys_of(e.key), **_without_key(e)} for e in changed))
 
 
-def _known_record(result: OrderResult, before: KnownRecord | None, run_id: str, now: dt.datetime) -> KnownRecord:
+def _known_record(result: RecordResult, before: KnownRecord | None, run_id: str, now: dt.datetime) -> KnownRecord:
     assert result.crm_id is not None
     if before is None or before.crm_id.lower() != result.crm_id.lower():
         # Known for the first time, or created again after somebody deleted it together with its share.

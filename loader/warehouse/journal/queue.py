@@ -1,4 +1,4 @@
-"""The retry queue: the orders that could not be pushed, and those that somebody holds back."""
+"""The retry queue: the records that could not be pushed, and those that somebody holds back."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from loader.warehouse.connection import Row
 from loader.warehouse.journal.records import (
     WAITING,
     ByKey,
-    OrderResult,
     QueueEntry,
     QueueState,
+    RecordResult,
     as_json,
     from_json,
 )
@@ -124,10 +124,10 @@ class Queue:
     def set_state(
         self, table: str, key: str, state: Literal["held", "ignored", "open"], why: str = "by hand"
     ) -> QueueEntry:
-        """Holds or ignores an order, or releases it (`open`). Returns the new entry.
+        """Holds or ignores a record, or releases it (`open`). Returns the new entry.
 
-        An order that never failed can also be held or ignored; releasing it resolves the entry. Releasing an order that
-        is not in the queue raises NotFound. The caller ensures that the order exists.
+        A record that never failed can also be held or ignored; releasing it resolves the entry. Releasing a record that
+        is not in the queue raises NotFound. The caller ensures that the record exists.
         """
 
         def change() -> QueueEntry:
@@ -141,7 +141,7 @@ class Queue:
         return self._tables.atomically("retry_queue", change)
 
     def held_or_ignored(self, table: str) -> Mapping[str, QueueState]:
-        """The orders that somebody holds back or ignores."""
+        """The records that somebody holds back or ignores."""
         rows = self._tables.query(
             "retry_queue",
             "select record_key, state from {retry_queue} where crm_table = ? and state in ('held', 'ignored')",
@@ -150,7 +150,7 @@ class Queue:
         return ByKey((str(key), state) for key, state in rows)  # type: ignore[misc]
 
     def resolve_left_scope(self, table: str, present_keys: Iterable[str]) -> list[str]:
-        """Resolves open and held entries of orders that are no longer staged. Returns their keys."""
+        """Resolves open and held entries of records that are no longer staged. Returns their keys."""
         present = {fold(key) for key in present_keys}
         where = f"{_in_states(['open', 'held'])} and {of_table(table)}"
         blocks = self._tables.blocks("retry_queue", "record_key", where)
@@ -202,7 +202,7 @@ class Queue:
         )
 
 
-def queued(result: OrderResult, entry: QueueEntry | None, run_id: str, now: dt.datetime) -> QueueEntry | None:
+def queued(result: RecordResult, entry: QueueEntry | None, run_id: str, now: dt.datetime) -> QueueEntry | None:
     """The queue entry for `result`, or None if the queue does not change."""
     if result.reason == "plan_stale":
         return None  # only the plan was stale: the queue's entry is still true
@@ -226,7 +226,7 @@ def queued(result: OrderResult, entry: QueueEntry | None, run_id: str, now: dt.d
     if entry is None or entry.state != "open" or result.reason in ("held", "ignored"):
         return None
     if result.outcome == "skipped":
-        # An order that is closed in CRM needs nothing more. Held and ignored orders are not open.
+        # A record that is closed in CRM needs nothing more. Held and ignored records are not open.
         return replace(entry, state="resolved", resolution="left_scope", run_id=run_id)
     return replace(entry, state="resolved", resolution="synced", run_id=run_id)
 

@@ -1,4 +1,4 @@
-"""Records how orders ended: events, the retry queue, CRM ids and the run's counts, in one transaction."""
+"""Enters how records ended: events, the retry queue, CRM ids and the run's counts, in one transaction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from loader.warehouse.journal.events import Events
 from loader.warehouse.journal.known import KnownRecords
 from loader.warehouse.journal.lock import Lock
 from loader.warehouse.journal.queue import Queue, queued
-from loader.warehouse.journal.records import ByKey, OrderResult, RunCounts
+from loader.warehouse.journal.records import ByKey, RecordResult, RunCounts
 from loader.warehouse.journal.runs import Runs
 from loader.warehouse.journal.tables import Tables
 
@@ -27,12 +27,12 @@ class Recording:
         self._queue = queue
         self._known = known
 
-    def record(self, results: Sequence[OrderResult], run_id: str, counts: RunCounts | None = None) -> None:
-        """Records how orders ended: events, the retry queue and the CRM ids, all in one short transaction.
+    def record(self, results: Sequence[RecordResult], run_id: str, counts: RunCounts | None = None) -> None:
+        """Enters how records ended: events, the retry queue and the CRM ids, all in one short transaction.
 
-        `counts` are those of the run so far, so that they are known if it dies. An order gets no event if nothing
+        `counts` are those of the run so far, so that they are known if it dies. A record gets no event if nothing
         happened: it is unchanged, has no warnings and was not in the queue. If the run has lost its lock, it does not
-        touch orders that the run which took over has looked at.
+        touch records that the run which took over has looked at.
         """
         for table in dict.fromkeys(result.table for result in results):
             # If a key occurs twice, its last result counts.
@@ -40,7 +40,7 @@ class Recording:
             self._tables.atomically("retry_queue", self._recording(table, latest, run_id, counts))
 
     def _recording(
-        self, table: str, results: Mapping[str, OrderResult], run_id: str, counts: RunCounts | None
+        self, table: str, results: Mapping[str, RecordResult], run_id: str, counts: RunCounts | None
     ) -> Callable[[], None]:
         def write() -> None:
             now = self._tables.now()
@@ -70,8 +70,8 @@ class Recording:
 
         return write
 
-    def record_and_hold(self, result: OrderResult, run_id: str, counts: RunCounts, why: str) -> None:
-        """Records how an order ended and holds it, in one transaction."""
+    def record_and_hold(self, result: RecordResult, run_id: str, counts: RunCounts, why: str) -> None:
+        """Enters how a record ended and holds it, in one transaction."""
 
         def write() -> None:
             self.record([result], run_id, counts)

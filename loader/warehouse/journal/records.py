@@ -15,7 +15,7 @@ from loader.keys import fold
 from loader.warehouse.journal.here import Clock, this_host, utc_now
 
 WHOLE = "push"
-"""The only command that looks at every order."""
+"""The only command that looks at every record."""
 FROM_NOW_ON = dt.timedelta(minutes=5)
 """How much two machines' clocks may differ before a time counts as lying in the future."""
 
@@ -46,7 +46,7 @@ class RunStart:
 
 @dataclass(frozen=True)
 class RunCounts:
-    """How a run's orders ended, and how many requests it took. The first six counts add up to `staged`."""
+    """How a run's records ended, and how many requests it took. The first six counts add up to `staged`."""
 
     staged: int = 0
     created: int = 0
@@ -81,12 +81,12 @@ class RunRecord:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the run looked at every order."""
+        """Whether the run looked at every record."""
         return self.command == WHOLE
 
     @property
     def is_scheduled(self) -> bool:
-        """Whether the run pushed everything in a plan of all orders, be it its own plan or a plan file."""
+        """Whether the run pushed everything in a plan of all records, be it its own plan or a plan file."""
         return self.command in (WHOLE, "push FILE")
 
     def ends_after(self, now: dt.datetime) -> bool:
@@ -112,7 +112,7 @@ def short_id(id_: str) -> str:
 
 
 @dataclass(frozen=True)
-class OrderResult:
+class RecordResult:
     """How one record of a run ended. `pushed`: something was written to CRM. The rest is as in the columns."""
 
     key: str
@@ -159,7 +159,7 @@ class Event:
 
 @dataclass(frozen=True)
 class QueueEntry:
-    """A row of retry_queue: an order that could not be pushed, or that somebody holds back."""
+    """A row of retry_queue: a record that could not be pushed, or that somebody holds back."""
 
     table: str
     key: str
