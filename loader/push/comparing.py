@@ -29,6 +29,7 @@ from loader.warehouse.journal import Link, LookedUp, State, short_id
 
 OPEN = "open"
 """In the place of a column: keys of records that CRM has open and that the journal does not know."""
+ALWAYS = "CRM_FULL_COMPARE is always"
 _COMPARED_AT = "compared_at"
 
 
@@ -156,7 +157,7 @@ class Changes:
 
     @property
     def _settings_say(self) -> str:
-        return "" if self._context.settings.full_compare else "CRM_FULL_COMPARE is always"
+        return "" if self._context.settings.full_compare else ALWAYS
 
     @cached_property
     def _began(self) -> str:

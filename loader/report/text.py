@@ -10,6 +10,7 @@ from typing import Any
 
 from loader.contract import Contract
 from loader.push.checking import Finding
+from loader.push.comparing import ALWAYS
 from loader.push.planning import PlanReport
 from loader.push.sender import Settled
 from loader.push.tally import PushReport
@@ -69,7 +70,8 @@ class PlanText:
         )
         if report.warnings:
             yield f"Warnings: {_most(report.warnings, len(report.warnings))}."
-        yield from _compared(report.comparison, sum(report.records.values()))
+        if not self._quiet:
+            yield from _compared(report.comparison, sum(report.records.values()))
 
 
 def _cause_lines(report: PlanReport) -> Iterator[str]:
@@ -249,10 +251,10 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _compared(comparison: Mapping[str, Any], number: int) -> Iterator[str]:
-    """How many records were compared, and why not only those that moved."""
+    """How many records were compared, and why not only those that moved, unless the settings ask for all of them."""
     if comparison.get("kind") == "changes":
         yield f"Compared: {comparison['compared']} of {number}; the others have moved neither in GP nor in CRM."
-    elif comparison.get("why"):
+    elif comparison.get("why") not in (None, ALWAYS):
         yield f"Compared: all that was to be looked at, because {comparison['why']}."
 
 

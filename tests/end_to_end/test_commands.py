@@ -51,7 +51,7 @@ def test_check_names_options_that_crm_does_not_have(bench: Workbench) -> None:
 def test_xref_check_counts_the_orders_of_each_unmapped_code(bench: Workbench) -> None:
     ended = bench.loader("xref", "check")
     assert ended.exit_code == 1
-    assert "GP's code '42' has no translation; 1 orders are blocked" in texts(ended.data["findings"], "error")
+    assert "GP's code '42' has no translation; 1 order is blocked" in texts(ended.data["findings"], "error")
     assert "GP's code 'BIKE COURIER' has no translation; 2 orders" in texts(ended.data["findings"], "warning")
 
 

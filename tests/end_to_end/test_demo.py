@@ -66,7 +66,7 @@ def test_the_demo_runs_twice_in_a_row(tmp_path: Path, target: str) -> None:
             "invoicedetail",
         ):
             assert f"  {table}: " in ended.stdout
-        assert "salesorder ORDST2240 statecode: 0 → 3" in ended.stdout
+        assert "salesorder ORDST2240 statecode: Active → Fulfilled" in ended.stdout
         assert "invoice INVST2240: created" in ended.stdout
     goes_on_as_printed(ended.stdout, tmp_path)
 

@@ -319,9 +319,9 @@ def test_every_mapped_field_of_every_model_is_traced(built_whole: Built, tmp_pat
         assert all(gp == staged for *_, gp, staged in lines)
 
 
-def test_a_model_that_is_made_of_no_gp_column_has_texts_in_the_trace(switched_on: Dbt) -> None:
+def test_a_model_that_is_made_of_no_gp_column_has_texts_in_the_trace(everything_on_sqlserver: Dbt) -> None:
     """SQL Server takes a bare null for a number, and the other models' columns with it."""
-    sql = switched_on.compiled["models/audit/audit_field_trace.sql"]
+    sql = everything_on_sqlserver.compiled["models/audit/audit_field_trace.sql"]
     assert "cast(null as varchar(128)) as gp_column" in sql
     assert not re.search(r"\bnull as gp_column", sql)
     assert not re.search(r"case fields.field_no\s+when 0 then null\s+end", sql)

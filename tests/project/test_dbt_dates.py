@@ -23,7 +23,7 @@ def conversion(tmp_path_factory: pytest.TempPathFactory) -> str:
     shutil.copy(PROJECT / "profiles.yml", folder)
     for part in ("macros", "models"):
         (folder / part).mkdir()
-    for macro in ("gp/gp_local_to_utc", "settings/gp_time_zone"):
+    for macro in ("gp/gp_local_to_utc", "gp/last_day_before", "settings/gp_time_zone"):
         shutil.copy(PROJECT / "macros" / f"{macro}.sql", folder / "macros")
     (folder / "models" / "dates.sql").write_text("{{ gp_local_to_utc('day') }}", encoding="utf-8")
     settings = {

@@ -165,7 +165,7 @@ BROKEN_RULES = [
     ("int_sales_orders_open", r"and scoped.document_key = orders.document_key", ""),
     # orders
     ("crm_salesorder", r"to_days\(1\)", "to_days(0)"),
-    ("crm_salesorder", r"and orders.requested_ship_date < cast\('9999-12-31' as date\)", ""),
+    ("crm_salesorder", r"and orders.requested_ship_date <= cast\('9999-12-30' as date\)", ""),
     ("crm_salesorder", r"and orders.document_date <= cast\('9999-12-31' as date\)", "and 1 = 0"),
     ("crm_salesorder", r"orders.invoice_date >= cast\('1753-01-01' as date\)", "1 = 1"),
     ("crm_salesorder", r"timezone\('America/New_York', ", "("),
@@ -217,7 +217,7 @@ BROKEN_RULES = [
     ),
     ("crm_salesorderdetail", r"when numbered.is_write_in = 1", "when 1 = 1"),
     ("crm_salesorderdetail", r"to_days\(1\)", "to_days(0)"),
-    ("crm_salesorderdetail", r"and numbered.requested_ship_date < cast\('9999-12-31' as date\)", ""),
+    ("crm_salesorderdetail", r"and numbered.requested_ship_date <= cast\('9999-12-30' as date\)", ""),
     ("crm_salesorderdetail", r"numbered.extended_price \+ numbered.tax_amount", "numbered.extended_price"),
     ("crm_salesorderdetail", r"decimal\(38, 5\)", "decimal(19, 5)"),
     # staging
