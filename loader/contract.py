@@ -340,6 +340,11 @@ class Model:
         """The staged column that identifies a record in plans, queue and journal; the first of several."""
         return self.meta.match_on[0]
 
+    @property
+    def has_plain_key(self) -> bool:
+        """Whether one column of the table itself is the whole key, so that CRM can be asked for it as staged."""
+        return len(self.meta.match_on) == 1 and self.column(self.key_column).meta.lookup is None
+
     def key_of(self, row: Mapping[str, object]) -> str:
         """The text that identifies a staged record in plans, queue and journal."""
         return KEY_SEPARATOR.join(str(row[column]).rstrip(" ") for column in self.meta.match_on)

@@ -102,15 +102,6 @@ def _full_compare(value: object, info: ValidationInfo) -> int:
     return int(text)
 
 
-def _way_to_sign_in(value: object, info: ValidationInfo) -> object:
-    allowed = get_args(Auth)
-    if value not in allowed:
-        close = difflib.get_close_matches(str(value).lower(), allowed, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise _Refused("not known.", f"{_given(info).name} is one of {', '.join(allowed)}.{hint}")
-    return value
-
-
 def _text(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str) or not value.strip():
         raise _Refused("not a text.", f"Set {_given(info).name} to a text.")

@@ -194,6 +194,7 @@ class _ModelPush:
         self._everything, self._report, self._progress = staged, report, progress
         self.model, self.keys, self.is_whole = staged.model, staged.keys, is_whole
         report.begin(self.model.table)
+        self._tally: Tally | None = None
         self._session: Session | None = None
         self._ahead: list[list[tuple[Staged, RecordPlan]]] | None = None
         self._counted: set[str] | None = None
@@ -223,11 +224,11 @@ class _ModelPush:
         """The records that are compared. Which these are is decided once the tables before are pushed, or planned."""
         return self._changes.narrow(self._everything, self._landings)
 
-    @cached_property
-    def _tally(self) -> Tally:
+    def _begin_tally(self) -> Tally:
         compared = self._staged.compared
         untouched = len(self.keys) - len(compared)
-        return Tally(self._context, self.model, compared, self._report, self._progress, untouched)
+        self._tally = Tally(self._context, self.model, compared, self._report, self._progress, untouched)
+        return self._tally
 
     def plan_ahead(self) -> int:
         """Plans everything now, to be pushed by `push`; gives the number of records that would be written.
@@ -250,11 +251,11 @@ class _ModelPush:
 
     def push(self) -> None:
         """Sends what is planned and settles every record. Raises what ends the run early."""
-        context, plan_file, _ = self._context, self._plan_file, self._tally
+        context, plan_file, tally = self._context, self._plan_file, self._begin_tally()
         session = self._session or open_session(context, self._staged, self._landings)
         pusher = Pusher(
             session,
-            self._settle,
+            partial(self._settle, tally),
             concurrency=self._concurrency,
             batch_size=context.settings.batch_size,
             stop=context.stop,
@@ -275,22 +276,21 @@ class _ModelPush:
                 raise
             pusher.failure = pusher.failure or error
         if pusher.failure or context.stop.is_set():
-            self._tally.settle_rest(pusher.failure)
+            tally.settle_rest(pusher.failure)
         if pusher.failure:
             raise pusher.failure
         self._changes.used(session.index)
 
     def settle_rest(self, failure: LoaderError | None) -> None:
         """Settles the records that the run did not come to: all, if it did not come to asking which are compared."""
-        if "_tally" not in vars(self):
-            self._tally = Tally(self._context, self.model, self.keys, self._report, self._progress)
-        self._tally.settle_rest(failure)
+        tally = self._tally or Tally(self._context, self.model, self.keys, self._report, self._progress)
+        tally.settle_rest(failure)
 
-    def _settle(self, settled: list[Settled]) -> None:
+    def _settle(self, tally: Tally, settled: list[Settled]) -> None:
         for each in settled:
             if each.outcome in ("blocked", "failed"):
                 self._landings.failed(each.plan.table, each.plan.key, why_absent(each.reason, each.message))
-        self._tally.settle(settled)
+        tally.settle(settled)
 
     @property
     def _concurrency(self) -> int:

@@ -176,10 +176,9 @@ class Binding:
         """The columns that make a record's key."""
         return tuple(self._by_name[name] for name in self.model.meta.match_on)
 
-    @cached_property
+    @property
     def has_plain_key(self) -> bool:
-        """Whether one column of the table itself is the whole key, so that CRM can be asked for it as staged."""
-        return len(self.keys) == 1 and self.keys[0].lookup is None
+        return self.model.has_plain_key
 
     @property
     def key(self) -> Field:

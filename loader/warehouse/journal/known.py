@@ -105,9 +105,7 @@ class KnownRecords:
         """A select of the known records of a table; None where the journal has no digests yet."""
         if not self._tables.exists("crm_xref") or not self._tables.has("crm_xref", "digest"):
             return None
-        return f"select match_key, crm_id, digest, line_ids from {self._tables.known['crm_xref'].relation}" + (
-            f" where {of_table(table)}".format()
-        )
+        return self._tables.sql(f"select match_key, crm_id, digest, line_ids from {{crm_xref}} where {of_table(table)}")
 
     def forget_equal(self, table: str, besides: Iterable[str]) -> None:
         """Has all records of a table compared when they are next staged, besides those with these keys."""

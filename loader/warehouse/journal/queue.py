@@ -108,8 +108,8 @@ class Queue:
         """A select of the folded keys of a table's unresolved entries; None where there is no queue yet."""
         if not self._tables.exists("retry_queue"):
             return None
-        where = f"{_in_states(WAITING)} and {of_table(table)}".format()
-        return f"select match_key from {self._tables.known['retry_queue'].relation} where {where}"
+        where = f"{_in_states(WAITING)} and {of_table(table)}"
+        return self._tables.sql(f"select match_key from {{retry_queue}} where {where}")
 
     def states_of(self, table: str, states: Iterable[QueueState], among: Collection[str]) -> dict[str, QueueState]:
         """Folded key → state, for the entries whose key is `among` these."""

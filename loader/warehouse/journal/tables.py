@@ -99,11 +99,12 @@ class Tables:
         with self.warehouse.exclusive(name):
             return work()
 
-    def _sql(self, statement: str) -> str:
+    def sql(self, statement: str) -> str:
+        """The statement with the tables' relations in place of their names in braces."""
         return statement.format(**{name: table.relation for name, table in self.known.items()})
 
     def execute(self, statement: str, params: Sequence[object] = ()) -> int:
-        return self.warehouse.execute(self._sql(statement), params)
+        return self.warehouse.execute(self.sql(statement), params)
 
     def has(self, table: str, column: str) -> bool:
         """Whether a column exists: a journal from an older loader may lack some until the next run that writes."""
@@ -118,7 +119,7 @@ class Tables:
     def query(self, table: str, statement: str, params: Sequence[object] = ()) -> list[Row]:
         if not self.exists(table):
             return []
-        return self.warehouse.query(self._sql(statement), params)
+        return self.warehouse.query(self.sql(statement), params)
 
     def among(self, table: str, columns: str, where: str, keys: Collection[str]) -> Iterator[list[Row]]:
         """Rows with these keys, and perhaps a few with other keys. `where` has no parameters."""
@@ -143,7 +144,7 @@ class Tables:
         side = self.warehouse.side()
         try:
             numbered = f"select row_number() over (order by record_key) as block_no, {columns} from {{{table}}}"
-            kept = side.keep("blocks", self._sql(f"{numbered} where {where}"), sorted_by="block_no")
+            kept = side.keep("blocks", self.sql(f"{numbered} where {where}"), sorted_by="block_no")
             start = 0
             while rows := side.query(
                 f"select {columns} from {kept} where block_no > ? and block_no <= ? order by block_no",
