@@ -194,7 +194,7 @@ class Changes:
         """CRM's tables on which the model's records depend, and the columns that tell which records a row concerns."""
         tables = self._context.tables
         needed: dict[str, set[str]] = {model.table: set()}
-        if _has_plain_key(model):
+        if model.has_plain_key:
             needed[model.table].add(model.key_column)
         if model.children and model.meta.children:
             needed.setdefault(model.children.table, set()).add(f"_{model.meta.children.via}_value")
@@ -301,7 +301,7 @@ class Changes:
         own = moves[model.table]
         ids = {str(row[tables[model.table].id_column]).lower() for row in own.rows}
         keys: set[str] = set()
-        if _has_plain_key(model):
+        if model.has_plain_key:
             keys = {match_key(row[model.key_column]) for row in own.rows if row.get(model.key_column)}
         elif unknown := ids - self._context.journal.crm_ids(model.table):
             return f"CRM has {len(unknown)} new rows in {model.table}, whose key has several parts"
@@ -310,10 +310,8 @@ class Changes:
         if model.children and model.meta.children:
             lines, via = moves[model.children.table], model.meta.children.via
             ids |= {str(row[f"_{via}_value"]).lower() for row in lines.rows if row.get(f"_{via}_value")}
-            line_ids = {short_id(each) for each in lines.deleted}
-            attribute = tables[model.children.table].attributes.get(via)
-            if attribute and attribute.updatable:  # a line that moved to another record has left one
-                line_ids |= {short_id(str(row[tables[model.children.table].id_column])) for row in lines.rows}
+            id_column = tables[model.children.table].id_column  # a line that moved to another record has left one
+            line_ids = {short_id(each) for each in (*lines.deleted, *(str(row[id_column]) for row in lines.rows))}
         naming: list[tuple[Model, str, set[str]]] = []
         for key, places in lookup_columns(model).items():
             landed = list(landings.rows_of(key.table))
@@ -361,10 +359,6 @@ class Changes:
 
     def _see(self, table: str, rows: Iterable[LookedUp]) -> None:
         self._seen.setdefault(table, set()).update(rows)
-
-
-def _has_plain_key(model: Model) -> bool:
-    return len(model.meta.match_on) == 1 and model.column(model.key_column).meta.lookup is None
 
 
 def _has_open(rows: Iterable[LookedUp]) -> bool:
