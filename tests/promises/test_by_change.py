@@ -102,6 +102,16 @@ def test_a_line_that_somebody_added_goes(company: MadeCompany) -> None:
     assert (compared(told), told["lines"]["delete"]) == (2, 1)
 
 
+def test_a_unit_that_moved_to_another_group_concerns_the_one_that_it_left(company: MadeCompany) -> None:
+    """CRM tells of a unit as it is now; whose it was, the journal knows, although no client can move one."""
+    unit = company.row("uom", name="Box")
+    group = str(company.row("uomschedule", name="CABLE")["uomscheduleid"])
+    company.crm.update("uom", str(unit["uomid"]), {"uomscheduleid": {"table": "uomschedule", "id": group}})
+    told = pushed(company)
+    assert told["lines"]["create"] == 1
+    assert pushed(company, "--full")["requests"]["write"] == 0
+
+
 def test_another_owner_of_an_account_concerns_its_orders(company: MadeCompany) -> None:
     users = [each["systemuserid"] for each in company.crm.rows("systemuser")]
     owner = next(each for each in users if each != company.owner("LONE"))
