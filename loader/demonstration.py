@@ -18,6 +18,7 @@ from loader.report.changes import Telling
 from loader.report.text import place_of
 from loader.report.text import table as table_of
 from loader.report.words import counted
+from loader.report.wrapping import terminal_width
 from loader.visible import styled
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse, columns_of
@@ -104,7 +105,7 @@ class Demonstration:
         with self._open("read") as context:
             telling = Telling(context.contract)
             content = explain(context, story.EXPLAINED, words=explained.plan_text(telling), table=story.ORDERS)
-            for line in explained.lines(content, (), telling):
+            for line in explained.lines(content, (), telling, terminal_width()):
                 self._say(line)
 
     def second_push(self) -> None:

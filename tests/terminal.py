@@ -55,3 +55,34 @@ def at_a_terminal(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) 
     return AtTerminal(
         process.returncode, stdout.decode(), b"".join(drawn).decode("utf-8", "replace"), max(gaps, default=0.0)
     )
+
+
+def drawn_at_a_terminal(command: Sequence[str], columns: int, *, cwd: Path, env: Mapping[str, str]) -> str:
+    """What a command shows on a terminal so many columns wide, without the colours."""
+    import fcntl
+    import pty
+    import re
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    blocks: list[bytes] = []
+
+    def watch() -> None:
+        try:
+            while block := os.read(ours, 65536):
+                blocks.append(block)
+        except OSError:  # the other end is closed
+            return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        done = subprocess.run(command, cwd=cwd, env=env, stdout=theirs, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(theirs)
+    watcher.join(10)
+    os.close(ours)
+    assert done.returncode == 0, done.stderr.decode()
+    return re.sub(r"\x1b\[[0-9;]*m", "", b"".join(blocks).decode()).replace("\r\n", "\n")

@@ -10,8 +10,9 @@ import click
 from loader.invocation import Invocation, command
 from loader.push import explaining
 from loader.report.changes import Telling
-from loader.report.explained import line_text, lines, plan_text
+from loader.report.explained import LinesText, lines, plan_text
 from loader.report.spool import JsonSpool, Spool
+from loader.report.wrapping import terminal_width
 
 
 @command("explain")
@@ -22,6 +23,7 @@ from loader.report.spool import JsonSpool, Spool
 def explain(invocation: Invocation, key: str, table: str) -> None:
     """Show one record column by column: GP's value, the rule, the staged value, CRM's value, and what happened to it.
 
+    The text fits the terminal, but is never wider than 100 columns. "=" marks what CRM holds already, "≠" what differs.
     If a record has more than 100 lines, it shows 100 of them, first those that differ from CRM; -v shows all.
 
     \b
@@ -29,13 +31,14 @@ def explain(invocation: Invocation, key: str, table: str) -> None:
         loader explain ORDST2226
     """
     output = invocation.output
-    text, entries = Spool(), JsonSpool()
+    text, entries, width = Spool(), JsonSpool(), terminal_width()
+    lines_text = LinesText(width, output.verbose)
 
     def tell(line: Mapping[str, Any]) -> None:
         if output.json:
             entries.add_entry(line)
         else:
-            for each in line_text(line):
+            for each in lines_text.of(line):
                 text.add(each)
 
     with invocation.context() as context:
@@ -43,4 +46,4 @@ def explain(invocation: Invocation, key: str, table: str) -> None:
         content = explaining.explain(
             context, key, tell, every_line=output.verbose, words=plan_text(telling), table=table
         )
-    output.data(content, lambda: lines(content, text, telling), entries=("lines", entries))
+    output.data(content, lambda: lines(content, text, telling, width), entries=("lines", entries))

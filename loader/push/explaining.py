@@ -60,7 +60,7 @@ def explain(
         "lines_left_out": 0,
         "plan": None,
         "first": [],
-        "link": None,
+        "link": record_link(context.settings.crm_url, model.table, (status or {}).get("crm_id")),
         "queue": [asdict(entry) for entry in context.journal.queue_of(key) if entry.table == model.table],
         "events": [asdict(event) for event in context.journal.events(key=key, limit=_EVENTS, table=model.table)],
     }
@@ -119,7 +119,8 @@ def _add_staged(
     content["lines_left_out"] = 0 if every_line else max(len(staged.lines) - LINES, 0)
     content["plan"] = {**plan.as_json(), "text": tell_plan(plan)}
     content["first"] = [{"table": table, "key": key} for table, key in first]
-    content["link"] = record_link(context.settings.crm_url, binding.model.table, have.id if have else None)
+    if have:
+        content["link"] = record_link(context.settings.crm_url, binding.model.table, have.id)
 
 
 def _words(session: Session, have: Current | None) -> Words:

@@ -99,4 +99,6 @@ def _bare(change: Entry, side: str) -> str:
 
 
 def _key(line: object) -> str:
+    if line is None:
+        return "without a number"
     return ", ".join(map(str, line)) if isinstance(line, list) else str(line)
