@@ -17,6 +17,7 @@ from loader.dataverse.client import Client
 from loader.dataverse.describe import read_flags, read_organization, read_tables
 from loader.dataverse.metadata import Table
 from loader.dataverse.organization import Organization
+from loader.dbt_commands import shown_by
 from loader.errors import GuardTripped, NotFound, UsageError
 from loader.files import private_files
 from loader.keys import folded, match_key
@@ -189,7 +190,7 @@ class Context:
         rows = self.warehouse.query(
             f"select {key} from {model.relation} order by {folded(key, self.warehouse.dialect)}"
         )
-        return _named(model, [None if row[0] is None else str(row[0]).rstrip(" ") for row in rows])
+        return self._named(model, [None if row[0] is None else str(row[0]).rstrip(" ") for row in rows])
 
     def stage(self, model: Model, only: Sequence[str] | None = None) -> StagedRecords:
         """The staged records as they are now, or those named. Raises GuardTripped for rows without a key."""
@@ -207,7 +208,17 @@ class Context:
             prefixes=model.meta.key_prefixes,
         )
         self._open.callback(rows.close)
-        return StagedRecords(model, rows, _named(model, rows.keys()))
+        return StagedRecords(model, rows, self._named(model, rows.keys()))
+
+    def _named(self, model: Model, keys: Sequence[str | None]) -> list[str]:
+        nameless = sum(key is None for key in keys)
+        if nameless:
+            rows = f"1 row of {model.name} has" if nameless == 1 else f"{nameless} rows of {model.name} have"
+            shows = shown_by(self.target, self.project_dir, f"not_null_{model.name}_{model.key_column}")
+            raise GuardTripped(
+                f"{rows} no {model.key_column}. Nothing was written.", f"`{shows}` shows them; correct them in GP."
+            )
+        return [key for key in keys if key is not None]
 
 
 @dataclass(frozen=True)
@@ -254,14 +265,3 @@ def require(staged: Sequence[StagedRecords], only: Sequence[str]) -> None:
             f"{models} has no {nouns} {', '.join(unknown)}.",
             "Only what is in scope is staged; the table's audit model (audit_order_status) says why one is not.",
         )
-
-
-def _named(model: Model, keys: Sequence[str | None]) -> list[str]:
-    nameless = sum(key is None for key in keys)
-    if nameless:
-        rows = f"1 row of {model.name} has" if nameless == 1 else f"{nameless} rows of {model.name} have"
-        raise GuardTripped(
-            f"{rows} no {model.key_column}. Nothing was written.",
-            f"`dbt show --select not_null_{model.name}_{model.key_column}` shows them; correct them in GP.",
-        )
-    return [key for key in keys if key is not None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from loader import __version__
 from loader.context import Context, Doing
+from loader.dbt_commands import same_warehouse, shown_by
 from loader.errors import GuardTripped, LoaderError
 from loader.files import private_files
 from loader.warehouse.journal import RunCounts, RunOutcome, RunStart
@@ -52,7 +52,12 @@ def build(context: Context, talk: Callable[[str], None], variables: Mapping[str,
     """
     results_path(context).unlink(missing_ok=True)
     with private_files() if context.target.type == "duckdb" else nullcontext():
-        command = ["build", "--exclude-resource-type", "unit_test", *same_warehouse(context)]
+        command = [
+            "build",
+            "--exclude-resource-type",
+            "unit_test",
+            *same_warehouse(context.target, context.project_dir),
+        ]
         if variables:
             command += ["--vars", json.dumps(variables)]
         exit_code, output = run_dbt(command, dbt_environ(context), context.doing)
@@ -83,24 +88,19 @@ def stopped(
     described = [_described(context, result) for result in tests[:SHOWN]]
     more = f"\nand {len(tests) - SHOWN} more tests" if len(tests) > SHOWN else ""
     counted = "1 test" if len(tests) == 1 else f"{len(tests)} tests"
+    shows = shown_by(context.target, context.project_dir, names[0], variables)
     return GuardTripped(
         f"{counted} of the crm models failed, so nothing was written.\n" + "\n".join(described) + more,
-        f"Correct the rows in GP or in the seeds. `{shown_by(context, names[0], variables)}` shows"
-        + (" them." if len(names) == 1 else " those of the first test; the others' in the same way."),
+        f"Correct the rows in GP or in the seeds. `{shows}` shows"
+        + (" them." if len(names) == 1 else " those of the first test; the others' in the same way.")
+        + _stored(tests),
     )
 
 
-def shown_by(context: Context, test: str, variables: Mapping[str, object] | None = None) -> str:
-    """The dbt command that shows the rows on which a test fails."""
-    command = ["dbt", "show", "--limit", "100", "--select", test, "--target", context.target.name]
-    if variables:
-        command += ["--vars", json.dumps(variables)]
-    project = context.project_dir.absolute()
-    if project != Path.cwd():
-        command += ["--project-dir", str(project)]
-    if context.target.profiles_dir != Path.cwd():
-        command += ["--profiles-dir", str(context.target.profiles_dir)]
-    return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
+def _stored(tests: Sequence[Mapping[str, Any]]) -> str:
+    """Where dbt has kept the failing rows, if it was told to."""
+    tables = [str(result["relation_name"]) for result in tests if result.get("relation_name")]
+    return f" The rows of this build are in {', '.join(tables[:SHOWN])}." if tables else ""
 
 
 def _described(context: Context, result: Mapping[str, Any]) -> str:
@@ -135,20 +135,6 @@ def _driver_remedy(context: Context, message: str) -> str | None:
         f"dbt does not find the ODBC driver. Write `driver: {{{{ env_var('GP_CRM_SQLSERVER_DRIVER') }}}}` in"
         f" {profiles}, or the path that `loader driver --target {context.target.name}` prints."
     )
-
-
-def same_warehouse(context: Context) -> list[str]:
-    """dbt's flags for the project, profiles file, profile and target that this run read.
-
-    dbt alone would look for profiles.yml in the directory it is started in, not in the project's.
-    """
-    target = context.target
-    return [
-        "--project-dir", str(context.project_dir.absolute()),
-        "--profiles-dir", str(target.profiles_dir),
-        "--profile", target.profile,
-        "--target", target.name,
-    ]  # fmt: skip
 
 
 def dbt_environ(context: Context) -> dict[str, str]:

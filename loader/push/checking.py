@@ -15,6 +15,7 @@ from loader.dataverse.describe import has_action, read_tables
 from loader.dataverse.metadata import Attribute, Table
 from loader.dataverse.query import definition_of
 from loader.dataverse.replies import optional_text, rows, text
+from loader.dbt_commands import shown_by
 from loader.errors import UsageError
 from loader.keys import match_key
 from loader.push.session import Session, open_session, planned_in_waves
@@ -59,7 +60,7 @@ def _findings(context: Context) -> Iterator[Finding]:
         yield from _columns(bindings)
         yield from _actions(context, bindings)
         if model.name in staged:
-            yield from _staged_twice(model, staged[model.name].keys)
+            yield from _staged_twice(context, model, staged[model.name].keys)
         if not bindings.is_sound:
             yield _not_planned(model)
         else:
@@ -270,14 +271,14 @@ def _verbs(context: Context) -> dict[str, set[str]]:
     return verbs
 
 
-def _staged_twice(model: Model, keys: list[str]) -> Iterator[Finding]:
+def _staged_twice(context: Context, model: Model, keys: list[str]) -> Iterator[Finding]:
+    shows = shown_by(context.target, context.project_dir, f"unique_code_{model.name}_{model.key_column}")
     counted = Counter(map(match_key, keys))
     for key in (key for key, count in counted.items() if count > 1):
         yield Finding(
             "error",
             f"{model.name} has {counted[key]} rows of {' / '.join(model.meta.match_on)} {key!r}.",
-            "They are blocked: leave one of them in GP."
-            f" `dbt show --select unique_code_{model.name}_{model.key_column}` shows all keys that are repeated.",
+            f"They are blocked: leave one of them in GP. `{shows}` shows all keys that are repeated.",
         )
 
 

@@ -5,12 +5,12 @@
             {%- do known.extend([source.name ~ '.' ~ column.name, source.identifier ~ '.' ~ column.name]) -%}
         {%- endfor -%}
     {%- endfor -%}
-    {%- for node in graph.get('nodes', {}).values() if node.resource_type == 'model' and node.config.meta.get('crm') -%}
-        {%- for column in node.columns.values() -%}
+    {%- for node in graph.get('nodes', {}).values() if node.resource_type == 'model' and node.package_name == project_name -%}
+        {%- for column in node.columns.values() if not column.description -%}
+            {%- do flaws.append(node.name ~ '.' ~ column.name ~ ' has no description') -%}
+        {%- endfor -%}
+        {%- for column in node.columns.values() if node.config.meta.get('crm') -%}
             {%- set crm, name = column.config.meta.get('crm', {}), node.name ~ '.' ~ column.name -%}
-            {%- if not column.description -%}
-                {%- do flaws.append(name ~ ' has no description') -%}
-            {%- endif -%}
             {%- if not crm.get('gp') and not crm.get('rule') -%}
                 {%- do flaws.append(name ~ ' does not say where it comes from: meta.crm needs gp or rule') -%}
             {%- endif -%}
@@ -21,7 +21,7 @@
     {%- endfor -%}
     {%- if flaws -%}
         {{ exceptions.raise_compiler_error(
-            "Columns of the crm models are not complete (docs/add_a_column.md):\n  " ~ flaws | join('\n  ')
+            "Columns are not complete (docs/add_a_column.md):\n  " ~ flaws | join('\n  ')
         ) }}
     {%- endif -%}
 {%- endmacro %}

@@ -75,6 +75,10 @@ def test_what_was_forgotten_is_named_in_one_message(
     model = project / "models/crm/sales_orders/crm_salesorder.yml"
     forget(model, "        description: Contact at the ship-to address.\n")
     forget(model, "gp: SOP10100.CUSTNAME")
+    for name in ("staging/gp/stg_gp__sales_orders.yml", "intermediate/int_sales_orders_open.yml"):
+        forget(
+            project / "models" / name, "        description: Contact at the ship-to address. GP SOP10100.CNTCPRSN.\n"
+        )
     monkeypatch.setenv("GP_CRM_DUCKDB_PATH", str(project / "sample.duckdb"))
     monkeypatch.chdir(project)
     assert not dbtRunner().invoke(["--no-use-colors", "run-operation", "refuse_incomplete_columns"]).success
@@ -84,6 +88,8 @@ def test_what_was_forgotten_is_named_in_one_message(
         " crm_salesorder.shipto_contactname comes from SOP10100.CNTCPRSN, which no source lists"
         " crm_salesorder.description does not say where it comes from: meta.crm needs gp or rule"
     ) in said
+    assert "stg_gp__sales_orders.ship_to_contact_name has no description" in said
+    assert "int_sales_orders_open.ship_to_contact_name has no description" in said
 
 
 def forget(path: Path, text: str) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from loader.context import Context
-from loader.push.building import run_dbt, same_warehouse, shown_by, stopped
+from loader.dbt_commands import same_warehouse, shown_by
+from loader.push.building import run_dbt, stopped
 from tests.conftest import PROJECT, Workbench
 from tests.end_to_end.test_commands import two_of_one_number
 from tests.project.dbt_runs import ON_DUCKDB
@@ -67,7 +68,7 @@ def test_each_place_of_profiles_is_handed_to_dbt(tmp_path: Path, monkeypatch: py
 
     def handed(given: Path | None = None, **environ: str) -> str:
         with Context(Path("project"), given, environ=environ) as run:
-            arguments = same_warehouse(run)
+            arguments = same_warehouse(run.target, run.project_dir)
         assert arguments[arguments.index("--project-dir") + 1] == str(project)
         return arguments[arguments.index("--profiles-dir") + 1]
 
@@ -91,6 +92,17 @@ def test_push_build_stops_when_a_contract_test_fails(own_project: Workbench) -> 
 
     assert "ORDST2225" in shown_by_the_remedy(own_project, ended.error["remedy"])
 
+    test = "unique_code_crm_salesorder_name"
+    kept = ["test", "--select", test, "--store-failures", *same_place(own_project)]
+    assert run_dbt(kept, own_project.environ)[0] == 1
+    assert own_project.query(f"select name, row_count from main_failures.{test}") == [("ORDST2225", 2)]
+    with own_project.run() as run:
+        results = json.loads((own_project.target_path / "run_results.json").read_text(encoding="utf-8"))["results"]
+        results = [result for result in results if result["unique_id"] in run.contract.tests]
+        assert f'The rows of this build are in "sample"."main_failures"."{test}".' in (
+            stopped(run, results).remedy or ""
+        )
+
     (run,) = own_project.loader("status").data["runs"]
     assert (run["command"], run["outcome"], run["counts"]["staged"]) == ("push", "stopped", 0)
     assert run["message"] == message
@@ -98,6 +110,21 @@ def test_push_build_stops_when_a_contract_test_fails(own_project: Workbench) -> 
     assert probed.exit_code == 1
     assert "the last push ended as stopped (1 test of the crm models failed" in probed.stdout
     assert "did not end well: stopped" in own_project.loader("report", "--out", "-", json_output=False).stdout
+
+
+def same_place(bench: Workbench) -> list[str]:
+    with bench.run() as run:
+        return same_warehouse(run.target, run.project_dir)
+
+
+def test_what_check_names_of_a_number_that_is_there_twice_is_a_command_that_runs(own_project: Workbench) -> None:
+    two_of_one_number(own_project)
+    found = [
+        finding["remedy"]
+        for finding in own_project.loader("check").data["findings"]
+        if "dbt show" in (finding["remedy"] or "")
+    ]
+    assert "ORDST2225" in shown_by_the_remedy(own_project, found[0])
 
 
 def shown_by_the_remedy(bench: Workbench, remedy: str) -> str:
@@ -137,8 +164,8 @@ def test_the_command_that_shows_failing_rows_has_the_variables_of_the_build(benc
     """A test of a model that only those switch on is none of the project without them."""
     variables = {"sync": {"units": True}, "deleted_orders": "cancel"}
     with bench.run() as run:
-        command = shlex.split(shown_by(run, "unique_code_crm_uomschedule_name", variables))
-        assert "--vars" not in shlex.split(shown_by(run, "unique_code_crm_salesorder_name"))
+        command = shlex.split(shown_by(run.target, PROJECT, "unique_code_crm_uomschedule_name", variables))
+        assert "--vars" not in shlex.split(shown_by(run.target, PROJECT, "unique_code_crm_salesorder_name"))
     assert json.loads(command[command.index("--vars") + 1]) == variables
 
 

@@ -382,3 +382,13 @@ def test_check_names_states_that_do_not_go_with_their_status(handful: Handful) -
 def test_check_names_states_that_close_an_order(handful: Handful, state: int, status: int, label: str) -> None:
     handful.execute("update xref_order_status set statecode = ?, statuscode = ? where gp_code = 9", state, status)
     assert f"statecode {state} ({label}) closes an order in CRM" in texts(handful, "warning")
+
+
+def test_a_staged_row_without_a_key_stops_the_run_and_the_command_that_shows_it_is_whole(handful: Handful) -> None:
+    handful.execute(f"update crm_salesorder set name = null where name = '{NEW[0]}'")
+    for command in ("plan", "push"):
+        refused = handful.loader(command)
+        assert refused.exit_code == 7
+        assert refused.error["message"] == "1 row of crm_salesorder has no name. Nothing was written."
+        shows = "dbt show --limit 100 --select not_null_crm_salesorder_name --target duckdb"
+        assert refused.error["remedy"].startswith(f"`{shows}")
