@@ -120,14 +120,28 @@ def limited(statement: str, limit: int, dialect: Literal["duckdb", "sqlserver"])
 
 def columns_of(warehouse: Warehouse, relation: str) -> list[str]:
     """The columns of a table or view, in order; none if it does not exist."""
-    *database, schema, name = parts_of(relation)
-    # Upper case, because a database with a case-sensitive collation finds nothing else.
-    where = "TABLE_SCHEMA = ? and TABLE_NAME = ?" + (" and TABLE_CATALOG = ?" if database else "")
-    rows = warehouse.query(
-        f"select COLUMN_NAME from INFORMATION_SCHEMA.COLUMNS where {where} order by ORDINAL_POSITION",
-        [schema, name, *database],
-    )
-    return [str(row[0]) for row in rows]
+    return columns_of_each(warehouse, [relation])[relation]
+
+
+def columns_of_each(warehouse: Warehouse, relations: Sequence[str]) -> dict[str, list[str]]:
+    """The columns of several tables or views, by relation, asked for once for all that are in one schema."""
+    found: dict[str, list[str]] = {relation: [] for relation in relations}
+    places: dict[tuple[str, ...], dict[str, str]] = {}
+    for relation in relations:
+        *place, name = parts_of(relation)
+        places.setdefault(tuple(place), {})[name.lower()] = relation
+    for (*database, schema), names in places.items():
+        # Upper case, because a database with a case-sensitive collation finds nothing else.
+        where = "TABLE_SCHEMA = ?" + (" and TABLE_CATALOG = ?" if database else "")
+        wanted = [parts_of(relation)[-1] for relation in names.values()]
+        rows = warehouse.query(
+            f"select TABLE_NAME, COLUMN_NAME from INFORMATION_SCHEMA.COLUMNS where {where}"
+            f" and TABLE_NAME in ({', '.join('?' for _ in wanted)}) order by ORDINAL_POSITION",
+            [schema, *database, *wanted],
+        )
+        for table, column in rows:
+            found[names[str(table).lower()]].append(str(column))
+    return found
 
 
 def collation_of(warehouse: Warehouse, relation: str, column: str) -> str | None:

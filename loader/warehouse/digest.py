@@ -25,11 +25,11 @@ class TypedColumn(Protocol):
 def row_text(columns: Iterable[TypedColumn], dialect: Dialect, before: str = "") -> str:
     """A row as a text: no two rows with different values have the same. `before` is the table's alias with a dot.
 
-    Each value stands behind its length, and null has a sign of its own.
+    On DuckDB it is a JSON list. On SQL Server each value stands behind its length, and null has a sign of its own.
     """
     if dialect == "duckdb":
-        texts = [f"cast({before}{quoted(column.name)} as varchar)" for column in columns]
-        return " || ".join(f"coalesce(strlen({text}) || ':' || {text}, '-')" for text in texts)
+        texts = ", ".join(f"cast({before}{quoted(column.name)} as varchar)" for column in columns)
+        return f"cast(to_json([{texts}]) as varchar)"
     pieces = [piece for column in columns for piece in _pieces(column, before)]
     return _concat(pieces)
 

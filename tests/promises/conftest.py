@@ -29,7 +29,7 @@ from loader.dataverse.metadata import Table
 from loader.keys import fold
 from loader.profile import Target, read_target
 from loader.warehouse.connect import connect
-from loader.warehouse.connection import Warehouse, columns_of
+from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal
 from sample import organisation
 from sample.verify import StagedModel, staged, verify
@@ -381,21 +381,6 @@ def _known_tables(client: Client, names: Iterable[str]) -> Mapping[str, Table]:
     return _tables
 
 
-_journal_columns: dict[str, list[str]] = {}
-
-
-def known_columns(warehouse: Warehouse, relation: str) -> list[str]:
-    """The journal's tables are there: looking them up is most of what a small run does."""
-    if not _journal_columns.get(relation):
-        _journal_columns[relation] = columns_of(warehouse, relation)
-    return _journal_columns[relation]
-
-
-def quick_journal(warehouse: Warehouse, contract: Contract) -> Journal:
-    line_tables = {model.table: model.children.table for model in contract.models if model.children}
-    return Journal(warehouse, contract.journal, line_tables=line_tables, columns=known_columns)
-
-
 @cache
 def _duckdb_target() -> Target:
     return read_target(PROJECT, None, "duckdb", {"GP_CRM_DUCKDB_PATH": "sample.duckdb"})
@@ -410,7 +395,7 @@ def known_contract(manifest: Path, adapter: str) -> Contract:
     return contract_of(manifest.parent)
 
 
-KNOWN = Sources(target=known_target, contract=known_contract, tables=_known_tables, journal=quick_journal)
+KNOWN = Sources(target=known_target, contract=known_contract, tables=_known_tables)
 """What does not change from test to test is read once per process."""
 
 

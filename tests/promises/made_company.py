@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from emulator import Emulator
 from loader.contract import JOURNAL_TABLES
 from loader.push.reconciling import COLUMN_TYPES, COLUMNS, RECORD_TYPES, RECORDS
+from loader.warehouse.connect import connect
 from sample import organisation
-from tests.conftest import Built, Workbench
+from tests.conftest import PROJECT, Built, Workbench, known_contract
 from tests.made_contract import Yaml, node
+from tests.promises.conftest import KNOWN, known_target
 
 STAYING = ("systemuser", "team", "businessunit", "transactioncurrency", "pricelevel", "organization")
 """What CRM has before the first push."""
@@ -294,12 +296,8 @@ def open_company(stack: ExitStack, built: Built, folder: Path, nodes: tuple[Yaml
     snapshot = organisation.snapshot()
     snapshot["tables"] = {table: rows for table, rows in snapshot["tables"].items() if table in STAYING}
     crm = stack.enter_context(Emulator(snapshot=snapshot))
-    company = MadeCompany(folder / "sample.duckdb", target_path, crm)
-    from loader.profile import read_target
-    from loader.warehouse.connect import connect
-    from tests.conftest import PROJECT
-
-    warehouse = connect(read_target(PROJECT, None, None, company.environ), for_run=True, create=True)
+    company = MadeCompany(folder / "sample.duckdb", target_path, crm, sources=replace(KNOWN, contract=known_contract))
+    warehouse = connect(known_target(PROJECT, None, None, company.environ), for_run=True, create=True)
     for each in nodes:
         columns = ", ".join(f'"{name}" {column["data_type"]}' for name, column in each["columns"].items())
         warehouse.execute(f'create table "{each["name"]}" ({columns})')

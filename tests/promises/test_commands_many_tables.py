@@ -15,9 +15,9 @@ from tests.promises.made_company import LIST, NODES, MadeCompany, open_company
 
 
 @pytest.fixture
-def company(built: Built, tmp_path: Path) -> Iterator[MadeCompany]:
+def company(built: Built, in_memory: Path) -> Iterator[MadeCompany]:
     with ExitStack() as stack:
-        yield open_company(stack, built, tmp_path)
+        yield open_company(stack, built, in_memory)
 
 
 def told(company: MadeCompany, *states: str) -> str:

@@ -27,9 +27,9 @@ class Hasty(threading.Event):
 
 
 @pytest.fixture
-def company(built: Built, tmp_path: Path) -> Iterator[MadeCompany]:
+def company(built: Built, in_memory: Path) -> Iterator[MadeCompany]:
     with ExitStack() as stack:
-        bench = open_company(stack, built, tmp_path)
+        bench = open_company(stack, built, in_memory)
         bench.sources = replace(bench.sources, stop=Hasty)
         yield bench
 

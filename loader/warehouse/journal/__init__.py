@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
-from loader.warehouse.connection import Warehouse, columns_of
+from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal.events import Events
 from loader.warehouse.journal.here import Clock, process_exists, this_host, utc_now
 from loader.warehouse.journal.known import KnownRecords
@@ -41,7 +41,7 @@ from loader.warehouse.journal.retention import purge
 from loader.warehouse.journal.runs import Runs, run_record
 from loader.warehouse.journal.schema import INDEXES, SCHEMA_VERSION, Schema
 from loader.warehouse.journal.state import Link, LookedUp, State, States
-from loader.warehouse.journal.tables import AT_A_TIME, ColumnsOf, TableDefinition, Tables
+from loader.warehouse.journal.tables import AT_A_TIME, TableDefinition, Tables
 
 __all__ = [
     "AT_A_TIME",
@@ -92,9 +92,8 @@ class Journal:
         tables: Mapping[str, TableDefinition],
         clock: Clock | None = None,
         line_tables: Mapping[str, str] | None = None,
-        columns: ColumnsOf = columns_of,
     ) -> None:
-        self._tables = Tables(warehouse, tables, clock, columns)
+        self._tables = Tables(warehouse, tables, clock)
         self._lock = Lock(self._tables)
         self._runs = Runs(self._tables, self._lock)
         self._events = Events(self._tables, line_tables or {})

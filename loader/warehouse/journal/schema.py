@@ -30,6 +30,7 @@ class Schema:
         """Creates missing tables and adds missing columns; refuses a journal that a newer loader has written."""
 
         def migrate() -> None:
+            self._tables.forget()  # another process may have been faster
             for table in self._tables.known.values():
                 present = self._tables.columns(table)
                 if not present:

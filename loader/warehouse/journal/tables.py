@@ -10,13 +10,11 @@ from typing import Protocol, TypeVar
 
 from loader.errors import UsageError, WarehouseUnavailable
 from loader.keys import fold
-from loader.warehouse.connection import Row, Warehouse, columns_of, limited, parts_of
+from loader.warehouse.connection import Row, Warehouse, columns_of_each, limited, parts_of
 from loader.warehouse.journal.here import Clock, milliseconds, utc_now
 
 AT_A_TIME = 20_000
 """How many rows are read at a time from a table that may have millions."""
-ColumnsOf = Callable[[Warehouse, str], Sequence[str]]
-"""The columns of a relation, from the database's catalogue."""
 T = TypeVar("T")
 
 
@@ -64,13 +62,11 @@ class Tables:
         warehouse: Warehouse,
         tables: Mapping[str, TableDefinition],
         clock: Clock | None = None,
-        columns: ColumnsOf = columns_of,
     ) -> None:
         self.warehouse = warehouse
         self.known = {name: Table(name, table) for name, table in tables.items()}
         self._given_clock = clock
-        self._columns_of = columns
-        self._existing: set[str] | None = None
+        self._columns: dict[str, set[str]] | None = None
 
     def now(self) -> dt.datetime:
         """The database's clock, which runs on all machines use. UTC, in milliseconds."""
@@ -82,11 +78,14 @@ class Tables:
 
     def columns(self, table: Table) -> set[str]:
         """The names of the columns that the table has, in lower case; none if it does not exist."""
-        return {name.lower() for name in self._columns_of(self.warehouse, table.relation)}
+        if self._columns is None:
+            found = columns_of_each(self.warehouse, [known.relation for known in self.known.values()])
+            self._columns = {relation: {name.lower() for name in names} for relation, names in found.items()}
+        return self._columns[table.relation]
 
     def forget(self) -> None:
-        """Forgets which tables exist, because they may have changed."""
-        self._existing = None
+        """Forgets which tables and columns exist, because they may have changed."""
+        self._columns = None
 
     def atomically(self, name: str, work: Callable[[], T]) -> T:
         """Runs `work` in a transaction that excludes others of this name. Tries again after temporary failures."""
@@ -112,9 +111,7 @@ class Tables:
 
     def exists(self, table: str) -> bool:
         """Whether a table exists; before the first run that writes, there may be none."""
-        if self._existing is None:
-            self._existing = {name for name, known in self.known.items() if self.columns(known)}
-        return table in self._existing
+        return table in self.known and bool(self.columns(self.known[table]))
 
     def query(self, table: str, statement: str, params: Sequence[object] = ()) -> list[Row]:
         if not self.exists(table):
