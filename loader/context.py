@@ -74,6 +74,8 @@ class Sources:
     tables: Callable[[Client, Iterable[str]], Mapping[str, Table]] = read_tables
     stop: Callable[[], threading.Event] = threading.Event
     """The event that ends a run early; every wait of the run is a wait for it."""
+    webhook_timeout: float = 5.0
+    """For how many seconds a webhook may keep a run waiting."""
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from decimal import Decimal
 from typing import Literal, TypeAlias
 
 import click
@@ -15,7 +14,7 @@ from loader.errors import NotFound, UsageError
 from loader.invocation import Invocation, global_options, group, pass_invocation, table_option
 from loader.keys import fold
 from loader.push import pushing
-from loader.push.audits import about, money_waiting
+from loader.push.audits import about, money_waiting, sum_of
 from loader.push.staging import models_of
 from loader.report.notice import notifying
 from loader.report.output import Answer
@@ -121,7 +120,7 @@ def waiting(context: Context, everything: bool, limit: int, tables: Sequence[str
         counts = {state: sum(entry.state == state for entry in chosen) for state in counts}
     found = about(context, [(entry.table, entry.key) for entry in entries])
     amounts = money_waiting(context, sorted(known) if tables else [])
-    amount = sum(amounts.values(), Decimal(0))
+    amount = sum_of(amounts)
     queue = []
     for entry in entries:
         title, its_amount, _ = found.get((entry.table, fold(entry.key)), (None, None, None))
@@ -166,7 +165,7 @@ def all_decided(context: Context, reason: str | None, state: Decision, tables: S
 
 def _decided(context: Context, chosen: Sequence[tuple[str, str]], state: Decision) -> Answer:
     context.journal.prepare()
-    entries = [context.journal.set_state(table, key, state) for table, key in chosen]
+    entries = context.journal.set_states(chosen, state)
     now = context.journal.now()
     return {"queue": [asdict(entry) for entry in entries]}, lambda: queue_lines(entries, context.contract, now)
 

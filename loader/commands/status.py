@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import click
 from loader.context import Context
 from loader.errors import NotWell
 from loader.invocation import Invocation, command, table_option
-from loader.push.audits import latest_runs, money_waiting
+from loader.push.audits import latest_runs, money_waiting, sum_of
 from loader.push.staging import models_of
 from loader.report.changes import Telling
 from loader.report.metrics import exposition, write_metrics
@@ -107,7 +106,7 @@ def last_runs(context: Context, number: int, tables: Sequence[str] = ()) -> Answ
     in_order = dict.fromkeys([*(model.table for model in context.contract.models), *sorted(waiting)])
     by_table = {table: waiting[table] for table in in_order if table in waiting and (not known or table in known)}
     now = context.journal.now()
-    amount = sum(money_waiting(context, known).values(), Decimal(0))
+    amount = sum_of(money_waiting(context, known))
 
     def text() -> Iterator[str]:
         yield from run_lines(runs)

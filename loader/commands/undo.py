@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 
 import click
 
@@ -30,16 +29,18 @@ def undo(invocation: Invocation, run_id: str, plan_only: bool, cancel_created: b
     Example:
         loader undo --run 3f2a --plan
     """
-    if not plan_only and invocation.must_confirm(yes):
+    asks = not plan_only and invocation.must_confirm(yes)
+    if plan_only or asks:
         with invocation.context() as context:
-            planned = undoing.undo(context, run_id, plan_only=True, cancel_created=cancel_created)
-            plan_only = not any(each.outcome.startswith("would be") for each in planned.records)
-            if not plan_only:
-                invocation.output.data(None, lambda: lines(planned.records, Telling(context.contract)))
-                invocation.confirm(_question(context, run_id, planned))
-    finishing = nullcontext() if plan_only else invocation.stoppable()
-    with invocation.context("read" if plan_only else "push") as context, finishing:
-        done = undoing.undo(context, run_id, plan_only=plan_only, cancel_created=cancel_created)
+            done = undoing.plan(context, run_id, cancel_created=cancel_created)
+            asks = asks and any(each.outcome.startswith("would be") for each in done.records)
+            if asks:
+                invocation.output.data(None, lambda: lines(done.records, Telling(context.contract)))
+                invocation.confirm(_question(context, run_id, done))
+    if asks or (yes and not plan_only):
+        shown = done if asks else None
+        with invocation.context("push") as context, invocation.stoppable():
+            done = undoing.undo(context, run_id, cancel_created=cancel_created, planned=shown)
     output, refused = invocation.output, done.count("refused")
     content = {"records": [each.as_json() for each in done.records]}
     if done.failure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -77,6 +77,11 @@ def money_waiting(context: Context, tables: Sequence[str] = ()) -> dict[str, Dec
     except StatementRefused:
         return {}
     return {str(table): Decimal(str(amount)) for table, amount in rows if amount}
+
+
+def sum_of(amounts: Mapping[str, Decimal]) -> Decimal:
+    """The money of all the tables together."""
+    return sum(amounts.values(), Decimal(0))
 
 
 def latest_runs(context: Context, number: int) -> list[RunRecord]:

@@ -20,7 +20,7 @@ from loader.sync.binding import Binding
 from loader.sync.canonical import Value
 from loader.sync.diff import by_row, difference
 from loader.sync.records import Current, Desired, currency_of, current, line_key, line_value
-from loader.warehouse.journal import Event, RecordResult, RunCounts, RunOutcome, RunStart
+from loader.warehouse.journal import Event, RecordResult, RunCounts, RunOutcome, RunRecord, RunStart
 
 _ROUNDS = 5
 """How often a record is looked at and sent again where CRM's answer does not arrive."""
@@ -65,13 +65,25 @@ class Undoing:
     records: list[Undone]
     failure: LoaderError | None = None
     interrupted: bool = False
+    steps: Sequence[_Step | Undone] = field(default=(), repr=False)
+    """What an undo that only plans would do, to be done by another one."""
 
     def count(self, *outcomes: str) -> int:
         return sum(each.outcome in outcomes for each in self.records)
 
 
-def undo(context: Context, run_id: str, *, plan_only: bool, cancel_created: bool) -> Undoing:
+def plan(context: Context, run_id: str, *, cancel_created: bool) -> Undoing:
+    """What `undo` would do. Raises NotFound, and GuardTripped where the journal belongs to another CRM."""
+    _, events = _changes_of(context, run_id)
+    steps = _all_steps(context, events, cancel_created)
+    return Undoing([each.shown() if isinstance(each, _Step) else each for each in steps], steps=steps)
+
+
+def undo(context: Context, run_id: str, *, cancel_created: bool, planned: Undoing | None = None) -> Undoing:
     """Reverts a run's updates; its creations are cancelled where asked for. Records changed since are refused.
+
+    `planned` is what was shown before: it is done as it is. CRM refuses what has moved since then, by its version, and
+    that record alone is planned again.
 
     What looks others up is put back before them: the last table that a push fills comes first.
 
@@ -79,14 +91,7 @@ def undo(context: Context, run_id: str, *, plan_only: bool, cancel_created: bool
     GuardTripped where the journal belongs to another CRM or another run holds the lock.
     """
     journal = context.journal
-    record = journal.run(run_id)
-    events = [event for event in journal.events(run_id=record.run_id) if event.outcome in ("created", "updated")]
-    if not events:
-        raise NotFound(f"Run {record.run_id} changed no record.", "`loader status` lists the runs.")
-    context.refuse_other_crm()
-    if plan_only:
-        shown = _all_steps(context, events, cancel_created)
-        return Undoing([each.shown() if isinstance(each, _Step) else each for each in shown])
+    record, events = _changes_of(context, run_id)
     start = RunStart.now("undo", context.settings.crm_url, __version__, journal.now)
     done = Undoing([])
     journal.prepare()
@@ -95,7 +100,7 @@ def undo(context: Context, run_id: str, *, plan_only: bool, cancel_created: bool
         try:
             journal.enter_crm(start.run_id, context.organization.id)
             context.client.before_write = journal.ensure_held
-            for each in _all_steps(context, events, cancel_created):
+            for each in planned.steps if planned else _all_steps(context, events, cancel_created):
                 if context.stop.is_set():
                     raise Interrupted
                 done.records.append(_Application(context, start.run_id, cancel_created, done).settle(each))
@@ -110,6 +115,17 @@ def undo(context: Context, run_id: str, *, plan_only: bool, cancel_created: bool
     if done.failure and not done.records:
         raise done.failure
     return done
+
+
+def _changes_of(context: Context, run_id: str) -> tuple[RunRecord, list[Event]]:
+    record = context.journal.run(run_id)
+    events = [
+        event for event in context.journal.events(run_id=record.run_id) if event.outcome in ("created", "updated")
+    ]
+    if not events:
+        raise NotFound(f"Run {record.run_id} changed no record.", "`loader status` lists the runs.")
+    context.refuse_other_crm()
+    return record, events
 
 
 def _counts(done: Undoing, context: Context, more: int = 0) -> RunCounts:
@@ -344,7 +360,7 @@ class _Application:
                 was_lost, trouble = True, "CRM did not answer every operation of the change set"
             elif reply.error.is_foreign:
                 was_lost, trouble = True, f"the reply to the change set is not CRM's: {reply.error}"
-            elif reply.error.is_passing:
+            elif reply.error.is_passing or reply.error.is_conflict:
                 trouble = str(reply.error)
             else:
                 return _refused(step.event, str(reply.error))

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +17,7 @@ from loader.context import Context
 from loader.dataverse.http import Session
 from loader.errors import LoaderError
 from loader.keys import fold
-from loader.push.audits import about, money_waiting
+from loader.push.audits import about, latest_runs, money_waiting, sum_of
 from loader.report.chart import tally
 from loader.report.words import minute, money
 from loader.secrets import Secret
@@ -27,7 +26,6 @@ from loader.warehouse.journal import QueueEntry, RunRecord, this_host
 
 SHOWN = 10
 """Records that are named in a notice."""
-TIMEOUT = 5.0
 _LATEST = 50
 _BAD = ("error", "stopped", "died")
 _TEAMS = re.compile(r"\.(logic\.azure|powerplatform|powerautomate|webhook\.office)\.(com|us|cn)$")
@@ -36,7 +34,7 @@ _CARD = "application/vnd.microsoft.card.adaptive"
 
 @dataclass(frozen=True)
 class Facts:
-    """What the journal knows after a run."""
+    """What is known after a run."""
 
     run: RunRecord
     previous: RunRecord | None
@@ -66,7 +64,7 @@ def notifying(context: Context, talk: Callable[[str], None]) -> Iterator[None]:
     if context.settings.notify_url is None or context.settings.notify == "never":
         yield
         return
-    before = {each.run_id for each in context.journal.runs(_LATEST)}
+    before = {each.run_id for each in latest_runs(context, _LATEST)}
     try:
         yield
     except LoaderError:
@@ -82,7 +80,8 @@ def _tell(context: Context, before: set[str], talk: Callable[[str], None]) -> No
         facts = _facts(context, before)
         if facts is None or not (facts.news or context.settings.notify == "always"):
             return
-        failure = send(url, message(facts, context, context.settings.notify_format))
+        body = message(facts, context, context.settings.notify_format)
+        failure = send(url, body, context.sources.webhook_timeout)
     except LoaderError as error:  # the journal cannot be read: the run itself says so, too
         failure = str(error)
     if failure:
@@ -90,7 +89,7 @@ def _tell(context: Context, before: set[str], talk: Callable[[str], None]) -> No
 
 
 def _facts(context: Context, before: set[str]) -> Facts | None:
-    runs = context.journal.runs(_LATEST)
+    runs = latest_runs(context, _LATEST)
     ours = [run for run in runs if run.run_id not in before and (run.pid, run.host) == (os.getpid(), this_host())]
     if not ours:
         return None
@@ -101,21 +100,21 @@ def _facts(context: Context, before: set[str]) -> Facts | None:
     return Facts(run, earlier[0] if earlier else None, first, new, resolved, waiting)
 
 
-def send(url: Secret, body: Mapping[str, Any]) -> str:
+def send(url: Secret, body: Mapping[str, Any], timeout: float) -> str:
     """Posts it. Says what went wrong, without the address: it holds a secret."""
     try:
-        with Session(TIMEOUT) as session:
+        with Session(timeout) as session:
             headers = {"Content-Type": "application/json; charset=utf-8"}
             reply = session.post(url.reveal(), data=json_text(body).encode(), headers=headers)
     except (requests.RequestException, OSError, ValueError) as error:
-        return _kind(error)
+        return _kind(error, timeout)
     return "" if 200 <= reply.status_code < 300 else f"it answered {reply.status_code}"
 
 
-def _kind(error: BaseException) -> str:
+def _kind(error: BaseException, timeout: float) -> str:
     """The kind of error alone: messages of requests repeat the address."""
     if isinstance(error, (requests.Timeout, TimeoutError)):
-        return f"no answer within {TIMEOUT:.0f} seconds"
+        return f"no answer within {timeout:.0f} seconds"
     return "no connection" if isinstance(error, requests.ConnectionError) else type(error).__name__
 
 
@@ -152,7 +151,7 @@ def message(facts: Facts, context: Context, form: str = "auto") -> dict[str, Any
             "message": run.message,
             **vars(run.counts),
         },
-        "waiting": {"records": facts.waiting, "amount": _waiting_money(context)},
+        "waiting": {"records": facts.waiting, "amount": sum_of(money_waiting(context))},
         "new": entries,
     }
 
@@ -210,10 +209,6 @@ def _entries(facts: Facts, context: Context) -> list[dict[str, Any]]:
             }
         )
     return entries
-
-
-def _waiting_money(context: Context) -> Decimal:
-    return sum(money_waiting(context).values(), Decimal(0))
 
 
 def _card(title: str, lines: Sequence[str], entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

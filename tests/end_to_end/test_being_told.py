@@ -2,59 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from loader.report.metrics import METRICS
 from tests.conftest import PROJECT, Workbench
+from tests.end_to_end.conftest import SECRET, Webhook
 
 WAITS, GOES = "ORDST2272", "ORDST2228"
-SECRET = "T00/B00/very-secret"
-
-
-class Webhook:
-    """A service that takes what it is told, or answers in another way."""
-
-    def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
-        self.status, self.silent = 200, threading.Event()
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if hook.silent.is_set():
-                    self.connection.settimeout(30)
-                    self.rfile.read(1)  # until the loader goes away
-                    return
-                hook.told.append(json.loads(body))
-                self.send_response(hook.status)
-                self.end_headers()
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/{SECRET}"
-
-
-@pytest.fixture
-def hook(bench: Workbench) -> Iterator[Webhook]:
-    webhook = Webhook()
-    thread = threading.Thread(target=webhook.server.serve_forever, daemon=True)
-    thread.start()
-    bench.settings["GP_CRM_NOTIFY_URL"] = webhook.url
-    yield webhook
-    webhook.server.shutdown()
-    thread.join()
-    webhook.server.server_close()
 
 
 def test_it_is_told_what_waits_for_the_first_time_and_when_all_is_well_again(bench: Workbench, hook: Webhook) -> None:
@@ -126,10 +84,8 @@ def test_teams_gets_a_card_and_slack_a_text_that_mentions_nobody(bench: Workbenc
 
 
 @pytest.mark.parametrize("trouble", ["404", "gone", "silent"])
-def test_a_webhook_that_fails_fails_no_push_and_keeps_its_secret(
-    bench: Workbench, hook: Webhook, monkeypatch: pytest.MonkeyPatch, trouble: str
-) -> None:
-    monkeypatch.setattr("loader.report.notice.TIMEOUT", 1.0)
+def test_a_webhook_that_fails_fails_no_push_and_keeps_its_secret(bench: Workbench, hook: Webhook, trouble: str) -> None:
+    bench.sources = replace(bench.sources, webhook_timeout=1.0)
     bench.settings["GP_CRM_NOTIFY"] = "always"
     if trouble == "404":
         hook.status = 404

@@ -15,6 +15,7 @@ from loader.context import Context
 from loader.dbt_commands import same_warehouse, shown_by
 from loader.push.building import run_dbt, stopped
 from tests.conftest import PROJECT, Workbench
+from tests.end_to_end.conftest import Webhook
 from tests.end_to_end.test_commands import two_of_one_number
 from tests.project.dbt_runs import ON_DUCKDB
 from tests.terminal import at_a_terminal
@@ -79,8 +80,8 @@ def test_each_place_of_profiles_is_handed_to_dbt(tmp_path: Path, monkeypatch: py
     assert handed() == str(home)
 
 
-def test_push_build_stops_when_a_contract_test_fails(own_project: Workbench) -> None:
-    """Test, model and rows are named; the command that is named shows the rows; status has the run."""
+def test_push_build_stops_when_a_contract_test_fails(own_project: Workbench, hook: Webhook) -> None:
+    """Test, model and rows are named; the command that is named shows the rows; status has the run; people are told."""
     two_of_one_number(own_project)
     before = own_project.crm.rows("salesorder")
     ended = own_project.loader("push", "--build")
@@ -89,6 +90,11 @@ def test_push_build_stops_when_a_contract_test_fails(own_project: Workbench) -> 
     assert message.startswith("1 test of the crm models failed, so nothing was written.")
     assert "unique_code_crm_salesorder_name of crm_salesorder: 1 row fails: name ORDST2225" in message
     assert own_project.crm.rows("salesorder") == before
+    (told,) = hook.told
+    assert (told["news"], told["run"]["outcome"], told["run"]["message"]) == (["failed"], "stopped", message)
+    assert "the push ended early (stopped).\n1 test of the crm models failed" in told["text"]
+    assert "name ORDST2225" in told["text"]
+    assert (told["new"], told["waiting"]["records"]) == ([], 0)
 
     assert "ORDST2225" in shown_by_the_remedy(own_project, ended.error["remedy"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from loader.push import undoing
 from tests.conftest import Workbench
 
 UPDATED = ("ORDST2226", "ORDST2227", "ORDST2228", "ORDST2232", "ORDST2235", "ORDST2237", "ORDST2266")
@@ -77,6 +78,27 @@ def test_an_order_changed_since_is_refused_and_the_others_are_undone(bench: Work
     assert ended.exit_code == 3
     assert outcomes.pop("ORDST2228") == "refused"
     assert set(outcomes.values()) == {"undone"}
+
+
+def test_what_was_shown_is_done_and_what_has_moved_since_is_looked_at_again(bench: Workbench) -> None:
+    run_id = push_updates(bench)
+    orders = {row["name"]: row for row in bench.crm.rows("salesorder")}
+    with bench.run() as run:
+        shown = undoing.plan(run, run_id, cancel_created=False)
+        (changed,) = [each for each in shown.records if each.key == "ORDST2228"]
+        column = changed.changes[0]["column"]
+    touched = next(each.key for each in shown.records if each.key != "ORDST2228")
+    bench.crm.update("salesorder", orders["ORDST2228"]["salesorderid"], {column: 77})
+    bench.crm.update("salesorder", orders[touched]["salesorderid"], {"ordernumber": "Nobody compares it"})
+    before = len(bench.crm.requests)
+    with bench.run("push") as run:
+        done = undoing.undo(run, run_id, cancel_created=False, planned=shown)
+    outcomes = {each.key: each.outcome for each in done.records}
+    assert outcomes.pop("ORDST2228") == "refused"
+    assert outcomes[touched] == "undone"
+    assert set(outcomes.values()) == {"undone"}
+    again = [request for request in bench.crm.requests[before:] if "/salesorders?" in request.path]
+    assert len(again) <= 2, "only what had moved is read once more"
 
 
 def test_a_created_order_is_cancelled_only_when_asked(bench: Workbench) -> None:

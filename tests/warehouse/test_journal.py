@@ -309,6 +309,36 @@ def test_an_order_that_is_not_queued_cannot_be_released(journal: Journal) -> Non
         journal.set_state("salesorder", "NOWHERE", "open")
 
 
+def test_many_records_are_set_aside_and_released_all_or_none(journal: Journal) -> None:
+    journal.record([blocked("ONE"), blocked("TWO"), blocked("THREE")], "run-1")
+    journal.set_state("salesorder", "BY-HAND", "held")
+    every = [("salesorder", "one"), ("salesorder", "TWO"), ("account", "NEW"), ("salesorder", "BY-HAND")]
+    held = journal.set_states(every, "held")
+    assert [(entry.table, entry.key, entry.state) for entry in held] == [
+        ("salesorder", "ONE", "held"),
+        ("salesorder", "TWO", "held"),
+        ("account", "NEW", "held"),
+        ("salesorder", "BY-HAND", "held"),
+    ]
+    before = journal.queue(None)
+    assert {(entry.key, entry.state) for entry in before if entry.attempts} == {
+        ("ONE", "held"),
+        ("TWO", "held"),
+        ("THREE", "open"),
+    }
+    with pytest.raises(NotFound, match="NOWHERE"):
+        journal.set_states([*every, ("salesorder", "NOWHERE")], "open")
+    assert journal.queue(None) == before
+    released = journal.set_states(every, "open")
+    assert [(entry.key, entry.state, entry.resolution) for entry in released] == [
+        ("ONE", "open", None),
+        ("TWO", "open", None),
+        ("NEW", "resolved", "released"),
+        ("BY-HAND", "resolved", "released"),
+    ]
+    assert journal.set_states([], "held") == []
+
+
 def test_an_order_no_longer_staged_leaves_the_queue(journal: Journal) -> None:
     journal.record([blocked("STAGED"), blocked("GONE"), blocked("HELD"), blocked("IGNORED")], "run-1")
     journal.set_state("salesorder", "HELD", "held")

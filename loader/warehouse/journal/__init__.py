@@ -224,7 +224,13 @@ class Journal:
         self, table: str, key: str, state: Literal["held", "ignored", "open"], why: str = "by hand"
     ) -> QueueEntry:
         """Holds or ignores a record, or releases it (`open`). Returns the new entry. Raises NotFound."""
-        return self._queue.set_state(table, key, state, why)
+        return self.set_states([(table, key)], state, why)[0]
+
+    def set_states(
+        self, records: Sequence[tuple[str, str]], state: Literal["held", "ignored", "open"], why: str = "by hand"
+    ) -> list[QueueEntry]:
+        """The same for many records, by table and key, in one transaction: all of them or, if it raises, none."""
+        return self._queue.set_states(records, state, why)
 
     def held_or_ignored(self, table: str) -> Mapping[str, QueueState]:
         """The records that somebody holds back or ignores."""

@@ -121,24 +121,36 @@ class Queue:
             if key in among
         }
 
-    def set_state(
-        self, table: str, key: str, state: Literal["held", "ignored", "open"], why: str = "by hand"
-    ) -> QueueEntry:
-        """Holds or ignores a record, or releases it (`open`). Returns the new entry.
+    def set_states(
+        self, records: Sequence[tuple[str, str]], state: Literal["held", "ignored", "open"], why: str = "by hand"
+    ) -> list[QueueEntry]:
+        """Holds or ignores records, by table and key, or releases them (`open`), in one transaction. Returns the new
+        entries.
 
         A record that never failed can also be held or ignored; releasing it resolves the entry. Releasing a record that
-        is not in the queue raises NotFound. The caller ensures that the record exists.
+        is not in the queue raises NotFound, and changes none. The caller ensures that the records exist.
         """
+        keys: dict[str, dict[str, str]] = {}
+        for table, key in records:
+            keys.setdefault(table, {})[fold(key)] = key
 
-        def change() -> QueueEntry:
-            found = [entry for entry in self.among(table, [key]) if fold(entry.key) == fold(key)]
-            entry = found[0] if found else None
-            changed = _released(entry, key) if state == "open" else _put_aside(entry, table, key, state, why)
-            if changed != entry:
-                self.put([changed], [e.key for e in found])
+        def change() -> dict[tuple[str, str], QueueEntry]:
+            changed: dict[tuple[str, str], QueueEntry] = {}
+            for table, its_keys in keys.items():
+                found = {fold(entry.key): entry for entry in self.among(table, its_keys.values())}
+                new = {
+                    folded: _released(found.get(folded), key)
+                    if state == "open"
+                    else _put_aside(found.get(folded), table, key, state, why)
+                    for folded, key in its_keys.items()
+                }
+                other = {folded: entry for folded, entry in new.items() if entry != found.get(folded)}
+                self.put(list(other.values()), [found[folded].key for folded in other if folded in found])
+                changed.update({(table, folded): entry for folded, entry in new.items()})
             return changed
 
-        return self._tables.atomically("retry_queue", change)
+        changed = self._tables.atomically("retry_queue", change)
+        return [changed[table, fold(key)] for table, key in records]
 
     def held_or_ignored(self, table: str) -> Mapping[str, QueueState]:
         """The records that somebody holds back or ignores."""

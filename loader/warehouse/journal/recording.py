@@ -75,6 +75,6 @@ class Recording:
 
         def write() -> None:
             self.record([result], run_id, counts)
-            self._queue.set_state(result.table, result.key, "held", why)
+            self._queue.set_states([(result.table, result.key)], "held", why)
 
         self._tables.atomically("retry_queue", write)
