@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from loader.report.chart import tally
 from loader.report.words import minute, money
 from loader.secrets import Secret
 from loader.visible import json_text, visible
-from loader.warehouse.journal import QueueEntry, RunRecord, this_host
+from loader.warehouse.journal import QueueEntry, RunRecord
 
 SHOWN = 10
 """Records that are named in a notice."""
@@ -64,20 +63,19 @@ def notifying(context: Context, talk: Callable[[str], None]) -> Iterator[None]:
     if context.settings.notify_url is None or context.settings.notify == "never":
         yield
         return
-    before = {each.run_id for each in latest_runs(context, _LATEST)}
     try:
         yield
     except LoaderError:
-        _tell(context, before, talk)
+        _tell(context, talk)
         raise
-    _tell(context, before, talk)
+    _tell(context, talk)
 
 
-def _tell(context: Context, before: set[str], talk: Callable[[str], None]) -> None:
+def _tell(context: Context, talk: Callable[[str], None]) -> None:
     url = context.settings.notify_url
     assert url is not None
     try:
-        facts = _facts(context, before)
+        facts = _facts(context)
         if facts is None or not (facts.news or context.settings.notify == "always"):
             return
         body = message(facts, context, context.settings.notify_format)
@@ -88,12 +86,11 @@ def _tell(context: Context, before: set[str], talk: Callable[[str], None]) -> No
         talk(f"Warning: the webhook at {urlsplit(url.reveal()).hostname} was not told of the run: {failure}")
 
 
-def _facts(context: Context, before: set[str]) -> Facts | None:
+def _facts(context: Context) -> Facts | None:
     runs = latest_runs(context, _LATEST)
-    ours = [run for run in runs if run.run_id not in before and (run.pid, run.host) == (os.getpid(), this_host())]
-    if not ours:
+    run = next((each for each in runs if each.run_id == context.journal.started), None)
+    if run is None:
         return None
-    run = ours[0]
     earlier = [each for each in runs[runs.index(run) + 1 :] if each.finished_at and each.command != "undo"]
     first, new, resolved = context.journal.news_of_queue(run.run_id, SHOWN)
     waiting = context.journal.queue_counts()["open"]

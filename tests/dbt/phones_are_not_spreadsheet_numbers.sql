@@ -23,8 +23,14 @@ phones as (
     select 'customer' as belongs_to, customer_number as number, fax as phone
     from {{ ref('stg_gp__customer_addresses') }}
 
+),
+
+failing as (
+
+    select distinct belongs_to, number, phone
+    from phones
+    where upper(phone) like '%E+%' and {{ phone_from_gp('phone') }} is null
+
 )
 
-select distinct belongs_to, number, phone
-from phones
-where upper(phone) like '%E+%' and {{ phone_from_gp('phone') }} is null
+select * from failing

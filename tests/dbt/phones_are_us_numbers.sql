@@ -25,12 +25,18 @@ phones as (
 
     from {{ ref('crm_salesorderdetail') }}
 
+),
+
+failing as (
+
+    select distinct order_number, billto_telephone, billto_fax, shipto_telephone, shipto_fax
+    from phones
+    where
+        not {{ is_us_phone('billto_telephone') }}
+        or not {{ is_us_phone('billto_fax') }}
+        or not {{ is_us_phone('shipto_telephone') }}
+        or not {{ is_us_phone('shipto_fax') }}
+
 )
 
-select distinct order_number, billto_telephone, billto_fax, shipto_telephone, shipto_fax
-from phones
-where
-    not {{ is_us_phone('billto_telephone') }}
-    or not {{ is_us_phone('billto_fax') }}
-    or not {{ is_us_phone('shipto_telephone') }}
-    or not {{ is_us_phone('shipto_fax') }}
+select * from failing

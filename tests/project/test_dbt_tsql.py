@@ -39,6 +39,7 @@ REFUSED = {
     "null_without_a_type": "with x as (select a, null as b from t) select a, b from x",
     "reserved_alias": "select a as percent from t",
     "unnamed_column": "select a, count(*) from t group by a",
+    "end_that_takes_no_order": "with x as (select a from t) select distinct a from x",
 }
 
 TAKEN = """

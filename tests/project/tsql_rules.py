@@ -198,6 +198,12 @@ def _kinds(tokens: list[Token], kinds: set[TokenType]) -> Iterator[str]:
     yield from (f"line {token.line}: {token.text}" for token in tokens if token.token_type in kinds)
 
 
+def end_that_takes_no_order(tree: exp.Expression, tokens: list[Token]) -> Iterator[str]:
+    """`dbt show` appends `order by (select null)`, which a union and a select distinct refuse."""
+    if not isinstance(tree, exp.Select) or tree.args.get("distinct"):
+        yield tree.sql()[-80:]
+
+
 RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
@@ -206,6 +212,6 @@ RULES: dict[str, Rule] = {
         *(function_of_a_later_version, function_of_another_dialect, string_split_with_ordinals),
         *(condition_as_a_value, condition_without_comparison, row_comparison, interval_or_date_literal, join_using),
         *(ilike, filtered_aggregate, nulls_first_or_last, null_without_a_type, reserved_alias),
-        *(unnamed_column,),
+        *(unnamed_column, end_that_takes_no_order),
     )
 }

@@ -93,6 +93,8 @@ class Journal:
         clock: Clock | None = None,
         line_tables: Mapping[str, str] | None = None,
     ) -> None:
+        self.started: str | None = None
+        """The last run that was started here."""
         self._tables = Tables(warehouse, tables, clock)
         self._lock = Lock(self._tables)
         self._runs = Runs(self._tables, self._lock)
@@ -144,6 +146,7 @@ class Journal:
     def start(self, run: RunStart) -> None:
         """Records the run as running."""
         self._runs.start(run)
+        self.started = run.run_id
 
     def refuse_other_crm(self, organization_id: str, crm_url: str) -> None:
         """Raises GuardTripped if the journal, with its ids, shares and queue, belongs to another CRM organisation."""
