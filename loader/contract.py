@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
@@ -64,6 +65,11 @@ class Lookup(_Meta):
     def reads(self) -> tuple[str, ...]:
         """The columns to read of the row that is found: whether it is in use, and what has to agree with other rows."""
         return self._reads
+
+    @cached_property
+    def identity(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """The table, the columns that are matched, and `reads`: equal for look-ups that find the same rows."""
+        return self.table, tuple(self.match), self.reads
 
     @model_validator(mode="after")
     def _policies_have_something_to_decide(self) -> Lookup:

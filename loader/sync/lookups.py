@@ -76,7 +76,7 @@ class LookupKey(NamedTuple):
 
     @classmethod
     def of(cls, lookup: Lookup) -> LookupKey:
-        return cls(lookup.table, tuple(lookup.match), lookup.reads)
+        return cls(*lookup.identity)
 
     @property
     def own_column(self) -> str:
@@ -221,8 +221,11 @@ class Index:
 
         Empty if CRM has no such row, or if the row lacks these values.
         """
-        values = self._values.get(LookupKey.of(lookup), {}).get(id_.lower(), ())
-        return dict(zip(lookup.match.values(), values, strict=False))
+        return dict(zip(lookup.match.values(), self.texts(LookupKey.of(lookup), id_), strict=False))
+
+    def texts(self, key: LookupKey, id_: str) -> tuple[str, ...]:
+        """The same without their columns, in the order of the look-up."""
+        return self._values.get(key, {}).get(id_.lower(), ())
 
 
 def _folded(values: Sequence[str] | None) -> tuple[str, ...]:

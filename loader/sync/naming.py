@@ -54,17 +54,15 @@ class Naming:
         return found
 
     def _word(self, field: Field) -> Word | None:
-        if field.lookup:
-            return partial(self._key, field)
+        if field.lookup_key:
+            return partial(self._key, field.lookup_key)
         return partial(_label, field.attribute.options) if field.attribute.options else None
 
-    def _key(self, field: Field, value: Value) -> str | None:
-        if value is None or field.lookup is None:
+    def _key(self, key: LookupKey, value: Value) -> str | None:
+        if value is None:
             return None
-        for index in (self._index, self.others):
-            if values := index.values(field.lookup, str(value)):
-                return " / ".join(values.values())
-        return None
+        id_ = str(value)
+        return " / ".join(self._index.texts(key, id_) or self.others.texts(key, id_)) or None
 
 
 def _label(options: Mapping[int, str], value: Value) -> str | None:
