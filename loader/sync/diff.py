@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from loader.contract import Model
 from loader.sync.binding import Binding, Field
 from loader.sync.canonical import Value
 from loader.sync.records import Current, Desired, line_key
@@ -109,34 +110,37 @@ def _line_changes(want: Desired, have: Current, binding: Binding) -> Iterable[Li
             inserts.append(LineChange("create", key, None, created(line.values)))
             continue
         edits, kept = min(
-            ((changes(line.values, each.values, fields), each) for each in fitting), key=lambda x: len(x[0])
+            ((changes(line.values, each.values, fields), each) for each in fitting), key=lambda x: (len(x[0]), x[1].id)
         )
         existing[key].remove(kept)
         if edits:
             yield LineChange("update", key, kept.id, edits)
 
-    for key, lines in existing.items() if children.delete else ():
-        for stale in lines:
-            gone = tuple(Change(column, value, None) for column, value in stale.values.items() if value is not None)
-            yield LineChange("delete", key, stale.id, gone)
+    if children.delete:
+        yield from _deletes([stale for lines in existing.values() for stale in lines], model)
     yield from inserts
+
+
+def _deletes(lines: Iterable[Current], model: Model) -> list[LineChange]:
+    """By key, because CRM gives lines in any order."""
+    deletes = [
+        LineChange(
+            "delete",
+            line_key(line.values, model),
+            line.id,
+            tuple(Change(column, value, None) for column, value in line.values.items() if value is not None),
+        )
+        for line in lines
+    ]
+    return sorted(deletes, key=lambda each: ([(part is not None, part) for part in each.key], each.id))
 
 
 def replaced(want: Desired, have: Current, binding: Binding) -> tuple[LineChange, ...]:
     """Deletes every line and inserts all of them (`refresh: replace`, docs/contract.md)."""
-    deletes = tuple(
-        LineChange(
-            "delete",
-            line_key(line.values, binding.model),
-            line.id,
-            tuple(Change(column, value, None) for column, value in line.values.items() if value is not None),
-        )
-        for line in have.lines
-    )
     inserts = tuple(
         LineChange("create", line_key(line.values, binding.model), None, created(line.values)) for line in want.lines
     )
-    return deletes + inserts
+    return (*_deletes(have.lines, binding.model), *inserts)
 
 
 def by_row(changes: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:

@@ -163,6 +163,15 @@ def test_after_the_writes_there_is_no_difference(binding: Binding, data: st.Data
 
 @quick
 @given(data=st.data())
+def test_crm_may_give_lines_in_any_order(binding: Binding, data: st.DataObject) -> None:
+    want, have = data.draw(orders(binding))
+    again = replace(have, lines=tuple(data.draw(st.permutations(have.lines))))
+    assert difference(want, again, binding) == difference(want, have, binding)
+    assert replaced(want, again, binding) == replaced(want, have, binding)
+
+
+@quick
+@given(data=st.data())
 def test_no_line_is_written_without_need(binding: Binding, data: st.DataObject) -> None:
     """Lines keep their ids: of those with one number the nearest is changed, or left, and only the others go."""
     want, have = data.draw(orders(binding))
