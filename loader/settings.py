@@ -172,8 +172,16 @@ def _address(read: Any, value: object, info: ValidationInfo) -> str:
 # ------------------------------------------------------------------------------------------------------ the settings
 
 
-def _setting(name: str, description: str, default: object = None, *, secret: bool = False) -> Any:
-    return Field(default, alias=name, description=description, json_schema_extra={"secret": secret})
+def _setting(
+    name: str, description: str, default: object = None, *, secret: bool = False, validate_default: bool = False
+) -> Any:
+    return Field(
+        default,
+        alias=name,
+        description=description,
+        json_schema_extra={"secret": secret},
+        validate_default=validate_default,
+    )
 
 
 class Settings(BaseModel):
@@ -260,7 +268,8 @@ class Settings(BaseModel):
         "CRM_FULL_COMPARE",
         "Hours after which all records are compared with CRM's again, not only those that moved: 1 to 168, or daily;"
         " always, or 0, compares all of them in every run.",
-        0,
+        "daily",
+        validate_default=True,
     )
     """Hours; 0 is always."""
     origins: Mapping[str, str] = {}

@@ -76,7 +76,7 @@ def test_a_number_is_taken_exactly_within_its_range(tmp_path: Path, name: str, v
 
 
 @pytest.mark.parametrize(
-    ("value", "hours"), [("daily", 24), ("Always", 0), ("0", 0), ("1", 1), ("168", 168), (None, 0)]
+    ("value", "hours"), [("daily", 24), ("Always", 0), ("0", 0), ("1", 1), ("168", 168), (None, 24)]
 )
 def test_how_often_everything_is_compared(tmp_path: Path, value: str | None, hours: int) -> None:
     given = read(tmp_path) if value is None else read(tmp_path, CRM_FULL_COMPARE=value)
