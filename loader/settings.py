@@ -173,7 +173,7 @@ def _address(read: Any, value: object, info: ValidationInfo) -> str:
 
 
 def _setting(
-    name: str, description: str, default: object = None, *, secret: bool = False, validate_default: bool = False
+    name: str, description: str, default: Any = None, *, secret: bool = False, validate_default: bool = False
 ) -> Any:
     return Field(
         default,

@@ -60,10 +60,16 @@ def _begun(client: Client, page: Row | CrmError) -> str | CrmError:
     return _link_of(page)
 
 
-def read_moves(client: Client, links: Mapping[str, str]) -> dict[str, Moved | CrmError]:
-    """What moved in each table since its link was given, in one request if it is little; or why CRM does not say."""
-    answers = client.ask([Query(_relative(link)) for link in links.values()])
-    return {table: _moved(client, answer) for table, answer in zip(links, answers, strict=True)}
+def read_moves(
+    client: Client, links: Mapping[str, str], besides: Sequence[Query] = ()
+) -> tuple[dict[str, Moved | CrmError], list[Row | CrmError]]:
+    """What moved in each table since its link was given, or why CRM does not say; and the answers to `besides`.
+
+    All of it is one request if it is little.
+    """
+    answers = client.ask([*(Query(_relative(link)) for link in links.values()), *besides])
+    moves = {table: _moved(client, answer) for table, answer in zip(links, answers, strict=False)}
+    return moves, answers[len(links) :]
 
 
 def version_of(link: str) -> int | None:

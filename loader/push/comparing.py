@@ -18,6 +18,7 @@ from loader.dataverse.batch import Query
 from loader.dataverse.describe import read_tables
 from loader.dataverse.errors import CrmError
 from loader.dataverse.metadata import Table
+from loader.dataverse.replies import Row
 from loader.dataverse.tracking import Moved, begin_tracking, read_moves, version_of
 from loader.keys import fold, match_key
 from loader.push.fingerprint import CHANGED, fingerprint
@@ -229,7 +230,9 @@ class Changes:
             if self._is_tracked(table) and self._columns[table] in ("", link.columns)
         }
         moves: dict[str, Moved] = {}
-        for table, answer in (read_moves(self._context.client, links) if links else {}).items():
+        witnesses = self._witnesses(links)
+        told, answers = read_moves(self._context.client, links, list(witnesses.values())) if links else ({}, [])
+        for table, answer in told.items():
             if isinstance(answer, CrmError):
                 self._refused[table] = f"CRM does not tell any more what moved in {table}: {answer}"
                 continue
@@ -238,7 +241,7 @@ class Changes:
                 self._refused[table] = f"CRM was restored: its changes of {table} go back behind the last run"
                 continue
             moves[table] = answer
-        self._look_for_witnesses(moves)
+        self._look_for(dict(zip(witnesses, answers, strict=True)), moves)
         for table in needed:
             if table not in moves and not self._is_tracked(table):
                 self._refused[table] = f"CRM does not track changes of {table}"
@@ -275,22 +278,24 @@ class Changes:
             else:
                 self._links[table.name] = Link(link, ",".join(columns))
 
-    def _look_for_witnesses(self, moves: Mapping[str, Moved]) -> None:
-        """A record that was pushed and found equal, and that CRM has lost without telling so: CRM was restored."""
-        witnesses = {}
-        for model in self._models:
-            crm_id = self._context.journal.witness(model.table) if model.table in moves else None
-            if crm_id:
-                witnesses[model.table] = crm_id
-        if not witnesses:
-            return
+    def _witnesses(self, names: Iterable[str]) -> dict[tuple[str, str], Query]:
+        """Table and id of records that were pushed and found equal, and how to ask whether CRM has them."""
+        found = ((name, self._context.journal.witness(name)) for name in names if self._is_pushed(name))
         tables = self._context.tables
-        queries = [
-            Query(f"{tables[name].entity_set}({id_})?$select={tables[name].id_column}")
-            for name, id_ in witnesses.items()
-        ]
-        for (name, id_), answer in zip(witnesses.items(), self._context.client.ask(queries), strict=True):
-            if isinstance(answer, CrmError) and answer.status == 404 and id_.lower() not in moves[name].deleted:
+        return {
+            (name, id_): Query(f"{tables[name].entity_set}({id_})?$select={tables[name].id_column}")
+            for name, id_ in found
+            if id_
+        }
+
+    def _is_pushed(self, table: str) -> bool:
+        return any(model.table == table for model in self._models)
+
+    def _look_for(self, witnesses: Mapping[tuple[str, str], Row | CrmError], moves: Mapping[str, Moved]) -> None:
+        """One that CRM has lost without telling so: CRM was restored."""
+        for (name, id_), answer in witnesses.items():
+            is_gone = isinstance(answer, CrmError) and answer.status == 404
+            if is_gone and name in moves and id_.lower() not in moves[name].deleted:
                 self._refused[name] = f"CRM was restored: its {name} {id_} is gone, and CRM does not tell since when"
 
     # ------------------------------------------------------------------------------------- what that has to do with
