@@ -206,13 +206,15 @@ class Figures:
                 self._side.dialect,
             )
         )
+        has_amount = {model.table for model in self._context.contract.models if model.meta.amount}
         return [
             {
                 "reason": reason,
                 "table": table,
+                "waiting_table": waiting,
                 "reference": reference,
                 "records": number,
-                "amount": _money(amount),
+                "amount": _money(amount) if waiting in has_amount else None,
                 "examples": [self._context.contract.named(str(waiting), str(example))],
                 "since": since,
             }
@@ -222,19 +224,20 @@ class Figures:
     def unmapped(self) -> list[dict[str, Any]]:
         """Codes of GP without a translation, now: the views say so without a run."""
         rows = self._query(
-            "select reason, crm_column, gp_code, records, amount, effect"
+            "select reason, crm_table, crm_column, gp_code, records, amount, effect"
             f" from {_relation(self._context.contract, 'audit_unmapped_codes')} order by crm_table, crm_column, gp_code"
         )
         return [
             {
                 "reason": reason,
+                "table": table,
                 "column": column,
                 "code": code,
                 "records": number,
                 "amount": amount,
                 "blocks": effect != "column_left",
             }
-            for reason, column, code, number, amount, effect in rows
+            for reason, table, column, code, number, amount, effect in rows
         ]
 
     def outcomes(self, last: RunRecord) -> Iterator[dict[str, Any]]:
@@ -268,7 +271,7 @@ class Figures:
 
     def warnings(self, runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
         """What these runs sent, though not as staged, the most money first; unmapped codes have their own table."""
-        groups: dict[tuple[str, str], Warned] = {}
+        groups: dict[tuple[str, str, str], Warned] = {}
         key = folded("warned.record_key", self._side.dialect)
         for condition, params in self._side.matching("warned.run_id", [each.run_id for each in runs]):
             for table, record, code, message, amount in self._query(
@@ -280,11 +283,12 @@ class Figures:
                 params,
             ):
                 if not str(code).endswith("_unmapped"):
-                    group = groups.setdefault((str(code), _without_line(str(message))), Warned())
+                    group = groups.setdefault((str(table), str(code), _without_line(str(message))), Warned())
                     named = self._context.contract.named(str(table), str(record))
                     group.add((str(table), str(record)), named, amount)
         return _heaviest(
-            {"reason": code, "message": message, **group.as_json()} for (code, message), group in groups.items()
+            {"table": table, "reason": code, "message": message, **group.as_json()}
+            for (table, code, message), group in groups.items()
         )
 
     def _query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:

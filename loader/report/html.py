@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,7 @@ def render(content: Mapping[str, Any]) -> str:
     )
     environment.filters.update(money=money, minute=minute, iso=_iso, plain=_plain, number=_number, code=_code)
     environment.globals.update(counted=counted, span=span, tally=chart.tally)
-    style, script = _own("report.css"), _own("report.js")
+    style, script = _own("report.css") + _pages(content["tables"]), _own("report.js")
     runs = content["runs"]
     pushes = [run for run in runs if run["command"] != "undo"]
     return environment.get_template("report.html").render(
@@ -83,6 +84,20 @@ def headline(content: Mapping[str, Any]) -> tuple[str, str]:
             f"Nothing waits: {last['skipped']:,} of {counted(last['staged'], noun)} skipped, the others in CRM.",
         )
     return "good", f"Nothing waits: {counted(last['staged'], noun)} in CRM as GP has them."
+
+
+def _pages(tables: Sequence[Mapping[str, Any]]) -> Markup:
+    """Rules of style by which a link to a table's section leaves of the page what concerns that table."""
+    rules = []
+    for table in tables if len(tables) > 1 else ():
+        name = re.sub(r"\W", "", str(table["table"]))
+        has, its = f"main:has(#table-{name}:target)", f'[data-of~="{name}"]'
+        rules += [
+            f"{has} > section:not(.now, {its}) {{ display: none; }}",
+            f"{has} > section tr[data-of]:not({its}) {{ display: none; }}",
+            f'body:has(#table-{name}:target) nav a[href="#table-{name}"] {{ color: var(--ink); font-weight: 600; }}',
+        ]
+    return Markup("@media screen {\n" + "\n".join(rules) + "\n}\n" if rules else "")
 
 
 def _own(name: str) -> Markup:

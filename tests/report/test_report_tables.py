@@ -93,3 +93,57 @@ def test_a_narrow_page_shows_the_first_rows_and_the_others_on_request(browser: B
     assert browser.run("return document.documentElement.scrollHeight") > height * 1.2
     assert browser.run("return document.documentElement.scrollWidth") == NARROW
     assert browser.complaints() == []
+
+
+SHOWN = "return [...document.querySelectorAll('main > section')].filter((each) => each.offsetHeight).map((each) => each"
+
+
+def test_a_link_to_a_table_makes_a_page_of_what_concerns_it(browser: Browser, several: Pushed) -> None:
+    content = several.bench.loader("report").data
+    browser.open(several.page)
+    everything = browser.run(f"{SHOWN}.getAttribute('aria-labelledby'))")
+    assert {"now", "table-account", "table-salesorder", "missing", "unmapped", "last-run", "trend", "runs"} <= set(
+        everything
+    )
+    rows = "return [...document.querySelectorAll('main tr[data-of]')].filter((each) => each.offsetHeight)"
+    for table in ("account", "salesorder"):
+        browser.run(f"document.querySelector('nav a[href=\"#table-{table}\"]').click()")
+        parts = {
+            "missing": [row for row in content["missing"] if row["waiting_table"] == table],
+            "unmapped": [row for row in content["unmapped"] if row["table"] == table],
+            "warnings": [row for row in content["warnings"] if row["table"] == table],
+        }
+        assert browser.run(f"{SHOWN}.getAttribute('aria-labelledby'))") == [
+            "now",
+            f"table-{table}",
+            *(name for name, its in parts.items() if its),
+        ]
+        assert browser.run(f"{rows}.map((each) => each.dataset.of)") == [table] * sum(map(len, parts.values()))
+    assert len(content["missing"]) > len(parts["missing"]) > 0
+    browser.run("document.querySelector('nav a[href=\"#main\"]').click()")
+    assert browser.run(f"{SHOWN}.getAttribute('aria-labelledby'))") == everything
+    browser.run("document.querySelector('nav a[href=\"#table-account\"]').click()")
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert browser.run(f"{SHOWN}.getAttribute('aria-labelledby'))") == everything, "paper has all of it"
+    assert browser.complaints() == []
+
+
+def test_money_is_a_dash_where_a_table_has_none(several: Pushed) -> None:
+    missing = several.bench.loader("report").data["missing"]
+    assert {row["waiting_table"] for row in missing if row["amount"] is None} == {"account", "product"}
+    assert {row["waiting_table"] for row in missing if row["amount"] is not None} <= {"salesorder", "invoice"}
+    assert 'data-sort="">' in several.html
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(NARROW, "light"), (NARROW, "dark"), (1200, "light"), (1200, "dark")])
+def test_words_that_people_look_for_are_not_broken(browser: Browser, several: Pushed, width: int, scheme: str) -> None:
+    """A key, a state, a table's name stand on one line, and nothing is wider than the page."""
+    browser.open(several.page, width, scheme)
+    assert browser.run("return document.documentElement.scrollWidth") == width
+    lines = (
+        "return [...document.querySelectorAll('td.state > div, th.name, .tiles dd small')].filter((each) => {"
+        " const range = document.createRange(); range.selectNodeContents(each);"
+        " return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1 })"
+        ".map((each) => each.textContent)"
+    )
+    assert browser.run(lines) == []
