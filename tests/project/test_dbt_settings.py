@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -32,33 +33,26 @@ def test_a_wrong_value_stops_dbt_and_names_the_right_ones(bare_project: Path, tm
     assert allowed in refusal
 
 
-def test_the_defaults_parse(bare_project: Path, tmp_path: Path) -> None:
-    assert Dbt(tmp_path, bare_project).parse() is None
-
-
-@pytest.mark.parametrize("zone", [None, "Europe/Berlin", "Pacific/Auckland"])
-def test_the_contracts_time_zone_is_the_projects(bare_project: Path, tmp_path: Path, zone: str | None) -> None:
+@pytest.mark.parametrize(("zone", "currency"), [(None, None), ("Europe/Berlin", None), ("Pacific/Auckland", "CAD")])
+def test_the_contracts_time_zone_and_currency_are_the_projects(
+    bare_project: Path, tmp_path: Path, zone: str | None, currency: str | None
+) -> None:
     """Stated once: the views take midnight from the same var as the loader takes the day."""
-    given = ["--vars", f"{{gp_time_zone: {{iana: {zone}, windows: any}}}}"] if zone else []
-    assert Dbt(tmp_path, bare_project).parse(*given) is None
-    contract = read_contract(tmp_path / "target" / "manifest.json", "duckdb")
+    given = {
+        **({"gp_time_zone": {"iana": zone, "windows": "any"}} if zone else {}),
+        **({"gp_currency": currency} if currency else {}),
+    }
+    assert Dbt(tmp_path, bare_project).parse("--vars", json.dumps(given)) is None
+    manifest = tmp_path / "target" / "manifest.json"
+    contract = read_contract(manifest, "duckdb")
     for model in contract.models:
         assert model.meta.time_zone == (zone or "America/New_York")
         assert model.children is None or model.children.meta.time_zone == model.meta.time_zone
-
-
-def test_an_unknown_time_zone_is_refused(bare_project: Path, tmp_path: Path) -> None:
-    assert Dbt(tmp_path, bare_project).parse("--vars", "{gp_time_zone: {iana: Mars/Olympus, windows: any}}") is None
-    with pytest.raises(ContractError, match="'Mars/Olympus' is not an IANA time zone"):
-        read_contract(tmp_path / "target" / "manifest.json", "duckdb")
-
-
-@pytest.mark.parametrize("currency", [None, "CAD"])
-def test_the_contracts_currency_is_the_projects(bare_project: Path, tmp_path: Path, currency: str | None) -> None:
-    given = ["--vars", f"{{gp_currency: {currency}}}"] if currency else []
-    assert Dbt(tmp_path, bare_project).parse(*given) is None
-    contract = read_contract(tmp_path / "target" / "manifest.json", "duckdb")
     assert {model.meta.currency for model in contract.models} == {currency or ""}
+    if zone:
+        manifest.write_text(manifest.read_text(encoding="utf-8").replace(zone, "Mars/Olympus"), encoding="utf-8")
+        with pytest.raises(ContractError, match="'Mars/Olympus' is not an IANA time zone"):
+            read_contract(manifest, "duckdb")
 
 
 @pytest.mark.parametrize("name", ["gp.duckdb", "main.duckdb", "GP.db"])
