@@ -154,10 +154,10 @@ def _versioned(records: Records, found: Mapping[str, Mapping[str, Row]], binding
     return records
 
 
-def read_adoptable(client: Client, binding: Binding, orders: Iterable[Staged]) -> dict[str, list[Row]]:
+def read_adoptable(client: Client, binding: Binding, records: Iterable[Staged]) -> dict[str, list[Row]]:
     """CRM's records without a key that have the first column of `adopt_by` in common with one of these."""
     first = binding.model.meta.adopt_by[0]
-    values = {match_key(order.row[first]): sent_key(order.row[first]) for order in orders if order.row[first]}
+    values = {match_key(record.row[first]): sent_key(record.row[first]) for record in records if record.row[first]}
     read = replace(_record_read(binding), column=first, besides=f"{binding.key.name} eq null")
     found: dict[str, dict[str, Row]] = {}
     for _, rows in read_rows(client, [(read, sorted(values.values()))], together=1) if values else ():

@@ -216,19 +216,19 @@ class _Reader:
             for row in rows:
                 binding = self._bindings.in_currency(currency_of(row))
                 held.append((binding, current(row, binding), self._keys[match]))
-        self._look_up([(binding, order) for binding, order, _ in held])
+        self._look_up([(binding, record) for binding, record, _ in held])
         model = self._bindings.model
         snapshot: Rows = []
-        for binding, order, key in held:
+        for binding, record, key in held:
             own = {}
             if binding.has_plain_key:
-                key = self._key(str(order.values[model.key_column]))
+                key = self._key(str(record.values[model.key_column]))
                 own = {model.key_column: key}
-            snapshot.append(self._row(order, binding, key, own))
-            for line in order.lines:
+            snapshot.append(self._row(record, binding, key, own))
+            for line in record.lines:
                 assert binding.lines is not None
                 assert model.meta.children is not None
-                snapshot.append(self._row(line, binding.lines, key, {model.meta.children.via: key}, order.id))
+                snapshot.append(self._row(line, binding.lines, key, {model.meta.children.via: key}, record.id))
         return count, snapshot
 
     def _key(self, name: str) -> str:
@@ -236,14 +236,13 @@ class _Reader:
         staged = self._keys.get(match_key(name), name)
         return staged if sent_key(staged) == name else name
 
-    def _look_up(self, orders: Sequence[tuple[Binding, Current]]) -> None:
+    def _look_up(self, held: Sequence[tuple[Binding, Current]]) -> None:
         """Reads the rows that the records point to and that are not known yet."""
         wanted: dict[LookupKey, set[str]] = {}
-        for binding, order in orders:
-            records = [(binding, order), *((binding.lines, line) for line in order.lines if binding.lines)]
-            for bound, record in records:
+        for binding, record in held:
+            for bound, its in ((binding, record), *((binding.lines, line) for line in record.lines if binding.lines)):
                 for field_ in bound.fields:
-                    id_ = record.values.get(field_.name)
+                    id_ = its.values.get(field_.name)
                     if field_.lookup_key and id_ is not None:
                         wanted.setdefault(field_.lookup_key, set()).add(str(id_))
         for key, ids in wanted.items():

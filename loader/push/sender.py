@@ -89,8 +89,8 @@ class Pusher:
     def _workers(self) -> int:
         return min(self.concurrency, self.session.client.pace.allowed)
 
-    def _submit(self, senders: ThreadPoolExecutor, orders: list[tuple[Staged, RecordPlan]]) -> None:
-        self._sent.add(senders.submit(self._send, orders))
+    def _submit(self, senders: ThreadPoolExecutor, records: list[tuple[Staged, RecordPlan]]) -> None:
+        self._sent.add(senders.submit(self._send, records))
         self._collect(at_most=2 * self.concurrency)
 
     def _collect(self, at_most: int) -> None:
@@ -111,17 +111,17 @@ class Pusher:
         if failure:
             raise failure
 
-    def _settle(self, orders: list[Settled]) -> None:
-        if orders:
-            self.settle(orders)
+    def _settle(self, records: list[Settled]) -> None:
+        if records:
+            self.settle(records)
 
-    def _send(self, orders: list[tuple[Staged, RecordPlan]]) -> list[Settled]:
+    def _send(self, records: list[tuple[Staged, RecordPlan]]) -> list[Settled]:
         """Sends one batch, again if necessary, until each of its records is settled."""
         settled: list[Settled] = []
-        pending = [_Attempt(self.session, staged, plan) for staged, plan in orders]
+        pending = [_Attempt(self.session, staged, plan) for staged, plan in records]
         try:
             for number in range(ROUNDS):
-                self._apply_all(pending, len(orders) // 4**number, settled)
+                self._apply_all(pending, len(records) // 4**number, settled)
                 pending = [attempt for attempt in pending if not attempt.is_settled]
                 if pending:
                     self._plan_again(pending, number, settled)
@@ -322,8 +322,8 @@ class _Waiting:
     def __bool__(self) -> bool:
         return bool(self._orders)
 
-    def add(self, orders: Iterable[tuple[Staged, RecordPlan]]) -> None:
-        for staged, plan in orders:
+    def add(self, records: Iterable[tuple[Staged, RecordPlan]]) -> None:
+        for staged, plan in records:
             self._orders.append((staged, plan))
             self.operations += len(plan.operations)
 

@@ -70,14 +70,14 @@ class Session:
         """What people know the records' values by."""
         return Naming(self.bindings.base, self.index)
 
-    def plan(self, orders: Sequence[Staged], attempts: Mapping[str, int] | None = None) -> list[RecordPlan]:
+    def plan(self, records: Sequence[Staged], attempts: Mapping[str, int] | None = None) -> list[RecordPlan]:
         """Plans records against CRM as it is now."""
-        self._renew_siblings(orders)
-        return self.plan_against(self.read(orders), orders, attempts or {})
+        self._renew_siblings(records)
+        return self.plan_against(self.read(records), records, attempts or {})
 
-    def read(self, orders: Sequence[Staged]) -> Records:
+    def read(self, records: Sequence[Staged]) -> Records:
         """What CRM has of these records, by match key, without those that are held or ignored."""
-        return self.read_each([order for order in orders if match_key(order.key) not in self.withheld])
+        return self.read_each([record for record in records if match_key(record.key) not in self.withheld])
 
     def read_each(self, asked: Sequence[Staged]) -> Records:
         """What CRM has of these records, by match key."""
@@ -85,45 +85,45 @@ class Session:
             return Records({})
         if not self.bindings.base.has_plain_key:
             return read_by_parts(self.client, self.bindings.base, {each.key: self._parts(each) for each in asked})
-        records = read_records(self.client, self.bindings.base, [order.key for order in asked])
+        found = read_records(self.client, self.bindings.base, [record.key for record in asked])
         if self.bindings.model.meta.adopt_by:
-            lacking = [order for order in asked if records.rows.get(match_key(order.key)) == []]
-            records.adoptable.update(read_adoptable(self.client, self.bindings.base, lacking))
-        return records
+            lacking = [record for record in asked if found.rows.get(match_key(record.key)) == []]
+            found.adoptable.update(read_adoptable(self.client, self.bindings.base, lacking))
+        return found
 
-    def plan_against(self, found: Records, orders: Sequence[Staged], attempts: Mapping[str, int]) -> list[RecordPlan]:
+    def plan_against(self, found: Records, records: Sequence[Staged], attempts: Mapping[str, int]) -> list[RecordPlan]:
         """Plans records against what was read."""
         planned: dict[int, RecordPlan] = {}
         numbers = []
-        for number, order in enumerate(orders):
-            apart = self._set_apart(order, found)
+        for number, record in enumerate(records):
+            apart = self._set_apart(record, found)
             if apart:
                 planned[number] = apart
             else:
                 numbers.append(number)
         binding = self.bindings.base
         for number in numbers:
-            self._expect_siblings(orders[number], found)
-        wanted = desired_records([orders[number] for number in numbers], binding, self.index)
+            self._expect_siblings(records[number], found)
+        wanted = desired_records([records[number] for number in numbers], binding, self.index)
         pairs = [
-            (want, found.rows[match_key(orders[number].key)]) for number, want in zip(numbers, wanted, strict=True)
+            (want, found.rows[match_key(records[number].key)]) for number, want in zip(numbers, wanted, strict=True)
         ]
         if found.adoptable:
             adopted = [
-                self._adopted(orders[number], want, rows, found)
+                self._adopted(records[number], want, rows, found)
                 for number, (want, rows) in zip(numbers, pairs, strict=True)
             ]
         else:
             adopted = [[] for _ in pairs]
         strangers = self._strangers(pairs)
         for number, (want, rows), candidates in zip(numbers, pairs, adopted, strict=True):
-            key = match_key(orders[number].key)
+            key = match_key(records[number].key)
             if len(candidates) > 1 or (candidates and key in self.contested):
-                planned[number] = _contested(orders[number], len(candidates), self.bindings.model)
+                planned[number] = _contested(records[number], len(candidates), self.bindings.model)
                 continue
             rows = rows or candidates
             id_ = rows[0][binding.table.id_column].lower() if rows else ""
-            taken_for = "" if rows else self._taken_for(orders[number].key, found)
+            taken_for = "" if rows else self._taken_for(records[number].key, found)
             known = Known(
                 self.shared.get(id_),
                 self.not_shared.get(id_),
@@ -132,26 +132,26 @@ class Session:
                 is_adopted=bool(candidates),
                 in_loop=self.waves.loops.get(key, ()),
             )
-            attempt, words = attempts.get(orders[number].key, 0), self.naming.words
-            plan = plan_record(orders[number], want, rows, binding, known, attempt, words)
+            attempt, words = attempts.get(records[number].key, 0), self.naming.words
+            plan = plan_record(records[number], want, rows, binding, known, attempt, words)
             planned[number] = replace(plan, made=self.index.made) if self.index.made else plan
-            self._note(orders[number], want, rows, planned[number])
+            self._note(records[number], want, rows, planned[number])
         for number, plan in planned.items():
             if plan.action in ("block", "skip"):
-                self._note_absence(orders[number], plan)
+                self._note_absence(records[number], plan)
         overwritten = (each for plan in planned.values() if plan.writes for each in plan.overwritten())
         if unknown := self.naming.unknown(overwritten):
             read_looked_up(self.client, self.bindings.tables, self.naming.others, unknown)
-        return [planned[number] for number in range(len(orders))]
+        return [planned[number] for number in range(len(records))]
 
-    def _parts(self, order: Staged) -> list[object]:
+    def _parts(self, record: Staged) -> list[object]:
         """The values of the columns that make a record's key; of a look-up the id of the row that it finds."""
         parts: list[object] = []
         for field_ in self.bindings.base.keys:
             if field_.lookup is None:
-                parts.append(order.row[field_.name])
+                parts.append(record.row[field_.name])
             else:
-                found = self.index.find(field_.lookup, [order.row[each] for each in field_.lookup.match.values()])
+                found = self.index.find(field_.lookup, [record.row[each] for each in field_.lookup.match.values()])
                 parts.append(found.id if isinstance(found, Found) else None)
         return parts
 
@@ -175,10 +175,10 @@ class Session:
             renew_lookups(self.client, self.bindings.tables, self.index, wanted)
         self.landings.enter(self.index, self.named, expected=self.is_expecting)
 
-    def _adopted(self, order: Staged, want: Wanted, rows: Sequence[Row], found: Records) -> list[Row]:
+    def _adopted(self, record: Staged, want: Wanted, rows: Sequence[Row], found: Records) -> list[Row]:
         """CRM's records without a key that have the same values as the record in all columns of `adopt_by`."""
         columns = self.bindings.model.meta.adopt_by
-        candidates = found.adoptable.get(match_key(order.row[columns[0]] or ""), [])
+        candidates = found.adoptable.get(match_key(record.row[columns[0]] or ""), [])
         if rows or want.obstacles or not candidates:
             return []
         values = want.record.values
@@ -189,25 +189,25 @@ class Session:
             if all(match_key(have[name] or "") == match_key(values.get(name) or "") for name in columns)
         ]
 
-    def _expect_siblings(self, order: Staged, found: Records) -> None:
+    def _expect_siblings(self, record: Staged, found: Records) -> None:
         """Has the lines of a new record find the one that CRM will make together with it."""
         keys = sibling_keys(self.bindings.model)
-        if not keys or found.rows[match_key(order.key)]:
+        if not keys or found.rows[match_key(record.key)]:
             return
-        for row in made_lines(order, self.bindings.base, record_id(self.bindings.model.table, order.key)):
+        for row in made_lines(record, self.bindings.base, record_id(self.bindings.model.table, record.key)):
             for key in keys:
                 self.index.land(key, row, expected=True)
 
-    def _renew_siblings(self, orders: Sequence[Staged]) -> None:
+    def _renew_siblings(self, records: Sequence[Staged]) -> None:
         """Has the lines of records that were created by now find the ones that CRM made with them."""
         wanted = {
-            key: {str(line[column]) for order in orders for line in order.lines if line[column] is not None}
+            key: {str(line[column]) for record in records for line in record.lines if line[column] is not None}
             for key, column in sibling_columns(self.bindings.model)
         }
         if wanted:
             renew_lookups(self.client, self.bindings.tables, self.index, wanted)
 
-    def _note(self, order: Staged, want: Wanted, rows: Sequence[Row], plan: RecordPlan) -> None:
+    def _note(self, record: Staged, want: Wanted, rows: Sequence[Row], plan: RecordPlan) -> None:
         """Remembers what others look up of a record that is written."""
         model, binding = self.bindings.model, self.bindings.base
         if plan.crm_id is None or not plan.writes or not self.landings.concerns(model):
@@ -223,12 +223,12 @@ class Session:
                 owner = ("systemuser", self.bindings.organization.caller_id)
             else:
                 owner = owner_of(rows[0])
-        self.landings.lands(order, want.record, binding, plan.crm_id, have, owner)
+        self.landings.lands(record, want.record, binding, plan.crm_id, have, owner)
 
-    def _note_absence(self, order: Staged, plan: RecordPlan) -> None:
+    def _note_absence(self, record: Staged, plan: RecordPlan) -> None:
         model = self.bindings.model
         if self.landings.concerns(model):
-            self.landings.stays_out(order, model, why_absent(plan.reason, plan.message))
+            self.landings.stays_out(record, model, why_absent(plan.reason, plan.message))
 
     def _taken_for(self, key: str, found: Records) -> str:
         """The key of a record that CRM takes for this one's, and of which nothing says that it is another one's."""
@@ -258,30 +258,30 @@ class Session:
             id_: ", ".join(index.values(field_.lookup, holder).values()) or holder for id_, holder in holders.items()
         }
 
-    def _set_apart(self, order: Staged, found: Records) -> RecordPlan | None:
+    def _set_apart(self, record: Staged, found: Records) -> RecordPlan | None:
         """The plan of a record that is not even compared."""
-        table, key = self.bindings.model.table, match_key(order.key)
+        table, key = self.bindings.model.table, match_key(record.key)
         if key in self.withheld:
-            return set_aside(order.key, table, self.withheld[key])
+            return set_aside(record.key, table, self.withheld[key])
         if key in self.repeated:
             message = f"{self.bindings.model.name} has more than one row of this key"
-            return block(order.key, self.bindings.model, "ambiguous", message)
+            return block(record.key, self.bindings.model, "ambiguous", message)
         if key in found.unread:
             reason, message = found.unread[key]
-            return RecordPlan(order.key, table, "block", reason=reason, message=message)
+            return RecordPlan(record.key, table, "block", reason=reason, message=message)
         return None
 
 
-def _contested(order: Staged, count: int, model: Model) -> RecordPlan:
+def _contested(record: Staged, count: int, model: Model) -> RecordPlan:
     """The plan of a record of which nobody can say which one of CRM's it is."""
-    same = ", ".join(f"{name} {str(order.row[name]).rstrip()!r}" for name in model.meta.adopt_by if order.row[name])
+    same = ", ".join(f"{name} {str(record.row[name]).rstrip()!r}" for name in model.meta.adopt_by if record.row[name])
     if count > 1:
         message = f"CRM has {count} {model.nouns} without {model.key_column} that have the same {same}"
     else:
         message = (
             f"CRM has {model.a_record} without {model.key_column} of the same {same}, and several are staged with it"
         )
-    return block(order.key, model, "ambiguous", message)
+    return block(record.key, model, "ambiguous", message)
 
 
 def why_absent(reason: str, message: str) -> str:

@@ -97,10 +97,10 @@ class Tally:
         self._queued = context.journal.keys_in_queue(model.table, ["open"], own)
         self._known = context.journal.known_keys(model.table, own)
 
-    def settle(self, orders: list[Settled]) -> None:
-        self._done += len(orders)
-        self._report.staged += len(orders)
-        for each in orders:
+    def settle(self, records: list[Settled]) -> None:
+        self._done += len(records)
+        self._report.staged += len(records)
+        for each in records:
             self._open[each.plan.key] -= 1
             self._report.tables[each.plan.table][each.outcome] += 1
             if each.reason == "plan_stale":
@@ -110,10 +110,10 @@ class Tally:
                     self._report.lines[action] += each.plan.count_lines(action)
             if each.outcome != "unchanged" or each.plan.warnings:
                 self._report.tell(each)
-        news = [_result(each) for each in orders if self._is_news(each)]
+        news = [_result(each) for each in records if self._is_news(each)]
         if news:
             self._context.journal.record(news, self._report.run_id, counts_of(self._report, self._context))
-        for each in orders:
+        for each in records:
             if each.outcome in ("blocked", "failed"):
                 level = logging.WARNING if each.outcome == "blocked" else logging.ERROR
                 about = {"table": each.plan.table, "key": each.plan.key, "outcome": each.outcome, "reason": each.reason}

@@ -144,8 +144,8 @@ def _outcome(done: Undoing) -> RunOutcome:
     return "error" if done.failure else "interrupted" if done.interrupted else "ok"
 
 
-def _told(done: Undoing, run_id: str, orders: int) -> str:
-    refused, left = done.count("refused"), orders - len(done.records)
+def _told(done: Undoing, run_id: str, records: int) -> str:
+    refused, left = done.count("refused"), records - len(done.records)
     parts = [f"Undo of run {run_id}"]
     parts += [f"{refused} refused"] if refused else []
     parts += [f"{left} not reached"] if left else []

@@ -279,24 +279,24 @@ class Warnings:
 
     def __init__(self, telling: Telling) -> None:
         self._named = telling.named
-        self._orders: dict[tuple[str, str], list[str]] = {}
+        self._named_records: dict[tuple[str, str], list[str]] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
         self._others: Counter[str] = Counter()
 
     def add(self, plan: RecordPlan) -> None:
         for warning in dict.fromkeys((warning.code, warning.message) for warning in plan.warnings):
-            if warning not in self._orders and len(self._orders) >= WARNINGS:
+            if warning not in self._named_records and len(self._named_records) >= WARNINGS:
                 self._others[warning[0]] += 1
                 continue
-            orders = self._orders.setdefault(warning, [])
+            records = self._named_records.setdefault(warning, [])
             self._counts[warning] += 1
-            if len(orders) < 3:
-                orders.append(self._named(plan.table, plan.key))
+            if len(records) < 3:
+                records.append(self._named(plan.table, plan.key))
 
     def lines(self) -> Iterator[str]:
-        for (code, text), orders in self._orders.items():
-            more = self._counts[code, text] - len(orders)
-            shown = ", ".join(orders) + (f" and {more} more" if more else "")
+        for (code, text), records in self._named_records.items():
+            more = self._counts[code, text] - len(records)
+            shown = ", ".join(records) + (f" and {more} more" if more else "")
             yield styled("  warning", "yellow") + f" {code}: {text} ({shown})"
         for code, count in self._others.items():
             yield styled("  warning", "yellow") + f" {code}: {count:,} more like these; --json shows all"

@@ -110,19 +110,19 @@ def desired(
     return None if wanted.obstacles else wanted.record, wanted.obstacles, wanted.warnings
 
 
-def desired_records(orders: Sequence[Staged], binding: Binding, index: Index) -> list[Wanted]:
+def desired_records(staged: Sequence[Staged], binding: Binding, index: Index) -> list[Wanted]:
     """What CRM should have for each of these records."""
-    headers = [order.row for order in orders]
-    lines = [line for order in orders for line in order.lines]
+    headers = [each.row for each in staged]
+    lines = [line for each in staged for line in each.lines]
     values, states = Columns(headers, binding.fields, index), Columns(headers, binding.state_fields, index)
     line_values = Columns(lines, binding.lines.fields if binding.lines else (), index)
 
-    notes: list[list[Note]] = [[] for _ in orders]
+    notes: list[list[Note]] = [[] for _ in staged]
     for number, note in values.notes + states.notes:
         notes[number].append(note)
-    orders_of_lines = [number for number, order in enumerate(orders) for _ in order.lines]
+    records_of_lines = [number for number, each in enumerate(staged) for _ in each.lines]
     for number, note in line_values.notes:
-        notes[orders_of_lines[number]].append(_about_line(note, lines[number], binding.model))
+        notes[records_of_lines[number]].append(_about_line(note, lines[number], binding.model))
 
     children = binding.model.meta.children
     made = children.made_by_parent if children else None
@@ -137,9 +137,9 @@ def desired_records(orders: Sequence[Staged], binding: Binding, index: Index) ->
             Desired(
                 row,
                 {name: int(str(value)) for name, value in state.items() if value is not None},
-                tuple(islice(own_lines, len(order.lines))),
+                tuple(islice(own_lines, len(each.lines))),
             )
-            for row, state, order in zip(values.rows(), states.rows(), orders, strict=True)
+            for row, state, each in zip(values.rows(), states.rows(), staged, strict=True)
         ]
 
     def record(number: int) -> Desired:
@@ -148,11 +148,11 @@ def desired_records(orders: Sequence[Staged], binding: Binding, index: Index) ->
     return [
         Wanted(
             notes[number],
-            _owner(order.row, binding.owner, index),
-            len(order.lines) - _made(order, binding.model),
+            _owner(each.row, binding.owner, index),
+            len(each.lines) - _made(each, binding.model),
             partial(record, number),
         )
-        for number, order in enumerate(orders)
+        for number, each in enumerate(staged)
     ]
 
 
