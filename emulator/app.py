@@ -33,7 +33,6 @@ from .query import parse_prefer
 from .snapshot import SnapshotError, public
 from .store import Ref
 
-MAX_BODY = 116_850_000
 URL_LIMIT = 32_768
 _NO_HEADERS: dict[str, str] = {}
 METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -120,7 +119,7 @@ class _Handler:
         try:
             if len(target) > URL_LIMIT:
                 raise CrmError(414, "0x80060888", f"The URL is longer than {URL_LIMIT} characters.")
-            if len(body) > MAX_BODY:
+            if len(body) > crm.max_body:
                 raise CrmError(413, "0x80060888", "The request is too large.")
             user = crm.tokens.user(request.headers.get("authorization"))
             if user is None:

@@ -42,6 +42,10 @@ class PublicRow(dict[str, Any]):
             raise KeyError(name)
 
 
+MAX_BODY = 116_850_000
+"""In bytes: how large a request may be."""
+
+
 class Crm:
     """All the parts, connected: store, rules, queries, actions, tokens, faults, limits."""
 
@@ -84,6 +88,7 @@ class Crm:
         self.crashes: list[str] = []
         self.keep_parts = keep_parts
         self.control = control or Control()
+        self.max_body = MAX_BODY
         self.in_flight = 0
         self.most_in_flight = 0
         self.token = self.tokens.issue(self.organisation.caller, lifetime=10 * 365 * 86400)

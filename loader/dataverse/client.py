@@ -15,7 +15,7 @@ import requests
 
 from loader.dataverse import batch, replies
 from loader.dataverse.errors import CrmError, parse_error
-from loader.dataverse.http import ReplyTooLarge, Session
+from loader.dataverse.http import LARGEST_REPLY, ReplyTooLarge, Session
 from loader.dataverse.pace import Pace, Patience, backoff
 from loader.dataverse.replies import Row, UnexpectedReply
 from loader.errors import AccessRefused, CrmUnavailable, LoaderError
@@ -108,6 +108,7 @@ class Client:
         timeout: float = 120,
         concurrency: int = 4,
         ca_bundle: str | None = None,
+        largest_reply: int = LARGEST_REPLY,
         attempts: int = ATTEMPTS,
         patience: Patience | None = None,
     ) -> None:
@@ -120,6 +121,7 @@ class Client:
         """Called right before each attempt to send a write request. An exception stops the write."""
         self._auth = auth
         self._timeout = timeout
+        self._largest_reply = largest_reply
         self._attempts = attempts
         self._was_met = False
         self._verify = ca_bundle
@@ -333,7 +335,7 @@ class Client:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = Session(self._timeout)
+            session = Session(self._timeout, self._largest_reply)
             session.headers.update(_HEADERS)
             session.auth = self._auth.sign(session)
             self._local.session = session

@@ -7,13 +7,14 @@ from urllib.parse import urlsplit
 
 from loader.dataverse import auth
 from loader.dataverse.client import Auth, Client
+from loader.dataverse.http import LARGEST_REPLY
 from loader.dataverse.pace import Patience
 from loader.errors import UsageError
 from loader.secrets import Secret
 from loader.settings import Settings
 
 
-def connect_crm(settings: Settings, stop: threading.Event | None = None) -> Client:
+def connect_crm(settings: Settings, stop: threading.Event | None = None, largest_reply: int = LARGEST_REPLY) -> Client:
     """Sends nothing yet. Wrong credentials are noticed at the first request."""
     return Client(
         settings.crm_url,
@@ -22,6 +23,7 @@ def connect_crm(settings: Settings, stop: threading.Event | None = None) -> Clie
         timeout=settings.timeout,
         concurrency=settings.concurrency,
         ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
+        largest_reply=largest_reply,
         patience=Patience(stop or threading.Event(), settings.max_wait),
     )
 

@@ -32,7 +32,7 @@ _SLICE = 16 * 1024
 
 
 class ReplyTooLarge(requests.RequestException):
-    """The reply unpacks to more than LARGEST_REPLY."""
+    """The reply unpacks to more than a session reads."""
 
 
 class Session(requests.Session):
@@ -42,12 +42,12 @@ class Session(requests.Session):
     Raises the exceptions of requests, and ReplyTooLarge.
     """
 
-    def __init__(self, limit: float) -> None:
+    def __init__(self, limit: float, largest_reply: int = LARGEST_REPLY) -> None:
         super().__init__()
         self._limit = limit
         self.auth = _unsigned
         for scheme in ("https://", "http://"):
-            self.mount(scheme, _Adapter())
+            self.mount(scheme, _Adapter(largest_reply))
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
         options["allow_redirects"] = False
@@ -169,6 +169,10 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
+    def __init__(self, largest_reply: int) -> None:
+        super().__init__()
+        self._largest_reply = largest_reply
+
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
         _time(self.poolmanager)
@@ -182,6 +186,7 @@ class _Adapter(HTTPAdapter):
     def build_response(self, *arguments: Any) -> requests.Response:
         response: requests.Response = super().build_response(*arguments)
         response.__class__ = _Bounded
+        response.largest = self._largest_reply  # type: ignore[attr-defined]
         return response
 
 
@@ -190,15 +195,17 @@ def _time(manager: PoolManager) -> None:
 
 
 class _Bounded(requests.Response):
-    """A reply that is read neither beyond the deadline nor beyond LARGEST_REPLY."""
+    """A reply that is read neither beyond the deadline nor beyond `largest` bytes."""
+
+    largest: int
 
     def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
         size = 0
         for piece in super().iter_content(max(chunk_size or 0, _PIECE), decode_unicode):
             size += len(piece)
-            if size > LARGEST_REPLY:
+            if size > self.largest:
                 self.close()
-                raise ReplyTooLarge(f"the reply unpacks to more than {LARGEST_REPLY // (1024 * 1024)} MB")
+                raise ReplyTooLarge(f"the reply unpacks to more than {self.largest // (1024 * 1024)} MB")
             yield piece
             try:
                 _clock.left()

@@ -61,9 +61,11 @@ class SqlServerWarehouse:
 
     dialect: Literal["duckdb", "sqlserver"] = "sqlserver"
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, driver: Any = None, read_pauses: Sequence[float] = READ_PAUSES) -> None:
+        """`driver` is the Python module or what stands in for it; by default the one that the target names."""
         self._target = target
-        self._driver = _import_driver(target)
+        self._driver = driver or _import_driver(target)
+        self._read_pauses = read_pauses
         self._string = _connection_string(target, self._driver)
         self._lock = threading.RLock()
         self._depth = 0
@@ -108,7 +110,7 @@ class SqlServerWarehouse:
 
     def _read(self, work: Callable[[], T]) -> T:
         """Reads, and tries again after a deadlock, a lock time-out or a broken connection."""
-        for pause in READ_PAUSES:
+        for pause in self._read_pauses:
             try:
                 return work()
             except (WarehouseBusy, _Lost) as error:

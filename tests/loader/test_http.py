@@ -12,6 +12,8 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,10 +21,10 @@ import pytest
 import requests
 
 from emulator import Emulator, certificates
-from loader.dataverse import http
 from loader.dataverse.auth import static_token
 from loader.dataverse.batch import ChangeSet, Operation
 from loader.dataverse.client import Client, LostReply
+from loader.dataverse.connect import connect_crm
 from loader.dataverse.http import ReplyTooLarge, Session
 from loader.errors import CrmUnavailable
 from tests.conftest import PROJECT, Workbench
@@ -211,8 +213,8 @@ def test_a_reply_that_unpacks_without_end_is_refused_within_bounded_memory(codin
     assert int(done.stderr) < 256 + 150
 
 
-def test_a_reply_that_is_too_large_ends_the_run(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "LARGEST_REPLY", 1 << 20)
+def test_a_reply_that_is_too_large_ends_the_run(bench: Workbench) -> None:
+    bench.sources = replace(bench.sources, client=partial(connect_crm, largest_reply=1 << 20))
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     fault = bench.crm.faults.page(None, body=bomb(16), headers=headers)
     ended = bench.loader("check")
@@ -221,8 +223,7 @@ def test_a_reply_that_is_too_large_ends_the_run(bench: Workbench, monkeypatch: p
     assert fault.fired == 1
 
 
-def test_a_reply_of_the_largest_size_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "LARGEST_REPLY", 1000)
+def test_a_reply_of_the_largest_size_is_read() -> None:
     for size in (999, 1000, 1001):
 
         def behave(peer: socket.socket, size: int = size) -> None:
@@ -231,10 +232,10 @@ def test_a_reply_of_the_largest_size_is_read(monkeypatch: pytest.MonkeyPatch) ->
 
         with server(behave) as url:
             if size <= 1000:
-                assert len(Session(5).get(url).content) == size
+                assert len(Session(5, largest_reply=1000).get(url).content) == size
             else:
                 with pytest.raises(ReplyTooLarge):
-                    Session(5).get(url)
+                    Session(5, largest_reply=1000).get(url)
 
 
 # ---------------------------------------------------------------------------------------------- what is not sent

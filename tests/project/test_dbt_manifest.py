@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
+from typing import Literal
 
 import duckdb
 import pytest
 import yaml
 
+from loader.contract import read_contract
 from tests.project.dbt_runs import PROJECT, Dbt, Node, gp_columns_of
+from tests.warehouse.warehouse_places import journal_tables
 
 ORDER, LINE = "crm_salesorder", "crm_salesorderdetail"
 
@@ -321,3 +324,15 @@ def staged_sizes(project: Dbt) -> dict[str, dict[str, int]]:
             sizes[name] = {column: length(kind) for column, kind in texts.items() if kind.startswith("char")}
     sizes["int_sales_orders_open"] = sizes["stg_gp__sales_orders"]
     return sizes
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "sqlserver"])
+def test_the_journal_that_the_warehouse_tests_use_is_the_manifests(
+    built: Dbt, on_sqlserver: Dbt, dialect: Literal["duckdb", "sqlserver"]
+) -> None:
+    """They take its tables from the YAML, because dbt need not run for them."""
+    dbt = built if dialect == "duckdb" else on_sqlserver
+    declared = read_contract(dbt.target_path / "manifest.json", dialect).journal
+    assert {name: table.columns for name, table in declared.items()} == {
+        name: table.columns for name, table in journal_tables(dialect, "d", "s").items()
+    }

@@ -6,13 +6,13 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from loader.warehouse.duckdb import DuckDBWarehouse
 from tests.promises.conftest import GOING, IN_CRM, NEW, WITHOUT_PRODUCT, Ended, Handful
+from tests.promises.own_parts import losing_its_lock, with_journal, with_warehouse
 
 
 def until(condition: Callable[[], object], seconds: float = 30) -> None:
@@ -243,31 +243,20 @@ def test_of_two_runs_the_second_is_refused_and_told_of_the_first(handful: Handfu
     handful.assert_in_sync()
 
 
-def test_a_run_that_lost_its_lock_stops_writing(handful: Handful, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_lost_its_lock_stops_writing(handful: Handful) -> None:
     """Its lease ended while the machine slept, and another run took over."""
     handful.settings.update(CRM_BATCH_SIZE="1", CRM_CONCURRENCY="1")
-    monkeypatch.setattr("loader.warehouse.journal.Journal.ensure_held", _lock_lost_at_the_third())
+    sources = handful.sources
+    with_journal(handful, losing_its_lock(3)[0])
     result = handful.push()
     assert (result.exit_code, result.error["code"]) == (7, "guard_tripped")
     assert writes(handful) == 2
     assert result.orders["failed"] == len(GOING) - 2
     handful.assert_adds_up(result)
-    monkeypatch.undo()
+    handful.sources = sources
     handful.execute("delete from main_journal.sync_lock")
     handful.push()
     handful.assert_in_sync()
-
-
-def _lock_lost_at_the_third() -> Callable[[Any], None]:
-    calls = []
-
-    def ensure_held(journal: Any) -> None:
-        calls.append(journal)
-        if len(calls) == 3:
-            journal._tables.execute("update {sync_lock} set run_id = 'another'")
-            journal.renew()
-
-    return ensure_held
 
 
 LOST_AT = {
@@ -278,23 +267,23 @@ LOST_AT = {
 
 
 @pytest.mark.parametrize("point", LOST_AT)
-def test_a_warehouse_that_is_lost_ends_the_run_and_the_next_one_heals(
-    handful: Handful, monkeypatch: pytest.MonkeyPatch, point: str
-) -> None:
+def test_a_warehouse_that_is_lost_ends_the_run_and_the_next_one_heals(handful: Handful, point: str) -> None:
     """The connection goes while results are entered: orders are in CRM and not in the journal."""
     handful.settings.update(CRM_BATCH_SIZE="1", CRM_CONCURRENCY="1")
-    execute = DuckDBWarehouse.execute
+    sources = handful.sources
 
-    def lose(self: DuckDBWarehouse, sql: str, params: Any = ()) -> int:
-        if LOST_AT[point](sql):
-            self._connection.close()
-        return execute(self, sql, params)
+    class Lost(DuckDBWarehouse):
+        def execute(self, sql: str, params: Sequence[object] = ()) -> int:
+            if LOST_AT[point](sql):
+                self._connection.close()
+            return super().execute(sql, params)
 
-    monkeypatch.setattr(DuckDBWarehouse, "execute", lose)
+    with_warehouse(handful, Lost)
     result = handful.push()
     assert result.exit_code == 5, result.stdout + result.stderr
     assert result.error["code"] == "warehouse_unavailable"
-    monkeypatch.setattr(DuckDBWarehouse, "execute", execute)
+    handful.release()
+    handful.sources = sources
     handful.assert_whole()
     handful.kill_lock()
     healed = handful.push()

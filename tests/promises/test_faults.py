@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import emulator.app
 from emulator.faults import Faults
 from tests.promises.conftest import GOING, NEW, WITHOUT_PRODUCT, Ended, Handful
 
@@ -99,8 +98,8 @@ def test_a_request_that_commits_after_its_timeout_is_not_applied_twice(handful: 
     assert_all_went(handful, ended)
 
 
-def test_a_batch_that_is_too_large_for_crm_is_sent_in_halves(handful: Handful, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(emulator.app, "MAX_BODY", 40_000)
+def test_a_batch_that_is_too_large_for_crm_is_sent_in_halves(handful: Handful) -> None:
+    handful.crm.max_body = 40_000
     ended = handful.push()
     assert 413 in {request.status for request in handful.crm.requests}
     assert_all_went(handful, ended)

@@ -14,6 +14,7 @@ from emulator import Emulator
 from loader.warehouse.duckdb import DuckDBWarehouse
 from sample import organisation
 from tests.promises.conftest import CLOSED, IN_CRM, NEW, ORDERS, WITHOUT_PRODUCT, Ended, Handful
+from tests.promises.own_parts import losing_its_lock, with_journal, with_warehouse
 
 OTHER_ORGANIZATION = "11111111-2222-4333-8444-555555555555"
 
@@ -108,20 +109,11 @@ def test_an_undo_whose_answer_got_lost_is_entered_as_it_is_in_crm(handful: Handf
     assert events == [(len(IN_CRM),)]
 
 
-def test_an_undo_that_lost_its_lock_writes_no_more_and_has_an_end(
-    handful: Handful, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_undo_that_lost_its_lock_writes_no_more_and_has_an_end(handful: Handful) -> None:
     run_id = handful.push().data["run_id"]
-    calls: list[Any] = []
     before = writes(handful)
-
-    def ensure_held(journal: Any) -> None:
-        calls.append(journal)
-        if len(calls) == 2:
-            journal._tables.execute("update {sync_lock} set run_id = 'another'")
-            journal.renew()
-
-    monkeypatch.setattr("loader.warehouse.journal.Journal.ensure_held", ensure_held)
+    losing, calls = losing_its_lock(2)
+    with_journal(handful, losing)
     ended = handful.loader("undo", "--run", run_id, "--yes")
     assert (ended.exit_code, ended.error["code"]) == (7, "guard_tripped")
     assert sum(row["outcome"] == "undone" for row in ended.data["records"]) == 1
@@ -205,20 +197,20 @@ def test_nothing_staged_is_fine_where_crm_has_nothing_open_of_ours(handful: Hand
 # ----------------------------------------------------------------------------------------------------------- clocks
 
 
-def test_a_clock_that_is_ahead_purges_nothing_and_makes_nothing_well(
-    handful: Handful, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clock_that_is_ahead_purges_nothing_and_makes_nothing_well(handful: Handful) -> None:
     handful.push()
     events = handful.query("select count(*) from main_journal.sync_event")
-    now = DuckDBWarehouse.now
+    sources = handful.sources
 
-    def ahead(warehouse: DuckDBWarehouse) -> dt.datetime:
-        return now(warehouse) + dt.timedelta(days=3650)
+    class Ahead(DuckDBWarehouse):
+        def now(self) -> dt.datetime:
+            return super().now() + dt.timedelta(days=3650)
 
-    monkeypatch.setattr(DuckDBWarehouse, "now", ahead)
+    with_warehouse(handful, Ahead)
     for _ in range(2):
         handful.push()
-    monkeypatch.setattr(DuckDBWarehouse, "now", now)
+    handful.release()
+    handful.sources = sources
     assert handful.query("select count(*) from main_journal.sync_run") == [(3,)]
     assert handful.query("select count(*) from main_journal.sync_event")[0] >= events[0]
     verdict = probe(handful, "1")

@@ -65,40 +65,19 @@ SPOILT: dict[str, Change] = {
 
 @pytest.mark.parametrize("spoilt", SPOILT)
 def test_an_answer_that_arrives_damaged_leads_to_a_look_at_crm(
-    handful: Handful, waits: list[float], monkeypatch: pytest.MonkeyPatch, spoilt: str
+    handful: Handful, waits: list[float], spoilt: str
 ) -> None:
     """The orders are in CRM: they are found there, reported as created, and not sent again."""
-    run_batch, left = emulated.run_batch, [1]
-
-    def damaged(items: object, *arguments: object) -> tuple[int, bytes, str]:
-        status, body, kind = run_batch(items, *arguments)  # type: ignore[arg-type]
-        if b"OData-EntityId" in body and left:
-            left.pop()
-            return status, SPOILT[spoilt](body), kind
-        return status, body, kind
-
-    monkeypatch.setattr("emulator.app.run_batch", damaged)
+    fault = handful.crm.faults.spoil(SPOILT[spoilt], 1, kind="write")
     ended = handful.push()
-    assert not left
+    assert fault.fired == 1
     assert ended.orders == {"created": 5, "updated": 3, "unchanged": 0, "skipped": 1, "blocked": 1, "failed": 0}
-    monkeypatch.undo()
     handful.assert_in_sync()
 
 
 @pytest.mark.parametrize("spoilt", ["cut off", "empty", "not multipart"])
-def test_a_read_that_arrives_damaged_is_asked_again(
-    handful: Handful, waits: list[float], monkeypatch: pytest.MonkeyPatch, spoilt: str
-) -> None:
-    run_batch, left = emulated.run_batch, [1, 2]
-
-    def damaged(items: object, *arguments: object) -> tuple[int, bytes, str]:
-        status, body, kind = run_batch(items, *arguments)  # type: ignore[arg-type]
-        if b'"value"' in body and left:
-            left.pop()
-            return status, SPOILT[spoilt](body), kind
-        return status, body, kind
-
-    monkeypatch.setattr("emulator.app.run_batch", damaged)
+def test_a_read_that_arrives_damaged_is_asked_again(handful: Handful, waits: list[float], spoilt: str) -> None:
+    fault = handful.crm.faults.spoil(SPOILT[spoilt], 2, kind="batch", when=lambda seen: not seen.writes)
     assert handful.push("--order", NEW[0]).exit_code == 0
-    assert not left
+    assert fault.fired == 2
     assert len(handful.in_crm(NEW[0])) == 1

@@ -338,23 +338,21 @@ LOST = "08S01 Communication link failure (0) (SQLExecDirectW)"
 NO_TEXT = "HY000 The driver did not supply an error! (0) (SQLExecDirectW)"
 
 
-def refusing(monkeypatch: pytest.MonkeyPatch, *failures: str) -> tuple[Refusing, sqlserver.SqlServerWarehouse]:
+def refusing(*failures: str) -> tuple[Refusing, sqlserver.SqlServerWarehouse]:
     driver = Refusing(*failures)
-    monkeypatch.setattr(sqlserver, "_import_driver", lambda target: driver)
-    monkeypatch.setattr(sqlserver, "READ_PAUSES", (0.0, 0.0))
-    return driver, sqlserver.SqlServerWarehouse(replace(SERVER, retries=0))
+    return driver, sqlserver.SqlServerWarehouse(replace(SERVER, retries=0), driver, read_pauses=(0.0, 0.0))
 
 
 @pytest.mark.parametrize("failure", [DEADLOCK, LOCKED, LOST, NO_TEXT])
-def test_a_read_that_something_was_in_the_way_of_is_tried_again(monkeypatch: pytest.MonkeyPatch, failure: str) -> None:
-    driver, warehouse = refusing(monkeypatch, failure, failure)
+def test_a_read_that_something_was_in_the_way_of_is_tried_again(failure: str) -> None:
+    driver, warehouse = refusing(failure, failure)
     assert warehouse.query("select 1") == [(1,)]
     assert driver.statements == ["select 1"] * 3
     assert driver.connections == (3 if failure == LOST else 1)
 
 
-def test_a_read_that_stays_blocked_says_by_whom(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, warehouse = refusing(monkeypatch, *[LOCKED] * 3)
+def test_a_read_that_stays_blocked_says_by_whom() -> None:
+    _, warehouse = refusing(*[LOCKED] * 3)
     with pytest.raises(WarehouseBusy) as refused:
         warehouse.query("select 1")
     assert "session 57, SA on FIN-07, Microsoft Dynamics GP, since 06:12:00" in refused.value.message
@@ -371,12 +369,9 @@ class Suspended(Refusing):
     def rollback(self) -> None: ...
 
 
-def test_a_suspended_program_that_holds_the_journal_is_named_with_how_to_end_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_suspended_program_that_holds_the_journal_is_named_with_how_to_end_it() -> None:
     driver = Suspended()
-    monkeypatch.setattr(sqlserver, "_import_driver", lambda target: driver)
-    warehouse = sqlserver.SqlServerWarehouse(replace(SERVER, retries=0))
+    warehouse = sqlserver.SqlServerWarehouse(replace(SERVER, retries=0), driver)
     with pytest.raises(WarehouseBusy) as refused, warehouse.exclusive("sync_lock"):
         pytest.fail("another session holds it")
     assert "held the lock on sync_lock for 60 s" in refused.value.message
@@ -385,10 +380,8 @@ def test_a_suspended_program_that_holds_the_journal_is_named_with_how_to_end_it(
     assert refused.value.exit_code == 5
 
 
-def test_what_is_kept_is_copied_again_but_never_looked_for_on_another_connection(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    driver, warehouse = refusing(monkeypatch)
+def test_what_is_kept_is_copied_again_but_never_looked_for_on_another_connection() -> None:
+    driver, warehouse = refusing()
     driver.failures = [DEADLOCK]
     assert warehouse.keep("rows", "select 1 as n") == "#rows"
     driver.failures = [LOST]
@@ -397,8 +390,8 @@ def test_what_is_kept_is_copied_again_but_never_looked_for_on_another_connection
     assert driver.connections == 1
 
 
-def test_a_statement_within_a_transaction_is_not_repeated_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    driver, warehouse = refusing(monkeypatch, DEADLOCK)
+def test_a_statement_within_a_transaction_is_not_repeated_alone() -> None:
+    driver, warehouse = refusing(DEADLOCK)
     driver.commit = driver.rollback = lambda: None  # type: ignore[attr-defined]
     with pytest.raises(WarehouseBusy), warehouse.transaction():
         warehouse.query("select 1")
@@ -406,7 +399,7 @@ def test_a_statement_within_a_transaction_is_not_repeated_alone(monkeypatch: pyt
 
 
 def test_a_database_in_another_case_or_of_an_old_level_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    driver, warehouse = refusing(monkeypatch)
+    driver, warehouse = refusing()
     monkeypatch.setattr(driver, "fetchall", lambda: [("crm;BRIDGE",)])
     (name, name_remedy), *rest = warehouse.shortcomings()
     assert "crm;BRIDGE" in name
@@ -448,6 +441,9 @@ class BrokenDriver:
         self.autocommit = True
         return self
 
+    def drivers(self) -> list[str]:
+        return [SERVER.driver]
+
     def cursor(self) -> BrokenDriver:
         return self
 
@@ -475,23 +471,21 @@ class BrokenDriver:
         pass
 
 
-def broken(monkeypatch: pytest.MonkeyPatch, *breaks: int) -> tuple[BrokenDriver, Warehouse]:
+def broken(*breaks: int) -> tuple[BrokenDriver, Warehouse]:
     driver = BrokenDriver(*breaks)
-    monkeypatch.setattr(sqlserver, "_import_driver", lambda _: driver)
-    monkeypatch.setattr(sqlserver, "_driver", lambda *_: "fake")
-    return driver, connect(SERVER)
+    return driver, sqlserver.SqlServerWarehouse(SERVER, driver)
 
 
-def test_a_lost_connection_is_opened_again_by_the_next_statement(monkeypatch: pytest.MonkeyPatch) -> None:
-    driver, warehouse = broken(monkeypatch, 1)
+def test_a_lost_connection_is_opened_again_by_the_next_statement() -> None:
+    driver, warehouse = broken(1)
     with pytest.raises(WarehouseUnavailable, match="link failure"):
         warehouse.execute("one")
     warehouse.execute("two")
     assert driver.log == ["connect", "one", "connect", "two"]
 
 
-def test_a_transaction_does_not_go_on_over_a_new_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    driver, warehouse = broken(monkeypatch, 2)
+def test_a_transaction_does_not_go_on_over_a_new_connection() -> None:
+    driver, warehouse = broken(2)
 
     def work() -> None:
         with warehouse.transaction():

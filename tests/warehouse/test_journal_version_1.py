@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from loader.warehouse.connection import Warehouse
-from loader.warehouse.journal import SCHEMA_VERSION, Journal, events
+from loader.warehouse.journal import SCHEMA_VERSION, Journal
 from tests.warehouse.warehouse_places import NOW, Place, StoppedClock
 
 WRITTEN: dict[str, list[dict[str, Any]]] = json.loads(
@@ -78,9 +78,9 @@ def assert_told_by_fields(journal: Journal) -> None:
 
 @pytest.mark.parametrize("at_a_time", [1, 2, 20_000])
 def test_what_version_1_wrote_is_told_by_fields_and_nothing_is_lost(
-    old: Journal, place: Place, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, at_a_time: int
+    old: Journal, place: Place, warehouse: Warehouse, at_a_time: int
 ) -> None:
-    monkeypatch.setattr(events, "AT_A_TIME", at_a_time)
+    old = Journal(warehouse, place.tables, StoppedClock(NOW), LINES, at_a_time=at_a_time)
     kept = {
         "sync_event": ("changes", "warnings"),
         "sync_run": ("schema_version",),

@@ -92,13 +92,14 @@ class Journal:
         tables: Mapping[str, TableDefinition],
         clock: Clock | None = None,
         line_tables: Mapping[str, str] | None = None,
+        at_a_time: int = AT_A_TIME,
     ) -> None:
         self.started: str | None = None
         """The last run that was started here."""
         self._tables = Tables(warehouse, tables, clock)
         self._lock = Lock(self._tables)
         self._runs = Runs(self._tables, self._lock)
-        self._events = Events(self._tables, line_tables or {})
+        self._events = Events(self._tables, line_tables or {}, at_a_time)
         self._schema = Schema(self._tables, self._events)
         self._queue = Queue(self._tables)
         self._known = KnownRecords(self._tables)

@@ -22,8 +22,9 @@ SINCE = 2
 class Events:
     """The rows of sync_event."""
 
-    def __init__(self, tables: Tables, line_tables: Mapping[str, str]) -> None:
+    def __init__(self, tables: Tables, line_tables: Mapping[str, str], at_a_time: int = AT_A_TIME) -> None:
         self._tables = tables
+        self._at_a_time = at_a_time
         self._line_tables = line_tables
 
     def add(self, results: Sequence[RecordResult], run_id: str, now: dt.datetime) -> None:
@@ -113,7 +114,7 @@ class Events:
         )
 
     def bring_up_to(self, version: int) -> None:
-        """Rewrites the events of runs that version 1 wrote, `AT_A_TIME` at a time. Rewritten events stay as they are.
+        """Rewrites the events of runs that version 1 wrote, so many at a time. Rewritten events stay as they are.
 
         A run that is still running is handled the next time.
         """
@@ -129,7 +130,7 @@ class Events:
             [SINCE],
         )
         for run_id, last in runs:
-            for start in range(0, int(str(last)) + 1, AT_A_TIME):
+            for start in range(0, int(str(last)) + 1, self._at_a_time):
                 self._tables.atomically("retry_queue", partial(self._rewrite, str(run_id), start))
         self._tables.atomically(
             "sync_run",
@@ -143,7 +144,7 @@ class Events:
     def _rewrite(self, run_id: str, start: int) -> None:
         names = [name for name, _ in self._tables.known["sync_event"].columns]
         these = "where run_id = ? and event_no >= ? and event_no < ?"
-        params = [run_id, start, start + AT_A_TIME]
+        params = [run_id, start, start + self._at_a_time]
         found = self._tables.query(
             "sync_event", f"select {', '.join(map(quoted, names))} from {{sync_event}} {these}", params
         )
