@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,13 @@ from typing import Any
 
 import pytest
 
+from loader.contract import Contract
+from loader.dataverse.client import Client
 from loader.dataverse.describe import read_tables
+from loader.dataverse.metadata import Table
+from loader.warehouse.connection import Warehouse
+from loader.warehouse.journal import Journal
+from loader.warehouse.journal.here import utc_now
 from tests.conftest import Built
 from tests.promises.made_company import MadeCompany, open_company
 
@@ -230,6 +238,41 @@ def contract(company: MadeCompany) -> None:
     manifest(company, rename)
 
 
+def metadata(company: MadeCompany) -> None:
+    """A column's text may be shorter than before."""
+
+    def shortened(client: Client, names: Iterable[str]) -> dict[str, Table]:
+        tables = dict(read_tables(client, names))
+        orders = tables["salesorder"]
+        description = replace(orders.attributes["description"], max_length=1999)
+        return {**tables, "salesorder": replace(orders, attributes={**orders.attributes, "description": description})}
+
+    company.sources = replace(company.sources, tables=shortened)
+
+
+def caller(company: MadeCompany) -> None:
+    """Another user who is an integration user, too."""
+    other = next(each["systemuserid"] for each in company.crm.rows("systemuser") if not each.get("isintegrationuser"))
+    company.crm.update("systemuser", other, {"isintegrationuser": True})
+    company.settings["CRM_ACCESS_TOKEN"] = company.crm.token_for(other)
+
+
+def restore_warehouse(company: MadeCompany) -> None:
+    backup = company.path.with_suffix(".backup")
+    shutil.copy(company.path, backup)
+    backup.replace(company.path)
+
+
+def a_day(company: MadeCompany) -> None:
+    """The clock goes on."""
+
+    def later(warehouse: Warehouse, contract: Contract) -> Journal:
+        tomorrow = dt.timedelta(hours=25)
+        return Journal(warehouse, contract.journal, clock=lambda: utc_now() + tomorrow)
+
+    company.sources = replace(company.sources, journal=later)
+
+
 def seeds(company: MadeCompany) -> None:
     state_says(company, "seeds", "before")
 
@@ -255,30 +298,17 @@ def sql(company: MadeCompany) -> None:
     manifest(company, lambda nodes: compiled(nodes, "select 'after'"))
 
 
-def metadata(company: MadeCompany) -> None:
-    company.crm.schema.tables["salesorder"].columns["description"].max_length = 1000  # type: ignore[misc]
-
-
 REASONS: dict[str, tuple[Callable[[MadeCompany], object], str]] = {
     "contract": (contract, "the contract changed: meta.crm or the columns of the model"),
     "seeds": (seeds, "a seed changed"),
     "SQL and vars": (sql, "the models' SQL or vars changed"),
-    "metadata": (lambda company: state_says(company, "metadata", "before"), "CRM's metadata changed"),
+    "metadata": (metadata, "CRM's metadata changed"),
     "settings": (lambda company: company.crm.organization(pricingdecimalprecision=3), "CRM's settings changed"),
     "SOP mode": (lambda company: company.crm.organization(issopintegrationenabled=False), "SOP mode changed"),
-    "caller": (
-        lambda company: state_says(company, "caller", "somebody"),
-        "the loader signs in as somebody else",
-    ),
+    "caller": (caller, "the loader signs in as somebody else"),
     "version": (lambda company: state_says(company, "loader", "0.0.1"), "the loader's version changed"),
-    "warehouse": (
-        lambda company: state_says(company, "warehouse", "duckdb /elsewhere 1"),
-        "the warehouse is another one, or was restored",
-    ),
-    "a day": (
-        lambda company: state_says(company, "compared_at", "2026-01-01T00:00:00"),
-        "everything was last compared at 2026-01-01 00:00 UTC (CRM_FULL_COMPARE)",
-    ),
+    "warehouse": (restore_warehouse, "the warehouse is another one, or was restored"),
+    "a day": (a_day, " UTC (CRM_FULL_COMPARE)"),
     "always": (lambda company: company.settings.update(CRM_FULL_COMPARE="always"), "CRM_FULL_COMPARE is always"),
     "untracked": (
         lambda company: track_changes(company, on=False),
