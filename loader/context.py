@@ -243,6 +243,20 @@ class StagedRecords:
         """The same, of which only those are compared that are due (`StagedRows.narrow`)."""
         return replace(self, due=self.rows.narrow(known, waiting, moved))
 
+    def untouched(self) -> list[Untouched]:
+        """The records that are not compared, counted by how they ended when they were."""
+        rest = len(self.keys) - len(self.compared)
+        noted = [
+            Untouched(outcome, reason, tuple(filter(None, codes.split(","))), count)
+            for outcome, reason, codes, count in (self.rows.noted() if rest else ())
+        ]
+        return [*noted, Untouched("unchanged", "", (), rest - sum(each.count for each in noted))]
+
+    def absent(self) -> Iterator[tuple[Staged, str, str]]:
+        """The records that are not compared and that CRM does not get, with reason and message."""
+        for record, lines, reason, message in self.rows.absent() if self.due is not None else ():
+            yield Staged(self.model.key_of(record), record, lines, ""), reason, message
+
     def records(self) -> Iterator[Staged]:
         """The records with their lines, sorted by key."""
         for record, lines, digest in self.rows.digested():
@@ -254,6 +268,16 @@ class StagedRecords:
             key: {str(row[0]) for model, column in places for row in self.rows.distinct(model, [column], column)}
             for key, places in lookup_columns(self.model).items()
         }
+
+
+@dataclass(frozen=True)
+class Untouched:
+    """So many records that are as they were when they were last compared."""
+
+    outcome: str
+    reason: str
+    warnings: tuple[str, ...]
+    count: int
 
 
 def require(staged: Sequence[StagedRecords], only: Sequence[str]) -> None:

@@ -18,7 +18,16 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from loader.errors import ContractError
 from loader.keys import KEY_SEPARATOR
 
-JOURNAL_TABLES = ("sync_run", "sync_event", "retry_queue", "crm_xref", "sync_lock", "sync_state", "sync_lookup")
+JOURNAL_TABLES = (
+    "sync_run",
+    "sync_event",
+    "retry_queue",
+    "crm_xref",
+    "sync_lock",
+    "sync_state",
+    "sync_lookup",
+    "sync_noted",
+)
 
 OnFailure = Literal["block", "leave"]
 OnMissing = Literal["block", "leave", "clear"]

@@ -20,7 +20,10 @@ _DELETED = "$deletedEntity"
 
 @dataclass(frozen=True)
 class Moved:
-    """What moved in a table: the rows as they are now, the ids of deleted ones, and where to ask the next time."""
+    """What moved in a table: the rows as they are now, the ids of deleted ones, and where to ask the next time.
+
+    After a first push that is all that it wrote, so the rows have nothing but the values that were asked for.
+    """
 
     link: str
     rows: Sequence[Row] = ()
@@ -37,7 +40,7 @@ class _Reading:
             if _is_deleted(row):
                 self.deleted.append(str(row["id"]).lower())
             else:
-                self.rows.append(row)
+                self.rows.append({name: value for name, value in row.items() if "@" not in name})
 
 
 def begin_tracking(client: Client, wanted: Sequence[tuple[Table, Sequence[str]]]) -> dict[str, str | CrmError]:

@@ -7,7 +7,7 @@ settled everything (docs/promises.md, "Everything is compared").
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -20,9 +20,10 @@ from loader.dataverse.errors import CrmError
 from loader.dataverse.metadata import Table
 from loader.dataverse.replies import Row
 from loader.dataverse.tracking import Moved, begin_tracking, read_moves, version_of
-from loader.keys import fold, match_key
+from loader.keys import fold, match_key, near_key
 from loader.push.fingerprint import CHANGED, fingerprint
 from loader.push.gather import open_keys
+from loader.push.session import why_absent
 from loader.sync.landed import Landings
 from loader.sync.lookups import Index, lookup_columns, lookup_keys, parent_table
 from loader.warehouse import staged as rows_of
@@ -61,8 +62,8 @@ class Changes:
         self._remembered: dict[str, set[LookedUp]] = {}
         self._saw_all = True
         """Whether what was seen of looked-up rows is of all records, if all are compared."""
-        self._present: dict[str, list[str]] = {}
-        """By table, the keys that are staged."""
+        self._present: dict[str, list[StagedRecords]] = {}
+        """By table, what its models stage."""
         self._links: dict[str, Link] = {}
         """By table, the links that this run leaves behind."""
         self.compared: dict[str, int] = {}
@@ -88,7 +89,7 @@ class Changes:
     def narrow(self, staged: StagedRecords, landings: Landings) -> StagedRecords:
         """The records, of which only those are compared that may differ."""
         model, journal = staged.model, self._context.journal
-        self._present.setdefault(model.table, []).extend(staged.keys)
+        self._present.setdefault(model.table, []).append(staged)
         known, waiting = journal.known_rows(model.table), journal.waiting_keys(model.table)
         narrowed = staged
         if self.comparison(model).kind == "changes" and known and waiting:
@@ -98,6 +99,8 @@ class Changes:
                 self._saw_all = False
             else:
                 narrowed = self._with_own(staged.narrowed(known, waiting, moved), staged, known, waiting, moved)
+                for record, reason, message in narrowed.absent() if landings.concerns(model) else ():
+                    landings.stays_out(record, model, why_absent(reason, message), as_it_was=True)
         self.compared[model.table] = self.compared.get(model.table, 0) + len(narrowed.compared)
         return narrowed
 
@@ -121,6 +124,13 @@ class Changes:
             self._see(table, ((OPEN, "", match_key(key)) for key in found))
         return [key for key in found if match_key(key) not in taken]
 
+    def moved_ids(self, models: Sequence[Model]) -> set[str] | None:
+        """The ids of the rows of these models' table that moved in CRM; None where all have to be looked at."""
+        if any(self.comparison(model).kind == "full" for model in models):
+            return None
+        table = models[0].table
+        return {str(row[self._context.tables[table].id_column]).lower() for row in self._moves[table].rows}
+
     def used(self, index: Index) -> None:
         """Remembers by which values rows were found: when they have others, their records are compared."""
         for table, row in index.looked_up():
@@ -140,8 +150,8 @@ class Changes:
                 table: {row for row in rows if row[0] != OPEN or row[2] not in known[table]}
                 for table, rows in self._seen.items()
             }
-        for table, keys in self._present.items():  # nobody looked at what CRM said of the others
-            journal.forget_equal(table, keys)
+        for table in self._present:  # nobody looked at what CRM said of the others
+            journal.forget_compared(table, self.gone(table))
         models = {}
         for model in self._models:
             before = self._state.models.get(model.name, {})
@@ -149,6 +159,15 @@ class Changes:
             is_full = self._comparisons[model.name].kind == "full"
             models[model.name] = {**its, _COMPARED_AT: self._began if is_full else before[_COMPARED_AT]}
         journal.put_state(State(self._links, models), looked_up, run_id)
+
+    def gone(self, table: str) -> set[str]:
+        """The records of a table that were compared before and that none of its models stages."""
+        known = self._context.journal.known_rows(table)
+        most, *others = sorted(self._present[table], key=lambda each: -len(each.keys))
+        gone = set(most.rows.gone(known) if known else ())
+        for each in others if gone else ():
+            gone.difference_update(map(fold, each.keys))
+        return gone
 
     # ---------------------------------------------------------------------------------------- why all is compared
 
@@ -196,7 +215,7 @@ class Changes:
         tables = self._context.tables
         needed: dict[str, set[str]] = {model.table: set()}
         if model.has_plain_key:
-            needed[model.table].add(model.key_column)
+            needed[model.table].update((model.key_column, *model.meta.adopt_by[:1]))
         if model.children and model.meta.children:
             needed.setdefault(model.children.table, set()).add(f"_{model.meta.children.via}_value")
         for key in lookup_keys(model):
@@ -306,8 +325,13 @@ class Changes:
         own = moves[model.table]
         ids = {str(row[tables[model.table].id_column]).lower() for row in own.rows}
         keys: set[str] = set()
+        naming: list[tuple[Model, str, set[str]]] = []
         if model.has_plain_key:
-            keys = {match_key(row[model.key_column]) for row in own.rows if row.get(model.key_column)}
+            names = [str(row[model.key_column]) for row in own.rows if row.get(model.key_column)]
+            keys = set(map(match_key, names))
+            keys |= self._taken_for(model, names)
+            if len(names) < len(own.rows):
+                naming += self._adopting(staged, [row for row in own.rows if not row.get(model.key_column)])
         elif unknown := ids - self._context.journal.crm_ids(model.table):
             return f"CRM has {len(unknown)} new rows in {model.table}, whose key has several parts"
         ids |= set(own.deleted)
@@ -317,12 +341,11 @@ class Changes:
             ids |= {str(row[f"_{via}_value"]).lower() for row in lines.rows if row.get(f"_{via}_value")}
             id_column = tables[model.children.table].id_column  # a line that moved to another record has left one
             line_ids = {short_id(each) for each in (*lines.deleted, *(str(row[id_column]) for row in lines.rows))}
-        naming: list[tuple[Model, str, set[str]]] = []
         for key, places in lookup_columns(model).items():
             landed = list(landings.rows_of(key.table))
             for path in key.paths:
                 step = parent_table(path, tables[key.table])[1] if "." in path else None
-                if step and (moves[step].rows or moves[step].deleted or any(landings.rows_of(step))):
+                if step and (moves[step].rows or moves[step].deleted or any(landings.rows_of(step, written=True))):
                     return f"{step} moved, by which rows of {key.table} are found"
             table = moves[key.table]
             moved = {str(row[tables[key.table].id_column]).lower() for row in table.rows} | set(table.deleted)
@@ -334,10 +357,20 @@ class Changes:
             before = self._looked_up(key.table)
             values |= {value for column, id_, value in before if column == key.own_column and id_ in moved}
             for each, column in places:
-                told = {str(row[0]) for row in staged.rows.distinct(each, [column], column)}
-                if named := {fold(value) for value in told if match_key(value) in values}:
-                    naming.append((each, column, named))
+                naming += _naming(staged, each, column, values)
         return rows_of.Moved(keys, ids, line_ids, naming)
+
+    def _taken_for(self, model: Model, names: Sequence[str]) -> set[str]:
+        """The records that CRM does not have, and for which it takes one of these."""
+        near = set(map(near_key, names))
+        absent = self._context.journal.absent_keys(model.table) if names else ()
+        return {match_key(key) for key in absent if near_key(key) in near}
+
+    def _adopting(self, staged: StagedRecords, rows: Sequence[Row]) -> list[tuple[Model, str, set[str]]]:
+        """Those that may be one of CRM's records without a key."""
+        columns = staged.model.meta.adopt_by[:1]
+        values = {match_key(row[column]) for column in columns for row in rows if row.get(column)}
+        return [each for column in columns for each in _naming(staged, staged.model, column, values)]
 
     def _with_own(
         self, narrowed: StagedRecords, staged: StagedRecords, known: str, waiting: str, moved: rows_of.Moved
@@ -364,6 +397,15 @@ class Changes:
 
     def _see(self, table: str, rows: Iterable[LookedUp]) -> None:
         self._seen.setdefault(table, set()).update(rows)
+
+
+def _naming(
+    staged: StagedRecords, model: Model, column: str, values: Collection[str]
+) -> list[tuple[Model, str, set[str]]]:
+    """The records, or those whose lines, have one of these values in this column."""
+    told = {str(row[0]) for row in staged.rows.distinct(model, [column], column)} if values else set()
+    named = {fold(value) for value in told if match_key(value) in values}
+    return [(model, column, named)] if named else []
 
 
 def _has_open(rows: Iterable[LookedUp]) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from loader.context import Context, Progress
+from loader.context import Context, Progress, Untouched
 from loader.contract import Contract
 from loader.errors import ChangesPlanned, LoaderError, RecordsWaiting, UsageError
 from loader.files import open_private
@@ -69,7 +69,15 @@ class PlanReport:
             if action == "update":
                 self._cause(table, action, [column for column, _, _ in changes])
 
-    def _cause(self, table: str, action: str, causes: Iterable[str]) -> None:
+    def leave(self, table: str, untouched: Untouched) -> None:
+        """Counts records that are as they were when they were last compared."""
+        self.tables[table][untouched.outcome] += untouched.count
+        self.warnings.update(dict.fromkeys(untouched.warnings, untouched.count))
+        if untouched.reason:
+            self.reasons[untouched.reason] += untouched.count
+            self._cause(table, untouched.outcome, {untouched.reason: untouched.count})
+
+    def _cause(self, table: str, action: str, causes: Iterable[str] | Mapping[str, int]) -> None:
         if causes:
             self.causes.setdefault(table, {}).setdefault(action, Counter()).update(causes)
 
@@ -124,9 +132,9 @@ def plan(
         if only and not staged.keys:
             continue
         narrowed = changes.narrow(staged, landings)
-        untouched = len(staged.keys) - len(narrowed.compared)
-        report.tables[staged.model.table]["unchanged"] += untouched
-        done += untouched
+        for untouched in narrowed.untouched():
+            report.leave(staged.model.table, untouched)
+            done += untouched.count
         session = open_session(context, narrowed, landings, is_expecting=True)
         for chunk in planned_in_waves(session, narrowed, context.settings.concurrency, context.stop):
             for _, each in chunk:

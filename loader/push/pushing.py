@@ -11,7 +11,7 @@ from loader.context import Context, Progress, StagedRecords
 from loader.contract import Model
 from loader.dataverse.pace import Interrupted
 from loader.errors import CrmUnavailable, GuardTripped, LoaderError
-from loader.keys import match_key
+from loader.keys import fold, match_key
 from loader.push.comparing import Changes
 from loader.push.gather import read_known
 from loader.push.guards import MaxChanges
@@ -81,8 +81,8 @@ def push(
             for number, each in enumerate(pushes):
                 each.push()
                 if each.is_whole and all(later.model.table != each.model.table for later in pushes[number + 1 :]):
-                    _resolve_left_scope(context, each.model.table, pushes)
-                    _note_closed_by_others(context, each.model.table, pushes)
+                    left = _resolve_left_scope(context, each.model.table, pushes)
+                    _note_closed_by_others(context, each.model.table, pushes, changes, left)
             if not context.stop.is_set():
                 changes.keep(start.run_id)
             report.comparison = changes.as_json()
@@ -152,22 +152,33 @@ def _stage(
     ]
 
 
-def _resolve_left_scope(context: Context, table: str, pushes: Sequence[_ModelPush]) -> None:
-    """What waits in the queue and is staged by none of a table's models waits for nothing any more."""
-    context.journal.resolve_left_scope(
+def _resolve_left_scope(context: Context, table: str, pushes: Sequence[_ModelPush]) -> list[str]:
+    """What waits in the queue and is staged by none of a table's models waits for nothing any more. Gives its keys."""
+    return context.journal.resolve_left_scope(
         table, [key for each in pushes if each.model.table == table for key in each.keys]
     )
 
 
-def _note_closed_by_others(context: Context, table: str, pushes: Sequence[_ModelPush]) -> None:
-    """Has the journal know which records were closed in CRM by hand: the models that close them do not stage them."""
+def _note_closed_by_others(
+    context: Context, table: str, pushes: Sequence[_ModelPush], changes: Changes, left: Sequence[str]
+) -> None:
+    """Has the journal know which records were closed in CRM by hand: the models that close them do not stage them.
+
+    `left`: the records that have waited in the queue until now, so that nobody looked what CRM did with them.
+    """
     of_table = [each for each in pushes if each.model.table == table]
     model = next((each.model for each in of_table if each.model.meta.create == "never" and each.model.meta.state), None)
     if model is None:
         return
+    journal = context.journal
     staged = {match_key(key) for each in of_table for key in each.keys}
-    known = context.journal.known_records(table).values()
-    ids = {each.key: each.crm_id for each in known if not each.is_closed and match_key(each.key) not in staged}
+    moved = changes.moved_ids([each.model for each in of_table])
+    if moved is None:
+        known = journal.known_records(table)
+    else:
+        unseen = {*map(fold, left), *map(fold, journal.held_or_ignored(table)), *changes.gone(table)}
+        known = {**journal.known_records(table, ids=moved), **journal.known_records(table, keys=unseen)}
+    ids = {each.key: each.crm_id for each in known.values() if not each.is_closed and match_key(each.key) not in staged}
     base = context.bindings(model).base
     for start in range(0, len(ids), CHUNK):
         found = read_known(context.client, base, dict(list(ids.items())[start : start + CHUNK]))
@@ -225,9 +236,9 @@ class _ModelPush:
         return self._changes.narrow(self._everything, self._landings)
 
     def _begin_tally(self) -> Tally:
-        compared = self._staged.compared
-        untouched = len(self.keys) - len(compared)
-        self._tally = Tally(self._context, self.model, compared, self._report, self._progress, untouched)
+        staged = self._staged
+        untouched = staged.untouched()
+        self._tally = Tally(self._context, self.model, staged.compared, self._report, self._progress, untouched)
         return self._tally
 
     def plan_ahead(self) -> int:

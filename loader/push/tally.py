@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from loader.context import Context, Progress
+from loader.context import Context, Progress, Untouched
 from loader.contract import Contract, Model
 from loader.errors import GuardTripped, LoaderError
 from loader.keys import match_key
@@ -82,20 +82,22 @@ class Tally:
         keys: Sequence[str],
         report: PushReport,
         progress: Progress,
-        untouched: int = 0,
+        untouched: Sequence[Untouched] = (),
     ) -> None:
-        """`untouched`: how many records besides are as they should be in CRM, without being compared."""
+        """`untouched`: the records besides, which are as they were when they were last compared."""
         self._context, self._model, self._report, self._progress = context, model, report, progress
         report.contract = context.contract
         report.begin(model.table)
-        self._total = len(keys) + untouched
-        self._done = untouched
-        report.staged += untouched
-        report.tables[model.table]["unchanged"] += untouched
+        self._done = sum(each.count for each in untouched)
+        self._total = len(keys) + self._done
+        report.staged += self._done
+        for each in untouched:
+            report.tables[model.table][each.outcome] += each.count
         self._open = Counter(keys)
         own = set(map(match_key, keys))
         self._queued = context.journal.keys_in_queue(model.table, ["open"], own)
         self._known = context.journal.known_keys(model.table, own)
+        self._noted = context.journal.noted_keys(model.table, own)
 
     def settle(self, records: list[Settled]) -> None:
         self._done += len(records)
@@ -144,6 +146,7 @@ class Tally:
             settled.outcome != "unchanged"
             or bool(settled.plan.warnings)
             or key in self._queued
+            or key in self._noted
             or key not in self._known
             or self._known[key] != _equal(settled)
         )
@@ -179,9 +182,12 @@ def _result(settled: Settled) -> RecordResult:
 
 
 def _equal(settled: Settled) -> Equal | None:
-    """With what a record was found equal to CRM's; None if it was written, because CRM may have changed more then."""
+    """With what a record was found as it should be in CRM, or skipped for what it is there.
+
+    None if it was written, because CRM may have changed more then.
+    """
     plan = settled.plan
-    if settled.outcome != "unchanged" or plan.warnings or not plan.staged_digest:
+    if settled.outcome not in ("unchanged", "skipped") or not plan.staged_digest:
         return None
     return Equal.of(plan.staged_digest, plan.line_ids)
 

@@ -63,7 +63,7 @@ def report(context: Context, number: int, clock: Callable[[], dt.datetime] | Non
         if last:
             content["last"] = run_json(last)
             content["outcomes"] = list(figures.outcomes(last))
-            content["warnings"] = figures.warnings([last, *later])
+            content["warnings"] = figures.warnings()
         content["waiting"]["listed"] = len(content["queue"])
     return content
 
@@ -91,8 +91,8 @@ class Figures:
             key = folded("record_key", self._side.dialect)
             self._records = self._side.keep(
                 "records",
-                "select crm_table, record_key, title, amount, is_staged, crm_id, reason, since, queue_state,"
-                f" {key} as match_key from {_relation(context.contract, 'audit_record_status')}",
+                "select crm_table, record_key, title, amount, is_staged, crm_id, last_outcome, reason, since,"
+                f" queue_state, {key} as match_key from {_relation(context.contract, 'audit_record_status')}",
             )
         except BaseException:
             self.close()
@@ -243,23 +243,27 @@ class Figures:
     def outcomes(self, last: RunRecord) -> Iterator[dict[str, Any]]:
         """How the records of a run ended, with their money.
 
-        Unchanged ones have no event: they are the others, unless records came or went since.
+        Those that it did not compare, and unchanged ones, have no event. Of these, the ones that were skipped when they
+        were compared are skipped; the others are unchanged, unless records came or went since.
         """
         events = self._context.contract.journal["sync_event"].relation
         key = folded("event.record_key", self._side.dialect)
         same = f"event.crm_table = records.crm_table and {key} = records.match_key"
-        of_run = f"{events} as event where event.run_id = ?"
+        told = f"exists (select 1 from {events} as event where event.run_id = ? and {{}}{same})"
+        skipped = f"records.is_staged = 1 and records.last_outcome = 'skipped' and not {told.format('')}"
         rows = self._query(
-            f"select outcome, sum(amount) from (select distinct event.outcome, records.crm_table, records.match_key,"
+            f"select outcome, sum(amount) from (select event.outcome, records.crm_table, records.match_key,"
             f" records.amount from {self._records} as records inner join {events} as event on {same}"
-            " where event.run_id = ?) as ended group by outcome",
-            [last.run_id],
+            f" where event.run_id = ? union select 'skipped', records.crm_table, records.match_key, records.amount"
+            f" from {self._records} as records where {skipped}) as ended group by outcome",
+            [last.run_id, last.run_id],
         )
         amounts: dict[object, Decimal | None] = {outcome: _money(amount) for outcome, amount in rows}
+        changed = told.format("event.outcome <> 'unchanged' and ")
         ((others, amount),) = self._query(
-            f"select count(*), sum(amount) from {self._records} as records where is_staged = 1 and not exists"
-            f" (select 1 from {of_run} and event.outcome <> 'unchanged' and {same})",
-            [last.run_id],
+            f"select count(*), sum(amount) from {self._records} as records where is_staged = 1"
+            f" and not {changed} and not ({skipped})",
+            [last.run_id, last.run_id],
         )
         amounts["unchanged"] = _money(amount) if others == last.counts.unchanged else None
         for outcome in OUTCOMES:
@@ -269,23 +273,21 @@ class Figures:
                 "amount": amounts.get(outcome, Decimal(0)),
             }
 
-    def warnings(self, runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
-        """What these runs sent, though not as staged, the most money first; unmapped codes have their own table."""
+    def warnings(self) -> list[dict[str, Any]]:
+        """What was sent, though not as staged, the most money first; unmapped codes have their own table."""
         groups: dict[tuple[str, str, str], Warned] = {}
         key = folded("warned.record_key", self._side.dialect)
-        for condition, params in self._side.matching("warned.run_id", [each.run_id for each in runs]):
-            for table, record, code, message, amount in self._query(
-                "select warned.crm_table, warned.record_key, warned.warning, warned.message, records.amount"
-                f" from {_relation(self._context.contract, 'audit_record_warnings')} as warned"
-                f" left join {self._records} as records"
-                f" on warned.crm_table = records.crm_table and {key} = records.match_key"
-                f" where {condition} order by warned.crm_table, records.match_key",
-                params,
-            ):
-                if not str(code).endswith("_unmapped"):
-                    group = groups.setdefault((str(table), str(code), _without_line(str(message))), Warned())
-                    named = self._context.contract.named(str(table), str(record))
-                    group.add((str(table), str(record)), named, amount)
+        for table, record, code, message, amount in self._query(
+            "select warned.crm_table, warned.record_key, warned.warning, warned.message, records.amount"
+            f" from {_relation(self._context.contract, 'audit_record_warnings')} as warned"
+            f" inner join {self._records} as records"
+            f" on warned.crm_table = records.crm_table and {key} = records.match_key"
+            " where records.is_staged = 1 order by warned.crm_table, records.match_key"
+        ):
+            if not str(code).endswith("_unmapped"):
+                group = groups.setdefault((str(table), str(code), _without_line(str(message))), Warned())
+                named = self._context.contract.named(str(table), str(record))
+                group.add((str(table), str(record)), named, amount)
         return _heaviest(
             {"table": table, "reason": code, "message": message, **group.as_json()}
             for (table, code, message), group in groups.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from loader.contract import CURRENCY, Model
 from loader.keys import match_key
@@ -30,6 +31,8 @@ class _Noted:
     rows: list[Landed]
     is_new: bool = False
     """CRM did not have the record before this run."""
+    stays: Literal["", "out", "as it was"] = ""
+    """Whether CRM's record is left alone, perhaps for another reason than the last time, or for the same one."""
 
 
 @dataclass
@@ -74,13 +77,14 @@ class Landings:
             rows = [replace(row, is_new=True) for row in rows]
         self._noted[place] = _Noted(binding.model.noun, rows, is_new)
 
-    def stays_out(self, staged: Staged, model: Model, why: str) -> None:
-        """Notes a record that CRM does not get, with the reason."""
+    def stays_out(self, staged: Staged, model: Model, why: str, *, as_it_was: bool = False) -> None:
+        """Notes a record that CRM does not get, with the reason; `as_it_was` if that was so in the last run, too."""
         rows = [
             Landed(each.table, values=values, why=f"{model.noun} {staged.key} {why}")
             for each, values in self._staged_values(staged, model)
         ]
-        self._noted[(model.table, match_key(staged.key))] = _Noted(model.noun, rows)
+        stays: Literal["out", "as it was"] = "as it was" if as_it_was else "out"
+        self._noted[(model.table, match_key(staged.key))] = _Noted(model.noun, rows, stays=stays)
 
     def failed(self, table: str, key: str, why: str) -> None:
         """Notes that a record did not get there after all."""
@@ -88,9 +92,15 @@ class Landings:
         if noted:
             noted.rows = [replace(row, why=f"{noted.noun} {key} {why}") for row in noted.rows]
 
-    def rows_of(self, table: str) -> Iterator[Landed]:
-        """What this run did, or will do, to the rows of a table."""
-        return (row for noted in self._noted.values() for row in noted.rows if row.table == table)
+    def rows_of(self, table: str, *, written: bool = False) -> Iterator[Landed]:
+        """What this run did, or will do, to the rows of a table, and those that it kept out; or only what it wrote."""
+        return (
+            row
+            for noted in self._noted.values()
+            if noted.stays != "as it was" and not (written and noted.stays)
+            for row in noted.rows
+            if row.table == table
+        )
 
     def enter(self, index: Index, keys: Iterable[LookupKey], *, expected: bool) -> None:
         """Tells the look-ups of these rows. `expected`: CRM does not have them yet, so they count as its own."""

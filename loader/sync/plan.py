@@ -106,6 +106,7 @@ class RecordPlan:
             action=action,
             share=None,
             refused_share=self.share,
+            staged_digest="",
             warnings=(*self.warnings, share_refused(self.share, refusal)),
             build=partial(_without_share, self.build),
         )
@@ -309,10 +310,11 @@ def plan_record(
             reason="closed_in_crm",
             message="closed in CRM; left alone",
             closes_as=_sorted(have.state),
+            staged_digest=staged.digest,
         )
     if have is None and (reason := stays_out(staged, model)):
         message = "CRM does not have it, and it is not created"
-        return RecordPlan(staged.key, model.table, "skip", reason=reason, message=message)
+        return RecordPlan(staged.key, model.table, "skip", reason=reason, message=message, staged_digest=staged.digest)
 
     warnings = wanted.warnings
     obstacles = (

@@ -78,6 +78,7 @@ class StagedRows:
         self._model, self._lines, self._via, self._lines_by = model, lines, via, lines_by
         self._sought_by, self._prefixes = sought_by, prefixes
         self._due: tuple[str, str] | None = None
+        self._known = self._due_places = ""
         self._line_rows = ""
         self._side = warehouse.side()
         self._key = key_expression(key, self._side.dialect)
@@ -121,16 +122,27 @@ class StagedRows:
                 digests = dict(self._digests_from(int(str(place))))
             yield record, lines, digests[place]
 
-    def _placed(self) -> Iterator[tuple[object, StagedRow, list[StagedRow]]]:
-        for start in self._starts():
+    def _placed(self, tables: tuple[str, str] | None = None) -> Iterator[tuple[object, StagedRow, list[StagedRow]]]:
+        """The records in these temporary tables, or those that are due, each with its place and lines."""
+        table, table_of_lines = tables or self._due or (self._records, self._line_rows)
+        for start in self._starts(table):
             lines: dict[object, list[StagedRow]] = {}
             if self._lines:
-                for place, line in self._rows(self._lines, self._table(self._lines), start, self._lines_by):
+                for place, line in self._rows(self._lines, table_of_lines, start, self._lines_by):
                     lines.setdefault(place, []).append(line)
-            for place, record in self._rows(self._model, self._table(self._model), start):
+            for place, record in self._rows(self._model, table, start):
                 yield place, record, lines.get(place, [])
 
     # ------------------------------------------------------------------------------------------- comparing
+
+    def gone(self, known: str) -> list[str]:
+        """The folded keys of records that are not staged, and that were compared, or of which something was said."""
+        rows = self._side.query(
+            f"select known.match_key from ({self._comparable(known)}) as known left join {self._digests} as digests"
+            " on digests.record_key = known.match_key where digests.record_key is null"
+            " and (known.digest is not null or known.outcome is not null)"
+        )
+        return [str(key) for (key,) in rows]
 
     def narrow(self, known: str, waiting: str, moved: Moved) -> list[str]:
         """Has `records` and `distinct` give only the records that are due; returns their keys, sorted.
@@ -141,6 +153,7 @@ class StagedRows:
         """
         side, digests = self._side, self._digests
         known = side.keep("known", self._comparable(known))
+        self._known = known
         conditions = [
             "known.digest is null",
             "known.digest <> digests.digest",
@@ -169,17 +182,50 @@ class StagedRows:
             f" on known.match_key = digests.record_key where {' or '.join(conditions)}",
             sorted_by=_PLACE,
         )
-        these = f"where {_PLACE} in (select {_PLACE} from {due})"
-        self._due = (
-            side.keep("due_records", f"select * from {self._records} {these}", sorted_by=_PLACE),
-            side.keep("due_lines", f"select * from {self._line_rows} {these}", sorted_by=_PLACE) if self._lines else "",
-        )
+        self._due_places = due
+        self._due = self._only("due", due)
         return [str(key) for key in self._keys_in(self._due[0])]
+
+    def noted(self) -> list[tuple[str, str, str, int]]:
+        """After `narrow`: of how many records that are not due the same outcome, reason and warnings are noted."""
+        rows = self._side.query(
+            f"select known.outcome, known.reason, known.warnings, count(*) from {self._noted()}"
+            " group by known.outcome, known.reason, known.warnings"
+        )
+        return [
+            (str(outcome), str(why or ""), str(codes or ""), int(str(count))) for outcome, why, codes, count in rows
+        ]
+
+    def absent(self) -> Iterator[tuple[StagedRow, list[StagedRow], str, str]]:
+        """After `narrow`: the records that are not due and that CRM does not have, with reason and message."""
+        side = self._side
+        said = f"select digests.{_PLACE}, known.reason, known.message from {self._noted('known.crm_id is null')}"
+        why = side.keep("absent", said, sorted_by=_PLACE)
+        whys = {place: (str(reason), str(message)) for place, reason, message in side.query(f"select * from {why}")}
+        for place, record, lines in self._placed(self._only("absent", why)) if whys else ():
+            yield record, lines, *whys[place]
+
+    def _only(self, name: str, places: str) -> tuple[str, str]:
+        """Temporary tables of the records in these places, and of their lines."""
+        these = f"where {_PLACE} in (select {_PLACE} from {places})"
+        return (
+            self._side.keep(f"{name}_records", f"select * from {self._records} {these}", sorted_by=_PLACE),
+            self._side.keep(f"{name}_lines", f"select * from {self._line_rows} {these}", sorted_by=_PLACE)
+            if self._lines
+            else "",
+        )
+
+    def _noted(self, condition: str = "known.outcome is not null") -> str:
+        return (
+            f"{self._digests} as digests inner join {self._known} as known on known.match_key = digests.record_key"
+            f" where known.outcome is not null and {condition}"
+            f" and digests.{_PLACE} not in (select {_PLACE} from {self._due_places})"
+        )
 
     def _comparable(self, select: str) -> str:
         """The same select, with keys and ids that can be compared with folded ones."""
         columns = []
-        for name in ("match_key", "crm_id", "digest", "line_ids"):
+        for name in ("match_key", "crm_id", "digest", "line_ids", "outcome", "reason", "message", "warnings"):
             if name in select.partition(" from ")[0]:
                 folds = name in ("match_key", "crm_id")
                 columns.append(f"{self._folded(f'cast({name} as {self._text})')} as {name}" if folds else name)
@@ -230,10 +276,10 @@ class StagedRows:
             sorted_by=_PLACE,
         )
 
-    def _starts(self) -> list[int]:
+    def _starts(self, table: str) -> list[int]:
         """Where to begin, so that each time at most `AT_A_TIME` places are read and all that are there come in turn."""
         part = f"({_PLACE} - 1) / {AT_A_TIME}" if self._side.dialect != "duckdb" else f"({_PLACE} - 1) // {AT_A_TIME}"
-        parts = self._side.query(f"select distinct {part} as part from {self._table(self._model)} order by part")
+        parts = self._side.query(f"select distinct {part} as part from {table} order by part")
         return [int(str(part)) * AT_A_TIME + 1 for (part,) in parts]
 
     def _digests_from(self, start: int) -> Iterator[tuple[object, str]]:

@@ -79,7 +79,7 @@ def test_totals_and_line_amounts_are_gps_in_sop_mode(bench: Workbench) -> None:
 
 
 def test_one_change_in_gp_is_one_order_update(bench: Workbench) -> None:
-    bench.loader("push")
+    first = bench.loader("push")
     warehouse = bench.warehouse()
     edit = company.edit_order(warehouse, "ORDST2225")
     warehouse.close()
@@ -88,7 +88,8 @@ def test_one_change_in_gp_is_one_order_update(bench: Workbench) -> None:
     changed = {change["column"] for change in ended.result("ORDST2225")["changes"]}
     assert "quantity" in changed
     assert edit.after == edit.before + 1
-    assert bench.verify({row["key"] for row in ended.data["results"] if row["outcome"] != "updated"}).differences == []
+    apart = {row["key"] for row in first.data["results"] if row["outcome"] in ("skipped", "blocked")}
+    assert bench.verify(apart).differences == []
 
 
 def test_the_journal_adds_up(bench: Workbench) -> None:

@@ -33,8 +33,14 @@ TRUTHS = {
     ),
     "outcomes": (
         "select crm_table, match_key, crm_id, action, outcome, reason, message, changes, warnings"
-        " from {journal}.sync_event where run_id = '{run_id}' and outcome <> 'unchanged'"
+        " from {journal}.sync_event where run_id = '{run_id}' and outcome not in ('unchanged', 'skipped')"
     ),
+    "what was said last": (
+        "select crm_table, match_key, crm_id, action, event.outcome, reason, event.message, changes, warnings"
+        " from {journal}.sync_event as event left join {journal}.sync_run using (run_id)"
+        " qualify row_number() over (partition by crm_table, match_key order by run_no desc, event_no desc) = 1"
+    ),
+    "sync_noted": ("select crm_table, match_key, crm_id, outcome, reason, message, warnings from {journal}.sync_noted"),
     "counts": (
         "select staged, created, updated, unchanged, skipped, blocked, failed, lines_created, lines_updated,"
         " lines_deleted, outcome, message from {journal}.sync_run where run_id = '{run_id}'"

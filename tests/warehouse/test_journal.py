@@ -442,6 +442,35 @@ def test_what_a_record_was_found_equal_with_is_kept_until_it_is_anything_else(jo
         assert known() is None
 
 
+def test_what_is_said_of_a_record_is_kept_until_it_is_anything_else(journal: Journal, warehouse: Warehouse) -> None:
+    def said(key: str = "ordst2225") -> object:
+        select = journal.known_rows("salesorder")
+        assert select is not None
+        columns = "match_key, crm_id, digest, line_ids, outcome, reason, warnings"
+        return next(
+            (row[1:] for row in warehouse.query(f"select {columns} from ({select}) as x") if row[0] == key), None
+        )
+
+    equal = Equal.of("abc", ["b"])
+    warned = replace(unchanged(), equal=equal, warnings=[{"code": "y"}, {"code": "x"}, {"code": "y"}])
+    skipped = RecordResult("AWAY", "salesorder", None, "skip", "skipped", "inactive", equal=Equal.of("def", []))
+    journal.record([warned, skipped], "run-1")
+    assert said() == (GUID, "abc", "b", "unchanged", None, "x,y")
+    assert said("away") == (None, "def", "", "skipped", "inactive", None)
+    assert journal.absent_keys("salesorder") == ["AWAY"]
+    assert journal.noted_keys("salesorder", {"ordst2225", "away", "other"}) == {"ordst2225", "away"}
+    journal.record([created("AWAY", warnings=[{"code": "x"}])], "run-2")
+    assert said("away") == (GUID, None, None, "created", None, "x")
+    journal.record([replace(unchanged(), equal=equal), replace(unchanged("AWAY"), equal=equal)], "run-3")
+    assert said() == said("away") == (GUID, "abc", "b", None, None, None)
+    events = [(event.run_id, event.key, event.outcome) for event in journal.events()]
+    assert {("run-3", "AWAY", "unchanged"), ("run-3", "ORDST2225", "unchanged")} <= set(events), "it has ended"
+    journal.record([replace(unchanged(), equal=equal)], "run-4")
+    assert len(journal.events()) == len(events)
+    journal.forget_compared("salesorder", {"ordst2225"})
+    assert said() == (GUID, None, None, None, None, None)
+
+
 # ------------------------------------------------------------------------------------------------------------ retention
 
 

@@ -317,3 +317,36 @@ def test_records_are_due_whose_digest_is_new_or_that_may_have_moved(
         *(f"ORD{number:05}" for number in (1, 2, 4, 9)),
         "ORD04444",
     ]
+
+
+def test_records_that_are_not_due_are_told_by_what_was_said_of_them(
+    warehouse: Warehouse, models: tuple[Model, Model], place: Place
+) -> None:
+    read = orders(warehouse, models)
+    known = f'"{place.target.database}"."{place.schema}"."known"'
+    names = ("match_key", "crm_id", "digest", "line_ids", "outcome", "reason", "message", "warnings")
+    columns = [(name, "varchar(300)") for name in names]
+    warehouse.execute(f"create table {known} ({', '.join(' '.join(column) for column in columns)})")
+    rows: list[tuple[object, ...]] = [
+        (str(record["name"]).lower(), f"ID-{number}", digest, "", None, None, None, None)
+        for number, (record, _, digest) in enumerate(read.digested())
+    ]
+    rows[1] = (*rows[1][:4], "unchanged", None, None, "a,b")
+    rows[2] = (*rows[2][:4], "unchanged", None, None, "a,b")
+    rows[3] = (rows[3][0], None, *rows[3][2:4], "skipped", "inactive", "CRM does not have it", None)
+    rows[4] = (*rows[4][:4], "skipped", "closed_in_crm", "closed", None)
+    rows[5] = (*rows[5][:2], "another", "", "skipped", "inactive", "", None)
+    rows += [("gone", "ID", "x", "", None, None, None, None), ("left", None, None, None, "created", None, None, "a")]
+    rows += [("never compared", "ID", None, None, None, None, None, None)]
+    warehouse.insert(known, columns, rows)
+    select = f"select {', '.join(names)} from {known}"
+    assert sorted(read.gone(select)) == ["gone", "left"]
+    assert read.narrow(select, f"select match_key from {known} where 1 = 0", Moved()) == ["ORD00005"]
+    assert sorted(read.noted()) == [
+        ("skipped", "closed_in_crm", "", 1),
+        ("skipped", "inactive", "", 1),
+        ("unchanged", "", "a,b", 2),
+    ]
+    ((record, lines, reason, message),) = read.absent()
+    assert (record["name"], len(lines), reason, message) == ("ORD00003", 2, "inactive", "CRM does not have it")
+    assert [row["name"] for row, _ in read.records()] == ["ORD00005"]

@@ -15,6 +15,7 @@ from loader.warehouse.journal.events import Events
 from loader.warehouse.journal.here import Clock, process_exists, this_host, utc_now
 from loader.warehouse.journal.known import KnownRecords
 from loader.warehouse.journal.lock import LOCK_NAME, Lock
+from loader.warehouse.journal.noted import NotedRecords
 from loader.warehouse.journal.queue import Queue
 from loader.warehouse.journal.recording import Recording
 from loader.warehouse.journal.records import (
@@ -104,7 +105,10 @@ class Journal:
         self._queue = Queue(self._tables)
         self._known = KnownRecords(self._tables)
         self._states = States(self._tables, self._lock)
-        self._recording = Recording(self._tables, self._lock, self._runs, self._events, self._queue, self._known)
+        self._noted = NotedRecords(self._tables)
+        self._recording = Recording(
+            self._tables, self._lock, self._runs, self._events, self._queue, self._known, self._noted
+        )
 
     def now(self) -> dt.datetime:
         """The database's clock, which runs on all machines use. UTC, in milliseconds."""
@@ -246,9 +250,11 @@ class Journal:
 
     # --------------------------------------------------------------------------------------------------------- CRM ids
 
-    def known_records(self, table: str) -> Mapping[str, KnownRecord]:
-        """The known CRM record of every key."""
-        return self._known.entries(table)
+    def known_records(
+        self, table: str, *, ids: Collection[str] | None = None, keys: Collection[str] | None = None
+    ) -> Mapping[str, KnownRecord]:
+        """The known CRM record of every key; of these CRM ids, in small letters; or of these folded keys."""
+        return self._known.entries(table, ids, keys)
 
     def latest_records(self, table: str, limit: int) -> list[KnownRecord]:
         """The records that were written last, newest first."""
@@ -284,12 +290,28 @@ class Journal:
         return self._known.shares(table)
 
     def known_rows(self, table: str) -> str | None:
-        """A select of the known records: match_key, crm_id, digest, line_ids. None before the journal has them."""
+        """A select of the records with what they were compared: match_key, crm_id, digest, line_ids; and of which there
+        is something to say: outcome, reason, message, warnings. None before the journal has them.
+        """
         return self._known.rows(table)
 
-    def forget_equal(self, table: str, besides: Iterable[str]) -> None:
-        """Has all records of a table compared when they are next staged, besides those with these keys."""
-        self._known.forget_equal(table, besides)
+    def noted_keys(self, table: str, among: Collection[str]) -> set[str]:
+        """Those of these folded keys of which something was said."""
+        return self._noted.among(table, among)
+
+    def absent_keys(self, table: str) -> list[str]:
+        """The keys of the records that are skipped and that CRM does not have."""
+        return self._noted.absent(table)
+
+    def forget_compared(self, table: str, keys: Collection[str]) -> None:
+        """Has the records with these folded keys compared when they are next staged."""
+
+        def forget() -> None:
+            self._known.forget_equal(table, keys)
+            self._noted.forget(table, keys)
+
+        if keys:
+            self._tables.atomically("retry_queue", forget)
 
     def waiting_keys(self, table: str) -> str | None:
         """A select of the folded keys that are open, held or ignored in the queue; None before there is a queue."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from loader.keys import fold
+from loader.keys import fold, folded
 from loader.warehouse.journal.records import ByKey, Equal, KnownRecord, RecordResult
 from loader.warehouse.journal.tables import Tables, keys_of, of_table
 
@@ -34,11 +34,21 @@ class KnownRecords:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def entries(self, table: str) -> Mapping[str, KnownRecord]:
-        """The known CRM record of every key."""
-        rows = self._tables.query(
-            "crm_xref", f"select {self._columns()} from {{crm_xref}} where crm_table = ?", [table]
-        )
+    def entries(
+        self, table: str, ids: Collection[str] | None = None, keys: Collection[str] | None = None
+    ) -> Mapping[str, KnownRecord]:
+        """The known CRM record of every key; of these CRM ids, in small letters; or of these folded keys."""
+        select = f"select {self._columns()} from {{crm_xref}} where crm_table = ?"
+        parts: Iterable[tuple[str, list[object]]] = [("1 = 1", [])]
+        if ids is not None:
+            parts = self._tables.warehouse.matching("lower(crm_id)", sorted(ids))
+        elif keys is not None:
+            parts = self._tables.warehouse.matching("match_key", sorted(keys))
+        rows = [
+            row
+            for condition, params in parts
+            for row in self._tables.query("crm_xref", f"{select} and {condition}", [table, *params])
+        ]
         return ByKey((str(row[0]), _from_row(row)) for row in rows)
 
     def latest(self, table: str, limit: int) -> list[KnownRecord]:
@@ -102,28 +112,26 @@ class KnownRecords:
         return {str(crm_id).lower(): (shared, refused) for crm_id, shared, refused in rows}  # type: ignore[misc]
 
     def rows(self, table: str) -> str | None:
-        """A select of the known records of a table; None where the journal has no digests yet."""
-        if not self._tables.exists("crm_xref") or not self._tables.has("crm_xref", "digest"):
+        """A select of what the records of a table were compared with; None where the journal has no digests yet."""
+        if not self._tables.exists("sync_noted"):
             return None
-        return self._tables.sql(f"select match_key, crm_id, digest, line_ids from {{crm_xref}} where {of_table(table)}")
-
-    def forget_equal(self, table: str, besides: Iterable[str]) -> None:
-        """Has all records of a table compared when they are next staged, besides those with these keys."""
-        keys = set(map(fold, besides))
-        rows = self._tables.query(
-            "crm_xref", "select record_key from {crm_xref} where crm_table = ? and digest is not null", [table]
+        ours = "coalesce(noted.{0}, known.{0}) as {0}"
+        columns = [ours.format(name) for name in ("match_key", "crm_id", "digest", "line_ids")]
+        columns += [f"noted.{name}" for name in ("outcome", "reason", "message", "warnings")]
+        of, dialect = f"where {of_table(table)}", self._tables.warehouse.dialect
+        return self._tables.sql(
+            f"select {', '.join(columns)} from (select * from {{crm_xref}} {of}) as known"
+            f" full outer join (select * from {{sync_noted}} {of}) as noted"
+            f" on {folded('known.match_key', dialect)} = {folded('noted.match_key', dialect)}"
         )
-        others = [key for key in (fold(str(row[0])) for row in rows) if key not in keys]
 
-        def forget() -> None:
-            for condition, params in self._tables.warehouse.matching("match_key", others):
-                self._tables.execute(
-                    f"update {{crm_xref}} set digest = null, line_ids = null where crm_table = ? and {condition}",
-                    [table, *params],
-                )
-
-        if others:
-            self._tables.atomically("retry_queue", forget)
+    def forget_equal(self, table: str, keys: Collection[str]) -> None:
+        """Forgets with what the records with these folded keys were compared."""
+        for condition, params in self._tables.warehouse.matching("match_key", sorted(keys)):
+            self._tables.execute(
+                f"update {{crm_xref}} set digest = null, line_ids = null where crm_table = ? and {condition}",
+                [table, *params],
+            )
 
     def _columns(self, *names: str) -> str:
         """The columns of a statement, null for those that the table does not have yet."""
@@ -158,7 +166,7 @@ class KnownRecords:
                 after = _known_record(result, before, run_id, now)
             if after is None:
                 continue
-            after = replace(after, equal=result.equal)
+            after = replace(after, equal=None if result.is_noted else result.equal)
             if after != before:
                 changed.append(after)
                 replaced += [before.key] if before else []

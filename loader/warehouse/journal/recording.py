@@ -8,6 +8,7 @@ from loader.keys import fold
 from loader.warehouse.journal.events import Events
 from loader.warehouse.journal.known import KnownRecords
 from loader.warehouse.journal.lock import Lock
+from loader.warehouse.journal.noted import NotedRecords
 from loader.warehouse.journal.queue import Queue, queued
 from loader.warehouse.journal.records import ByKey, RecordResult, RunCounts
 from loader.warehouse.journal.runs import Runs
@@ -18,7 +19,14 @@ class Recording:
     """What a result changes in the journal's tables."""
 
     def __init__(
-        self, tables: Tables, lock: Lock, runs: Runs, events: Events, queue: Queue, known: KnownRecords
+        self,
+        tables: Tables,
+        lock: Lock,
+        runs: Runs,
+        events: Events,
+        queue: Queue,
+        known: KnownRecords,
+        noted: NotedRecords,
     ) -> None:
         self._tables = tables
         self._lock = lock
@@ -26,13 +34,14 @@ class Recording:
         self._events = events
         self._queue = queue
         self._known = known
+        self._noted = noted
 
     def record(self, results: Sequence[RecordResult], run_id: str, counts: RunCounts | None = None) -> None:
         """Enters how records ended: events, the retry queue and the CRM ids, all in one short transaction.
 
         `counts` are those of the run so far, so that they are known if it dies. A record gets no event if nothing
-        happened: it is unchanged, has no warnings and was not in the queue. If the run has lost its lock, it does not
-        touch records that the run which took over has looked at.
+        happened: it is unchanged, has no warnings, and was neither in the queue nor skipped or warned of before. If the
+        run has lost its lock, it does not touch records that the run which took over has looked at.
         """
         for table in dict.fromkeys(result.table for result in results):
             # If a key occurs twice, its last result counts.
@@ -52,12 +61,13 @@ class Recording:
                 for key, result in results.items()
                 if key not in left and (entry := queued(result, queue.get(result.key), run_id, now)) is not None
             ]
-            resolved = {fold(result.key) for result, entry in news if entry.state == "resolved"}
+            changed = {fold(result.key) for result, entry in news if entry.state == "resolved"}
+            changed |= self._noted.among(table, results)
             self._events.add(
                 [
                     result
                     for key, result in results.items()
-                    if (result.outcome != "unchanged" or result.warnings or key in resolved)
+                    if (result.outcome != "unchanged" or result.warnings or key in changed)
                     and (result.pushed or key not in left)
                 ],
                 run_id,
@@ -67,6 +77,7 @@ class Recording:
                 self._runs.enter_counts(run_id, counts)
             self._queue.put([entry for _, entry in news], [queue[e.key].key for _, e in news if e.key in queue])
             self._known.put(table, results, run_id, now)
+            self._noted.put(table, results)
 
         return write
 

@@ -135,7 +135,13 @@ class RecordResult:
     reached: bool = True
     """False if the run ended before it looked at the record."""
     equal: Equal | None = None
-    """If the run found the record equal to CRM's and has nothing to say about it: with what."""
+    """If the run found the record as it should be in CRM, or skipped it for what it found there: with what."""
+
+    @property
+    def is_noted(self) -> bool:
+        """Whether there is something to say of it, though it is not in trouble."""
+        is_well = self.outcome in ("created", "updated", "unchanged")
+        return self.outcome == "skipped" or (is_well and bool(self.warnings))
 
 
 @dataclass(frozen=True)

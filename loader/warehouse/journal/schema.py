@@ -15,6 +15,7 @@ INDEXES = {
     "retry_queue": "match_key, crm_table",
     "crm_xref": "match_key, crm_table",
     "sync_lookup": "crm_table, crm_id",
+    "sync_noted": "match_key, crm_table",
 }
 """Journal table → the columns of its index `ix_<table>` on SQL Server."""
 
