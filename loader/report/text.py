@@ -78,16 +78,20 @@ def _cause_lines(report: PlanReport) -> Iterator[str]:
     """What is planned by table, and of what how often. Nothing if nothing is to be done."""
     rows = [("TABLE", "ACTION", "NUMBER", "CAUSE")]
 
-    def count(named: str, table: str, numbers: Mapping[str, int]) -> None:
+    def count(named: str, table: str, numbers: Mapping[str, int], owner_of: str = "") -> None:
         for action, number in numbers.items():
             if number and action != "unchanged":
                 causes = _most(report.causes.get(table, {}).get(action, {}), _CAUSES)
-                rows.append((named, action, f"{number:,}", causes or _OTHER_CAUSE.get(action, "")))
+                cause = causes or _OTHER_CAUSE.get(action, "")
+                if owner_of and action == "create":
+                    cause += f"; shared with the owner of their {owner_of}"
+                rows.append((named, action, f"{number:,}", cause))
                 named = ""
 
     models = {model.table: model for model in report.contract.models if model.table in report.tables}
     for model in models.values():
-        count(model.nouns, model.table, report.tables[model.table])
+        share = model.meta.share_with
+        count(model.nouns, model.table, report.tables[model.table], share.owner_of if share else "")
         if model.children:
             count(f"{model.noun} lines", model.children.table, report.rows.get(model.children.table, {}))
     if len(rows) > 1:
@@ -115,7 +119,7 @@ def record_lines(plan: RecordPlan, telling: Telling) -> Iterator[str]:
 def _content_lines(plan: RecordPlan, telling: Telling) -> Iterator[str]:
     if plan.writes:
         yield from telling.lines(plan.table, plan.changes_json())
-    if plan.writes and plan.share:
+    if plan.writes and plan.share and (telling.verbose or plan.action != "create"):
         yield f"    shared with {_sharer(plan.table, ' '.join(plan.share), telling)}"
 
 

@@ -68,6 +68,26 @@ def test_a_plan_ends_with_its_causes_by_table(moved: Workbench) -> None:
     assert causes["salesorderdetail"]["update"]["quantity"] == 1
 
 
+def test_that_new_orders_are_shared_is_said_once_and_of_others_each_time(bench: Workbench) -> None:
+    shared = "    shared with the owner of its customerid"
+    both = ("plan", "--order", "99999", "--order", "A+B 7")
+    text = bench.loader(*both, json_output=False).stdout
+    assert "+ 99999 create" in text
+    assert shared not in text
+    assert re.search(
+        r"^orders +create +2 +not in CRM yet; shared with the owner of their customerid$", text, re.MULTILINE
+    )
+    assert bench.loader(*both, "-v", json_output=False).stdout.count(f"{shared} (systemuser ") == 2
+    bench.loader("push", *both[1:])
+    (order,) = [row for row in bench.crm.rows("salesorder") if row["name"] == "99999"]
+    (account,) = [row for row in bench.crm.rows("account") if row["accountid"] == order["customerid"]["id"]]
+    another = next(
+        row["systemuserid"] for row in bench.crm.rows("systemuser") if row["systemuserid"] != account["ownerid"]["id"]
+    )
+    bench.crm.update("account", account["accountid"], {"ownerid": {"table": "systemuser", "id": another}})
+    assert f"~ 99999 update\n{shared}\n" in bench.loader(*both, json_output=False).stdout
+
+
 def test_quiet_says_only_what_would_be_done(moved: Workbench) -> None:
     first, *more = plan(moved, "-q").splitlines()
     assert first.startswith("Plan: 0 to create, 1 to update")
