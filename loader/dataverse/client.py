@@ -152,7 +152,7 @@ class Client:
                 attempt += 1
                 if attempt == _DAMAGED:
                     raise
-            self._wait(backoff(attempt))
+            self.patience.wait(backoff(attempt))
 
     def pages(self, path: str) -> Iterator[list[Row]]:
         """The rows of a collection, page by page. Each nextLink is followed exactly as CRM wrote it."""
@@ -221,7 +221,7 @@ class Client:
                 damaged += 1
             if damaged == _DAMAGED:
                 raise UnexpectedReply(f"CRM at {self.root} did not answer the request: {trouble.failure}.")
-            self._wait(trouble.retry_after or backoff(attempt))
+            self.patience.wait(trouble.retry_after or backoff(attempt))
         raise self._out_of_reach(trouble.failure)
 
     def apply(self, change_sets: Sequence[batch.ChangeSet]) -> list[batch.Reply | list[batch.Reply]]:
@@ -251,7 +251,7 @@ class Client:
                 return
             except LostReply as lost:
                 failure = str(lost)
-                self._wait(lost.retry_after or backoff(attempt))
+                self.patience.wait(lost.retry_after or backoff(attempt))
         raise self._out_of_reach(failure)
 
     def _url(self, path: str) -> str:
@@ -300,7 +300,7 @@ class Client:
                     raise LostReply(failure) from error
                 if not self._was_met and never_sent(error) and attempt + 1 >= FIRST_CONTACT:
                     break
-                self._wait(backoff(attempt))
+                self.patience.wait(backoff(attempt))
                 continue
 
             self._was_met = True
@@ -317,11 +317,11 @@ class Client:
                 renewed = self._auth.renew(str(response.request.headers.get("Authorization", "")))
             elif refusal.is_throttled:
                 self.pace.throttled()
-                self._wait(refusal.retry_after or backoff(attempt))
+                self.patience.wait(refusal.retry_after or backoff(attempt))
             elif refusal.is_passing or (refusal.status >= 500 and not is_read):
                 if not is_read:
                     raise LostReply(failure, refusal.retry_after)
-                self._wait(refusal.retry_after or backoff(attempt))
+                self.patience.wait(refusal.retry_after or backoff(attempt))
             else:
                 _raise(refusal)
         raise self._out_of_reach(failure)
@@ -347,9 +347,6 @@ class Client:
                 self.reads += 1
             else:
                 self.writes += 1
-
-    def _wait(self, seconds: float) -> None:
-        self.patience.wait(seconds)
 
 
 def _raise(error: CrmError) -> NoReturn:

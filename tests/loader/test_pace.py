@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from math import isfinite
@@ -164,14 +165,23 @@ def test_requests_at_once_follow_the_reply_header(hint: int, most: int) -> None:
         assert crm.most_in_flight == most
 
 
-def test_a_throttled_client_waits_as_told_and_goes_on_with_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+@dataclass(frozen=True)
+class Hurried(Patience):
+    """Notes the waits instead of waiting."""
+
+    waits: list[float] = field(default_factory=list)
+
+    def wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+
+def test_a_throttled_client_waits_as_told_and_goes_on_with_fewer() -> None:
     with Emulator() as crm:
-        client = Client(crm.url, static_token(crm.token), concurrency=8)
-        waits: list[float] = []
-        monkeypatch.setattr(client, "_wait", waits.append)
+        patience = Hurried()
+        client = Client(crm.url, static_token(crm.token), concurrency=8, patience=patience)
         crm.faults.throttle(2, retry_after=7)
         client.get("WhoAmI")
-        assert waits == [7, 7]
+        assert patience.waits == [7, 7]
         assert client.pace.allowed == 2
         crm.reset_log()
         crm.faults.latency(0.05)
@@ -179,10 +189,9 @@ def test_a_throttled_client_waits_as_told_and_goes_on_with_fewer(monkeypatch: py
         assert crm.most_in_flight <= 2
 
 
-def test_a_limit_of_concurrent_requests_is_outlasted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_of_concurrent_requests_is_outlasted() -> None:
     with Emulator(limits=Limits(requests=None, execution_seconds=None, concurrent=3, dop_hint=None)) as crm:
-        client = Client(crm.url, static_token(crm.token), concurrency=4)
-        monkeypatch.setattr(client, "_wait", lambda seconds: None)
+        client = Client(crm.url, static_token(crm.token), concurrency=4, patience=Hurried())
         crm.faults.latency(0.02)
         read(crm, client, times=40, threads=8)
         assert sum(request.status == 200 for request in crm.requests) == 40
