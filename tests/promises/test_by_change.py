@@ -17,6 +17,7 @@ from loader.contract import Contract
 from loader.dataverse.client import Client
 from loader.dataverse.describe import read_tables
 from loader.dataverse.metadata import Table
+from loader.dataverse.tracking import Moved, begin_tracking, read_moves
 from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal
 from loader.warehouse.journal.here import utc_now
@@ -172,6 +173,28 @@ def test_skipped_records_are_counted_as_such_without_being_compared(company: Mad
     assert last_said(company, "salesorder", "O1") == "unchanged"
 
 
+def test_a_thousand_skipped_records_cost_no_request(company: MadeCompany) -> None:
+    company.execute(
+        "insert into crm_product select 'OLD-' || number, 'Old', 'EACH', 'Each', 2, 1, 1, 2, 1"
+        " from range(1200) as old(number)"
+    )
+    assert pushed(company)["tables"]["product"]["skipped"] == 1201
+    told = pushed(company)
+    assert (compared(told), told["tables"]["product"]["skipped"]) == (0, 1201)
+    assert told["requests"]["read"] <= 10
+
+
+def test_of_a_row_that_moved_nothing_is_kept_but_what_was_asked_for(company: MadeCompany) -> None:
+    """After a first push, all that it wrote has moved."""
+    with company.run() as context:
+        table = context.tables["salesorder"]
+        (link,) = begin_tracking(context.client, [(table, ["salesorderid", "name"])]).values()
+        company.crm.update("salesorder", order(company), {"description": "Mine"})
+        moved = read_moves(context.client, {"salesorder": str(link)})[0]["salesorder"]
+        assert isinstance(moved, Moved)
+        assert list(moved.rows) == [{"salesorderid": order(company), "name": "O1"}]
+
+
 def test_a_skipped_record_is_compared_when_crm_gets_it_or_gp_changes_it(company: MadeCompany) -> None:
     company.crm.insert("product", {"productnumber": "OLD", "name": "Mine", **units(company)})
     told = pushed(company)
@@ -185,6 +208,11 @@ def test_a_skipped_record_adopts_one_that_somebody_enters_without_a_number(compa
     told = pushed(company)
     assert (told["tables"]["account"]["skipped"], told["tables"]["account"]["updated"]) == (0, 1)
     assert company.row("account", name="Gone")["accountnumber"] == "GONE"
+
+
+def test_a_skipped_record_is_blocked_when_crm_gets_one_that_it_takes_for_it(company: MadeCompany) -> None:
+    company.crm.insert("account", {"accountnumber": "GÓNE", "name": "Somebody else"})
+    assert pushed(company)["tables"]["account"]["blocked"] == 1
 
 
 def test_a_record_with_a_warning_is_not_compared_again_until_something_moves(company: MadeCompany) -> None:
