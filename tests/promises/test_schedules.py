@@ -429,10 +429,12 @@ def assert_all_is_well(world: World) -> None:
     assert last.records["failed"] == 0
     apart = world.apart()
     held_back = world.gp.query(
-        "select record_key, reason from main_journal.sync_event where run_id = ? and outcome in ('blocked', 'skipped')",
+        "select record_key, reason from main_journal.sync_event where run_id = ? and outcome in ('blocked', 'skipped')"
+        " union select record_key, reason from main_journal.sync_noted where outcome = 'skipped'",
         [last.run_id],
     )
     assert {str(order): str(reason) for order, reason in held_back} == apart
+    assert last.records["blocked"] + last.records["skipped"] == len(held_back)
     assert_equal(world.crm, world.ground.contract, headers, lines, set(apart))
     assert_journal_adds_up(world.gp)
 
