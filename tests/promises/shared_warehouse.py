@@ -154,6 +154,9 @@ class SharedWarehouse:
         now: dt.datetime = self.ask("now")
         return now
 
+    def identity(self) -> str:
+        return str(self.ask("identity"))
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         with self._within("transaction"):
