@@ -117,8 +117,9 @@ class Workbench:
         """Runs a command to its end, in this process."""
         flags = ["--project-dir", str(self.project), *(["--json"] if json_output else [])]
         stdout, stderr = io.StringIO(), io.StringIO()
+        environ = {**self.environ, "COLUMNS": self.settings.get("COLUMNS", "100")}  # wherever the tests run
         with (
-            mock.patch.dict(os.environ, self.environ, clear=True),
+            mock.patch.dict(os.environ, environ, clear=True),
             redirect_stdout(stdout),
             redirect_stderr(stderr),
         ):

@@ -112,7 +112,7 @@ def test_a_hostile_company_is_pushed_like_any_other(
     used = {fragment for fragment in FRAGMENTS if fragment in documents}
     assert len(used) > len(FRAGMENTS) // 2
 
-    again = bench.loader("push")
+    again = bench.loader("push", "--full")
     assert again.data["requests"]["write"] == 0
     assert reasons(again) == harmless["reasons"]
 

@@ -77,21 +77,15 @@ def one_macro(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def built(built: Built, built_whole: Built, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
-    """The project built on DuckDB with the sample company, and tested.
-
-    Unit tests of models whose SQL is the same with every integration switched on are left to `everything`.
-    """
+def built(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
+    """The project built on DuckDB with the sample company, and tested: unit tests and all."""
     dbt = built.dbt.copy_to(tmp_path_factory.mktemp("tested"))
-    whole = built_whole.dbt.compiled
-    same = {Path(path).stem for path, sql in dbt.compiled.items() if whole.get(path) == sql}
-    repeated = [name for name, test in dbt.nodes("unit_test").items() if test["model"] in same]
-    return dbt.succeed("test", "--threads", "2", *ON_DUCKDB, "--exclude", *repeated)
+    return dbt.succeed("test", "--threads", "2", *ON_DUCKDB)
 
 
 @pytest.fixture(scope="session")
 def everything(built_whole: Built, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
-    """The same with every integration switched on, and with all unit tests."""
+    """The same with every integration switched on."""
     dbt = built_whole.dbt.copy_to(tmp_path_factory.mktemp("tested_whole"))
     return dbt.succeed("test", "--threads", "2", *ON_DUCKDB, "--vars", json.dumps(story.VARS))
 
