@@ -161,7 +161,11 @@ class Client:
 
     def pages_from(self, page: Row) -> Iterator[list[Row]]:
         """The rows of a page that was read, and of the pages that follow it."""
-        yield replies.rows(page)
+        return map(replies.rows, self.following(page))
+
+    def following(self, page: Row, headers: Mapping[str, str] | None = None) -> Iterator[Row]:
+        """A page that was read, and the pages that follow it. Raises UnexpectedReply where they lead in a circle."""
+        yield page
         followed = set()
         while next_link := replies.optional_text(page, "@odata.nextLink"):
             if next_link in followed:
@@ -169,8 +173,8 @@ class Client:
                     f"CRM's links to the next page form a circle: {replies.first_words(next_link.encode())}."
                 )
             followed.add(next_link)
-            page = self.get(next_link)
-            yield replies.rows(page)
+            page = self.get(next_link, headers)
+            yield page
 
     def query(self, queries: Sequence[batch.Query]) -> list[Row]:
         """The JSON of several reads in one request. If one of them fails, raises RequestFailed."""

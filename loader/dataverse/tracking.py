@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -56,11 +57,10 @@ def _begun(client: Client, page: Row | CrmError) -> str | CrmError:
     if isinstance(page, CrmError):
         return page
     try:
-        while next_link := optional_text(page, "@odata.nextLink"):
-            page = client.get(next_link, _TRACK)
+        (last,) = deque(client.following(page, _TRACK), maxlen=1)
     except RequestFailed as refused:
         return refused.error
-    return _link_of(page)
+    return _link_of(last)
 
 
 def read_moves(
@@ -85,14 +85,12 @@ def _moved(client: Client, page: Row | CrmError) -> Moved | CrmError:
     if isinstance(page, CrmError):
         return page
     reading = _Reading()
-    reading.take(page)
     try:
-        while next_link := optional_text(page, "@odata.nextLink"):
-            page = client.get(next_link)
-            reading.take(page)
+        for last in client.following(page):
+            reading.take(last)
     except RequestFailed as refused:
         return refused.error
-    return Moved(_link_of(page), reading.rows, reading.deleted)
+    return Moved(_link_of(last), reading.rows, reading.deleted)
 
 
 def _link_of(page: Row) -> str:
