@@ -199,7 +199,7 @@ class StagedRows:
     def absent(self) -> Iterator[tuple[StagedRow, list[StagedRow], str, str]]:
         """After `narrow`: the records that are not due and that CRM does not have, with reason and message."""
         side = self._side
-        said = f"select digests.{_PLACE}, known.reason, known.message from {self._noted('known.crm_id is null')}"
+        said = f"select digests.{_PLACE}, known.reason, known.message from {self._noted()} and known.crm_id is null"
         why = side.keep("absent", said, sorted_by=_PLACE)
         whys = {place: (str(reason), str(message)) for place, reason, message in side.query(f"select * from {why}")}
         for place, record, lines in self._placed(self._only("absent", why)) if whys else ():
@@ -215,10 +215,11 @@ class StagedRows:
             else "",
         )
 
-    def _noted(self, condition: str = "known.outcome is not null") -> str:
+    def _noted(self) -> str:
+        """The records that are not due and of which something was said, as the end of a select that has a condition."""
         return (
             f"{self._digests} as digests inner join {self._known} as known on known.match_key = digests.record_key"
-            f" where known.outcome is not null and {condition}"
+            " where known.outcome is not null"
             f" and digests.{_PLACE} not in (select {_PLACE} from {self._due_places})"
         )
 

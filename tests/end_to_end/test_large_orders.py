@@ -33,7 +33,7 @@ def add_lines(bench: Workbench, number: int, step: int = 16384, item: str = "") 
 def test_explain_and_plan_show_an_order_of_many_lines_in_short(bench: Workbench) -> None:
     add_lines(bench, 3_000)
     text = bench.loader("explain", ORDER, json_output=False).stdout
-    assert len(text.splitlines()) < 5_000
+    assert len(text.splitlines()) < 4_000
     lines = 3_000 + len(bench.crm.rows("salesorderdetail"))
     content = bench.loader("explain", ORDER).data
     assert f"{content['lines_left_out']:,} of {content['line_count']:,} lines are left out; -v shows all." in text
