@@ -17,7 +17,7 @@ import pytest
 from loader.errors import AnotherRunActive, GuardTripped
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
-from loader.warehouse.journal import Journal, RunCounts, RunStart, process_exists, this_host
+from loader.warehouse.journal import Equal, Journal, RecordResult, RunCounts, RunStart, process_exists, this_host
 from tests.warehouse.warehouse_places import Place, StoppedClock, duckdb_target
 
 Begin = Callable[..., RunStart]
@@ -112,6 +112,25 @@ def test_a_run_that_slept_through_its_lease_writes_no_more(
         journal.ensure_held()
     journal.release()
     other.ensure_held()
+
+
+def test_a_run_that_does_not_know_that_its_lock_was_taken_over_leaves_what_the_other_run_entered(
+    journal: Journal, other: Journal, begin: Begin, clock: StoppedClock
+) -> None:
+    """It writes nothing to CRM, so that nothing has told it."""
+    id_ = "6b7d8e1a-5a43-4b4e-9a0f-1f2c3d4e5f60"
+    warned = RecordResult("ORDST2225", "salesorder", id_, "update", "updated", pushed=True, warnings=[{"code": "x"}])
+    seen_before = RecordResult("ORDST2225", "salesorder", id_, "unchanged", "unchanged", equal=Equal.of("abc", []))
+    journal.acquire(begin("first"), lease_seconds=120)
+    journal.start(begin("first"))
+    clock.forward(hours=8)
+    other.acquire(begin("second"))
+    other.start(begin("second"))
+    other.record([warned], "second")
+    journal.record([seen_before], "first")
+    assert other.noted_keys("salesorder", {"ordst2225"}) == {"ordst2225"}
+    assert other.known_keys("salesorder", {"ordst2225"}) == {"ordst2225": None}
+    assert [event.run_id for event in other.events()] == ["second"]
 
 
 def test_a_run_that_slept_alone_goes_on(journal: Journal, begin: Begin, clock: StoppedClock) -> None:

@@ -164,7 +164,7 @@ class Events:
         later = self._tables.query(
             "sync_run",
             "select run_id, command from {sync_run}"
-            " where run_no > (select coalesce(max(run_no), 0) from {sync_run} where run_id = ?)",
+            " where run_no > (select max(run_no) from {sync_run} where run_id = ?)",
             [run_id],
         )
         if any(command == WHOLE for _, command in later):

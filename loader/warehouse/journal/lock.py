@@ -151,10 +151,6 @@ class Lock:
         held = self._tables.query("sync_lock", "select run_id from {sync_lock} where lock_name = ?", [LOCK_NAME])
         return [holder for (holder,) in held] == [run_id]
 
-    def was_lost_by(self, run_id: str) -> bool:
-        """Whether another run took over the lock from this run."""
-        return self._lost == run_id
-
     def live_runs(self) -> set[str]:
         """The ids of the runs that hold the lock and whose process may still be running."""
         now = self._tables.now()

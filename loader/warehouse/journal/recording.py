@@ -53,7 +53,7 @@ class Recording:
     ) -> Callable[[], None]:
         def write() -> None:
             now = self._tables.now()
-            left = self._events.taken_over(table, results, run_id) if self._lock.was_lost_by(run_id) else set()
+            left = set() if self._lock.is_held_by(run_id) else self._events.taken_over(table, results, run_id)
             keys = [result.key for key, result in results.items() if key not in left]
             queue = ByKey((entry.key, entry) for entry in self._queue.among(table, keys))
             news = [
@@ -63,12 +63,12 @@ class Recording:
             ]
             changed = {fold(result.key) for result, entry in news if entry.state == "resolved"}
             changed |= self._noted.among(table, results)
+            ours = {key: result for key, result in results.items() if result.pushed or key not in left}
             self._events.add(
                 [
                     result
-                    for key, result in results.items()
-                    if (result.outcome != "unchanged" or result.warnings or key in changed)
-                    and (result.pushed or key not in left)
+                    for key, result in ours.items()
+                    if result.outcome != "unchanged" or result.warnings or key in changed
                 ],
                 run_id,
                 now,
@@ -76,8 +76,8 @@ class Recording:
             if counts is not None:
                 self._runs.enter_counts(run_id, counts)
             self._queue.put([entry for _, entry in news], [queue[e.key].key for _, e in news if e.key in queue])
-            self._known.put(table, results, run_id, now)
-            self._noted.put(table, results)
+            self._known.put(table, ours, run_id, now)
+            self._noted.put(table, ours)
 
         return write
 
