@@ -259,7 +259,7 @@ class StagedRecords:
 
     def records(self) -> Iterator[Staged]:
         """The records with their lines, sorted by key."""
-        for record, lines, digest in self.rows.digested():
+        for record, lines, digest in self.rows.digested() if self.compared else ():
             yield Staged(self.model.key_of(record), record, lines, digest)
 
     def lookup_values(self) -> dict[LookupKey, set[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from loader.checksum import checksum
 from loader.errors import ContractError
 from loader.keys import KEY_SEPARATOR
 
@@ -533,13 +533,9 @@ def _origin(model: Model, content: Mapping[str, Any]) -> Origin:
     seeds = {name: str(node.get("checksum")) for name, node in found.items() if node.get("resource_type") == "seed"}
     models = {name: node.get("compiled_code") for name, node in found.items() if node.get("resource_type") == "model"}
     return Origin(
-        _digest_of(seeds) if seeds else "",
-        "" if None in models.values() else _digest_of({name: str(sql) for name, sql in models.items()}),
+        checksum(seeds) if seeds else "",
+        "" if None in models.values() else checksum({name: str(sql) for name, sql in models.items()}),
     )
-
-
-def _digest_of(texts: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(sorted(texts.items())).encode()).hexdigest()[:32]
 
 
 def _meta(node: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
+
+from loader.checksum import checksum
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,14 @@ class Table:
 
     def navigation(self, column: str, target: str) -> str:
         return self.single[(column, target)]
+
+    @cached_property
+    def checksum(self) -> str:
+        """Another text where anything of the table is different, except for whether its changes are tracked."""
+        names = [
+            self.name,
+            self.entity_set,
+            self.id_column,
+            *(sorted([*key, name] for key, name in each.items()) for each in (self.single, self.collections)),
+        ]
+        return checksum([names, {name: vars(each) for name, each in self.attributes.items()}])

@@ -56,6 +56,7 @@ class Changes:
         self._context, self._models, self._is_whole = context, models, is_whole
         self._named = named or ("--full was given" if full else "")
         self._comparisons: dict[str, Comparison] = {}
+        self._fingerprints: dict[str, Mapping[str, str]] = {}
         self._refused: dict[str, str] = {}
         """Table → why CRM does not tell what moved in it."""
         self._seen: dict[str, set[LookedUp]] = {}
@@ -189,7 +190,9 @@ class Changes:
         return self._context.journal.state()
 
     def _fingerprint(self, model: Model) -> Mapping[str, str]:
-        return fingerprint(self._context, model)
+        if model.name not in self._fingerprints:
+            self._fingerprints[model.name] = fingerprint(self._context, model)
+        return self._fingerprints[model.name]
 
     def _why_full(self, model: Model) -> str:
         before = self._state.models.get(model.name)
@@ -297,14 +300,13 @@ class Changes:
             else:
                 self._links[table.name] = Link(link, ",".join(columns))
 
-    def _witnesses(self, names: Iterable[str]) -> dict[tuple[str, str], Query]:
+    def _witnesses(self, names: Collection[str]) -> dict[tuple[str, str], Query]:
         """Table and id of records that were pushed and found equal, and how to ask whether CRM has them."""
-        found = ((name, self._context.journal.witness(name)) for name in names if self._is_pushed(name))
-        tables = self._context.tables
+        tables, found = self._context.tables, self._context.journal.witnesses() if names else {}
         return {
-            (name, id_): Query(f"{tables[name].entity_set}({id_})?$select={tables[name].id_column}")
-            for name, id_ in found
-            if id_
+            (name, found[name]): Query(f"{tables[name].entity_set}({found[name]})?$select={tables[name].id_column}")
+            for name in names
+            if name in found and self._is_pushed(name)
         }
 
     def _is_pushed(self, table: str) -> bool:

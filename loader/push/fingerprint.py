@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
-import simplejson
-
 from loader import __version__
+from loader.checksum import checksum
 from loader.context import Context
 from loader.contract import Model
 from loader.sync.binding import tables_needed
@@ -35,11 +33,11 @@ def fingerprint(context: Context, model: Model) -> dict[str, str]:
     )
     names = tables_needed([model])
     return {
-        "contract": _hash(_contract(model)),
+        "contract": checksum(_contract(model)),
         "seeds": model.origin.seeds,
         "models": model.origin.models,
-        "metadata": _hash([_table(context.tables[name]) for name in names]),
-        "organization": _hash([asdict(kept), dict(context.birth_settings)]),
+        "metadata": checksum([context.tables[name].checksum for name in names]),
+        "organization": checksum([asdict(kept), dict(context.birth_settings)]),
         "sop_mode": f"{organization.sop_integration}, {organization.integration_user}",
         "caller": f"{organization.caller_id} {organization.time_zone}",
         "loader": __version__,
@@ -54,16 +52,3 @@ def _contract(model: Model) -> object:
         [[each.name, each.data_type, each.meta.model_dump(mode="json")] for each in model.columns],
         _contract(model.children) if model.children else None,
     ]
-
-
-def _table(table: object) -> object:
-    content = asdict(table)  # type: ignore[call-overload]
-    del content["tracks_changes"]  # has a reason of its own
-    for name in ("single", "collections"):
-        content[name] = sorted([*key, value] for key, value in content[name].items())
-    return content
-
-
-def _hash(content: object) -> str:
-    text = simplejson.dumps(content, sort_keys=True, default=str, use_decimal=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]

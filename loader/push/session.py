@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
+from threading import Lock
 
 from loader.context import Context, StagedRecords
 from loader.contract import Model
@@ -340,6 +341,8 @@ def open_session(
     landings = landings or Landings()
     bindings = context.bindings(model)
     bindings.refuse_problems()
+    if not staged.compared:
+        return Session(context.client, bindings, Index(Lock()), landings=landings, is_expecting=is_expecting)
     counted = Counter(map(match_key, staged.keys))
     context.doing(f"Looking up in CRM what {model.nouns} name")
     shares = context.journal.shares(model.table)

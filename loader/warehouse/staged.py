@@ -77,8 +77,7 @@ class StagedRows:
         """
         self._model, self._lines, self._via, self._lines_by = model, lines, via, lines_by
         self._sought_by, self._prefixes = sought_by, prefixes
-        self._due: tuple[str, str] | None = None
-        self._known = self._due_places = ""
+        self._due: _Due | None = None
         self._line_rows = ""
         self._side = warehouse.side()
         self._key = key_expression(key, self._side.dialect)
@@ -95,8 +94,8 @@ class StagedRows:
         """The key of each record, in order, without trailing blanks; None for a record without a key."""
         return self._keys_in(self._records)
 
-    def _keys_in(self, table: str) -> list[str | None]:
-        rows = self._side.query(f"select {self._key} from {table} order by {_PLACE}")
+    def _keys_in(self, table: str, where: str = "") -> list[str | None]:
+        rows = self._side.query(f"select {self._key} from {table} {where} order by {_PLACE}")
         return [None if row[0] is None else str(row[0]).rstrip(" ") for row in rows]
 
     def distinct(
@@ -124,7 +123,7 @@ class StagedRows:
 
     def _placed(self, tables: tuple[str, str] | None = None) -> Iterator[tuple[object, StagedRow, list[StagedRow]]]:
         """The records in these temporary tables, or those that are due, each with its place and lines."""
-        table, table_of_lines = tables or self._due or (self._records, self._line_rows)
+        table, table_of_lines = tables or self._tables
         for start in self._starts(table):
             lines: dict[object, list[StagedRow]] = {}
             if self._lines:
@@ -136,7 +135,10 @@ class StagedRows:
     # ------------------------------------------------------------------------------------------- comparing
 
     def gone(self, known: str) -> list[str]:
-        """The folded keys of records that are not staged, and that were compared, or of which something was said."""
+        """The folded keys of records that are not staged, and that were compared, or of which something was said.
+
+        `known`: as in `narrow`, of this moment.
+        """
         rows = self._side.query(
             f"select known.match_key from ({self._comparable(known)}) as known left join {self._digests} as digests"
             " on digests.record_key = known.match_key where digests.record_key is null"
@@ -153,7 +155,6 @@ class StagedRows:
         """
         side, digests = self._side, self._digests
         known = side.keep("known", self._comparable(known))
-        self._known = known
         conditions = [
             "known.digest is null",
             "known.digest <> digests.digest",
@@ -182,15 +183,14 @@ class StagedRows:
             f" on known.match_key = digests.record_key where {' or '.join(conditions)}",
             sorted_by=_PLACE,
         )
-        self._due_places = due
-        self._due = self._only("due", due)
-        return [str(key) for key in self._keys_in(self._due[0])]
+        self._due = _Due(side, digests, known, due, self._records, self._line_rows)
+        return [str(key) for key in self._keys_in(self._records, f"where {_PLACE} in (select {_PLACE} from {due})")]
 
     def noted(self) -> list[tuple[str, str, str, int]]:
         """After `narrow`: of how many records that are not due the same outcome, reason and warnings are noted."""
+        assert self._due is not None
         rows = self._side.query(
-            f"select known.outcome, known.reason, known.warnings, count(*) from {self._noted()}"
-            " group by known.outcome, known.reason, known.warnings"
+            f"select outcome, reason, warnings, count(*) from {self._due.noted} group by outcome, reason, warnings"
         )
         return [
             (str(outcome), str(why or ""), str(codes or ""), int(str(count))) for outcome, why, codes, count in rows
@@ -198,30 +198,14 @@ class StagedRows:
 
     def absent(self) -> Iterator[tuple[StagedRow, list[StagedRow], str, str]]:
         """After `narrow`: the records that are not due and that CRM does not have, with reason and message."""
-        side = self._side
-        said = f"select digests.{_PLACE}, known.reason, known.message from {self._noted()} and known.crm_id is null"
-        why = side.keep("absent", said, sorted_by=_PLACE)
-        whys = {place: (str(reason), str(message)) for place, reason, message in side.query(f"select * from {why}")}
-        for place, record, lines in self._placed(self._only("absent", why)) if whys else ():
-            yield record, lines, *whys[place]
-
-    def _only(self, name: str, places: str) -> tuple[str, str]:
-        """Temporary tables of the records in these places, and of their lines."""
-        these = f"where {_PLACE} in (select {_PLACE} from {places})"
-        return (
-            self._side.keep(f"{name}_records", f"select * from {self._records} {these}", sorted_by=_PLACE),
-            self._side.keep(f"{name}_lines", f"select * from {self._line_rows} {these}", sorted_by=_PLACE)
-            if self._lines
-            else "",
-        )
-
-    def _noted(self) -> str:
-        """The records that are not due and of which something was said, as the end of a select that has a condition."""
-        return (
-            f"{self._digests} as digests inner join {self._known} as known on known.match_key = digests.record_key"
-            " where known.outcome is not null"
-            f" and digests.{_PLACE} not in (select {_PLACE} from {self._due_places})"
-        )
+        assert self._due is not None
+        absent = f"(select {_PLACE}, reason, message from {self._due.noted} where crm_id is null) as absent"
+        whys = {
+            place: (str(reason), str(message)) for place, reason, message in self._side.query(f"select * from {absent}")
+        }
+        if whys:
+            for place, record, lines in self._placed(self._due.only("absent", absent)):
+                yield record, lines, *whys[place]
 
     def _comparable(self, select: str) -> str:
         """The same select, with keys and ids that can be compared with folded ones."""
@@ -247,8 +231,13 @@ class StagedRows:
 
     def _table(self, model: StagedModel) -> str:
         """The temporary table with the rows of a model: of those that are due, after `narrow`."""
-        records, lines = self._due or (self._records, self._line_rows)
+        records, lines = self._tables
         return lines if model is self._lines else records
+
+    @property
+    def _tables(self) -> tuple[str, str]:
+        """The temporary tables with the records, and with their lines: of those that are due, after `narrow`."""
+        return self._due.tables if self._due else (self._records, self._line_rows)
 
     @cached_property
     def _digests(self) -> str:
@@ -406,6 +395,46 @@ class StagedRows:
         """DuckDB returns decimals as text four times faster than as Decimal."""
         is_decimal = re.match(r"\s*(decimal|numeric)\b", column.data_type, re.IGNORECASE) is not None
         return is_decimal and self._side.dialect == "duckdb"
+
+
+@dataclass(frozen=True)
+class _Due:
+    """Temporary tables about the records that are due, and about the others. Each is made when it is asked for."""
+
+    side: Warehouse
+    digests: str
+    known: str
+    places: str
+    """The records that are due, by their places."""
+    records: str
+    lines: str
+    """Blank where the records have no lines."""
+
+    @cached_property
+    def tables(self) -> tuple[str, str]:
+        return self.only("due", self.places)
+
+    def only(self, name: str, places: str) -> tuple[str, str]:
+        """The records in these places, and their lines."""
+        these = f"where {_PLACE} in (select {_PLACE} from {places})"
+        return (
+            self.side.keep(f"{name}_records", f"select * from {self.records} {these}", sorted_by=_PLACE),
+            self.side.keep(f"{name}_lines", f"select * from {self.lines} {these}", sorted_by=_PLACE)
+            if self.lines
+            else "",
+        )
+
+    @cached_property
+    def noted(self) -> str:
+        """The records that are not due and of which something was said."""
+        said = ", ".join(f"known.{name}" for name in ("crm_id", "outcome", "reason", "message", "warnings"))
+        return self.side.keep(
+            "noted",
+            f"select digests.{_PLACE}, {said} from {self.digests} as digests"
+            f" inner join {self.known} as known on known.match_key = digests.record_key"
+            f" where known.outcome is not null and digests.{_PLACE} not in (select {_PLACE} from {self.places})",
+            sorted_by=_PLACE,
+        )
 
 
 def key_expression(columns: Sequence[str], dialect: str) -> str:

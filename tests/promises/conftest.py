@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -288,12 +288,18 @@ def stage_as_tables(built: Built, path: Path, records: Mapping[str, Iterable[str
     warehouse.close()
 
 
-@pytest.fixture
-def in_memory() -> Iterator[Path]:
+@contextmanager
+def folder_in_memory() -> Iterator[Path]:
     """A folder without a disk behind it, where there is such a thing: a journal writes often and little."""
     fast = Path("/dev/shm")
     with TemporaryDirectory(dir=fast if fast.is_dir() else None) as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    with folder_in_memory() as folder:
+        yield folder
 
 
 @pytest.fixture

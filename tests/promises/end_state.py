@@ -111,33 +111,48 @@ def _named(text: str, names: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """CRM's rows as they were; the journal's are kept in the warehouse."""
+class KeptCrm:
+    """CRM's rows as they were, and since when it tells what was deleted."""
 
     rows: dict[str, dict[str, Row]]
     deleted: dict[str, list[Deleted]]
     version: int
     sequence: int
+    expired: int
 
 
-def keep(crm: Emulator, warehouse: Warehouse) -> Kept:
-    """Copies CRM and the journal. A warehouse has room for one copy of its journal."""
+def keep_crm(crm: Emulator) -> KeptCrm:
+    with crm.lock:
+        tables, store = crm.store.tables, crm.store
+        return KeptCrm(
+            {name: dict(data.rows) for name, data in tables.items()},
+            {name: list(data.deleted) for name, data in tables.items()},
+            store.version,
+            store.sequence,
+            crm.queries.expired,
+        )
+
+
+def put_back_crm(crm: Emulator, kept: KeptCrm) -> None:
+    with crm.lock:
+        for name, data in crm.store.tables.items():
+            data.rows, data.deleted = dict(kept.rows[name]), list(kept.deleted[name])
+            data._indexes.clear()
+            data._sorted = False
+        crm.store.version, crm.store.sequence, crm.queries.expired = kept.version, kept.sequence, kept.expired
+
+
+def keep(crm: Emulator, warehouse: Warehouse) -> KeptCrm:
+    """Copies CRM and, within the warehouse, the journal. A warehouse has room for one copy of its journal."""
     warehouse.execute("create schema if not exists kept")
     for table in _tables(warehouse, "kept"):
         warehouse.execute(f"drop table kept.{table}")
     for table in _tables(warehouse, JOURNAL):
         warehouse.execute(f"create table kept.{table} as from {JOURNAL}.{table}")
-    with crm.lock:
-        tables, store = crm.store.tables, crm.store
-        return Kept(
-            {name: dict(data.rows) for name, data in tables.items()},
-            {name: list(data.deleted) for name, data in tables.items()},
-            store.version,
-            store.sequence,
-        )
+    return keep_crm(crm)
 
 
-def go_back(crm: Emulator, warehouse: Warehouse, kept: Kept) -> None:
+def go_back(crm: Emulator, warehouse: Warehouse, kept: KeptCrm) -> None:
     """Puts the copies in the places of what they are copies of."""
     there = set(_tables(warehouse, JOURNAL))
     for table in _tables(warehouse, "kept"):
@@ -145,12 +160,7 @@ def go_back(crm: Emulator, warehouse: Warehouse, kept: Kept) -> None:
         there.discard(table)
     for table in there:
         warehouse.execute(f"drop table {JOURNAL}.{table}")
-    with crm.lock:
-        for name, data in crm.store.tables.items():
-            data.rows, data.deleted = dict(kept.rows[name]), list(kept.deleted[name])
-            data._indexes.clear()
-            data._sorted = False
-        crm.store.version, crm.store.sequence = kept.version, kept.sequence
+    put_back_crm(crm, kept)
 
 
 def _tables(warehouse: Warehouse, schema: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ The models are plain tables with the columns that tell the kinds apart, so a tes
 from __future__ import annotations
 
 import json
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from sample import organisation
 from tests.conftest import PROJECT, Built, Workbench, known_contract
 from tests.made_contract import Yaml, node
 from tests.promises.conftest import KNOWN, known_target
+from tests.promises.end_state import keep_crm, put_back_crm
 
 STAYING = ("systemuser", "team", "businessunit", "transactioncurrency", "pricelevel", "organization")
 """What CRM has before the first push."""
@@ -310,3 +312,31 @@ def open_company(stack: ExitStack, built: Built, folder: Path, nodes: tuple[Yaml
             warehouse.execute(f"create table {each['relation_name']} ({columns})")
     warehouse.close()
     return company
+
+
+class KeptCompany:
+    """A company whose files and CRM rows can be put back, so that many tests can have it, one after the other.
+
+    Its warehouse stays the same file, and CRM has the same address, so that a run goes on where the last one ended.
+    """
+
+    def __init__(self, company: MadeCompany) -> None:
+        self._company, self._rows = company, keep_crm(company.crm)
+        self._files = {path: path.read_bytes() for path in (company.path, company.target_path / "manifest.json")}
+        self._same_file = company.path.with_suffix(".kept")
+        os.link(company.path, self._same_file)
+
+    def again(self) -> MadeCompany:
+        company, crm = self._company, self._company.crm
+        for left in company.path.parent.glob(f"{company.path.name}*"):
+            left.unlink()
+        os.link(self._same_file, company.path)
+        for path, content in self._files.items():
+            if path.read_bytes() != content:
+                path.write_bytes(content)
+        crm.faults.clear()
+        crm.reset_log()
+        crm.organisation.denied.clear()
+        crm.queries.untracked.clear()
+        put_back_crm(crm, self._rows)
+        return MadeCompany(company.path, company.target_path, crm, dict(company.settings), company.sources)

@@ -22,20 +22,27 @@ from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal
 from loader.warehouse.journal.here import utc_now
 from tests.conftest import Built
-from tests.promises.conftest import NEW, Handful
-from tests.promises.made_company import MadeCompany, open_company
+from tests.promises.conftest import NEW, Handful, folder_in_memory
+from tests.promises.made_company import KeptCompany, MadeCompany, open_company
 
 
-@pytest.fixture
-def company(built: Built, in_memory: Path) -> Iterator[MadeCompany]:
+@pytest.fixture(scope="module")
+def kept(built: Built) -> Iterator[KeptCompany]:
     """Pushed until a run has nothing of its own to read again."""
     with ExitStack() as stack:
-        company = open_company(stack, built, in_memory)
+        company = open_company(stack, built, stack.enter_context(folder_in_memory()))
         company.settings["CRM_FULL_COMPARE"] = "daily"
         for _ in range(3):
             told = pushed(company)
         assert compared(told) == 0
-        yield company
+        yield KeptCompany(company)
+
+
+@pytest.fixture
+def company(kept: KeptCompany) -> Iterator[MadeCompany]:
+    company = kept.again()
+    yield company
+    assert company.crm.crashes == []
 
 
 def track_changes(company: MadeCompany, *, on: bool) -> None:

@@ -281,9 +281,9 @@ class Journal:
         """The folded keys of all known records."""
         return self._known.keys(table)
 
-    def witness(self, table: str) -> str | None:
-        """The CRM id of the record that was written last of those that were found equal to CRM's since."""
-        return self._known.witness(table)
+    def witnesses(self) -> dict[str, str]:
+        """By table, the CRM id of the record that was written last of those that were found equal to CRM's since."""
+        return self._known.witnesses()
 
     def shares(self, table: str) -> Mapping[str, tuple[str | None, str | None]]:
         """CRM id → with whom the record was shared, and with whom CRM refused to share it; only where there is one."""

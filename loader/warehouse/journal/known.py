@@ -88,17 +88,16 @@ class KnownRecords:
         rows = self._tables.query("crm_xref", "select record_key from {crm_xref} where crm_table = ?", [table])
         return frozenset([fold(str(key)) for (key,) in rows])
 
-    def witness(self, table: str) -> str | None:
-        """The CRM id of the record that was written last of those that were found equal to CRM's since."""
+    def witnesses(self) -> dict[str, str]:
+        """By table, the CRM id of the record that was written last of those that were found equal to CRM's since."""
         last = "coalesce(last_pushed_at, cast('1900-01-01' as date)) desc, record_key"
         rows = self._tables.query(
             "crm_xref",
-            self._tables.limited(
-                f"select crm_id from {{crm_xref}} where crm_table = ? and digest is not null order by {last}", 1
-            ),
-            [table],
+            "select crm_table, crm_id from (select crm_table, crm_id,"
+            f" row_number() over (partition by crm_table order by {last}) as place"
+            " from {crm_xref} where digest is not null) as equal where place = 1",
         )
-        return str(rows[0][0]) if rows else None
+        return {str(table): str(id_) for table, id_ in rows}
 
     def shares(self, table: str) -> dict[str, tuple[str | None, str | None]]:
         """CRM id → with whom the record was shared, and with whom CRM refused to share it; only where there is one."""

@@ -120,8 +120,8 @@ class Tables:
 
     def among(self, table: str, columns: str, where: str, keys: Collection[str]) -> Iterator[list[Row]]:
         """Rows with these keys, and perhaps a few with other keys. `where` has no parameters."""
-        counted = self.query(table, f"select count(*) from {{{table}}} where {where}")
-        if not counted or not keys:
+        counted = self.query(table, f"select count(*) from {{{table}}} where {where}") if keys else []
+        if not counted:
             return
         select = f"select {columns} from {{{table}}} where {where}"
         if int(str(counted[0][0])) <= len(keys) + AT_A_TIME:
