@@ -113,7 +113,7 @@ class Changes:
             told = self._moves[table]
             assert isinstance(told, Moved)
             moved = {str(row[model.key_column]) for row in told.rows if row.get(model.key_column)}
-            remembered = {value for column, _, value in journal.looked_up(table) if column == OPEN}
+            remembered = {value for column, _, value in self._looked_up(table) if column == OPEN}
             self._see(table, ((OPEN, "", match_key(key)) for key in moved))
             asked = {*moved, *remembered, *journal.open_known_keys(table), *journal.open_keys(table)}
             only = sorted(key for key in asked if match_key(key) not in taken)
@@ -136,8 +136,13 @@ class Changes:
         """Remembers by which values rows were found: when they have others, their records are compared."""
         for table, row in index.looked_up():
             self._seen.setdefault(table, set()).add(row)
-        for table, rows in self._seen.items() if self._keeps_state else ():
-            self._context.journal.add_looked_up(table, rows)
+        if not self._keeps_state:
+            return
+        new = {table: rows - self._looked_up(table) for table, rows in self._seen.items() if rows}
+        if any(new.values()):
+            self._context.journal.add_looked_up(new)
+            for table, rows in new.items():
+                self._looked_up(table).update(rows)
 
     def keep(self, run_id: str) -> None:
         """Has the next run begin where this one began: it has settled everything."""

@@ -311,7 +311,7 @@ def handful(small: Built, in_memory: Path) -> Iterator[Handful]:
 
 @pytest.fixture
 def waits(request: pytest.FixtureRequest) -> list[float]:
-    """Runs wait a hundredth of what they want to wait; how long they wanted is in the list."""
+    """Runs wait a thousandth of what they want to wait; how long they wanted is in the list."""
     wanted: list[float] = []
     bench: Handful = request.getfixturevalue("secure" if "secure" in request.fixturenames else "handful")
 
@@ -319,7 +319,7 @@ def waits(request: pytest.FixtureRequest) -> list[float]:
         def wait(self, timeout: float | None = None) -> bool:
             if timeout is not None:
                 wanted.append(timeout)
-            return super().wait(None if timeout is None else timeout / 100)
+            return super().wait(None if timeout is None else timeout / 1000)
 
     bench.sources = replace(bench.sources, stop=Hasty)
     return wanted

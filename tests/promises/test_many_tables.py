@@ -20,10 +20,10 @@ WRITES: dict[str, Any] = {"kind": "write"}
 
 
 class Hasty(threading.Event):
-    """A run waits a hundredth of what it wants to wait."""
+    """A run waits a thousandth of what it wants to wait."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        return super().wait(None if timeout is None else timeout / 100)
+        return super().wait(None if timeout is None else timeout / 1000)
 
 
 @pytest.fixture

@@ -331,9 +331,9 @@ class Journal:
         """By which values the rows of a table were found."""
         return self._states.looked_up(table)
 
-    def add_looked_up(self, table: str, rows: Collection[LookedUp]) -> None:
-        """Adds those that are not known; what was known stays."""
-        self._states.add_looked_up(table, rows)
+    def add_looked_up(self, rows: Mapping[str, Collection[LookedUp]]) -> None:
+        """Adds some by table that are not known; what was known stays."""
+        self._states.add_looked_up(rows)
 
     # ------------------------------------------------------------------------------------------------------- retention
 

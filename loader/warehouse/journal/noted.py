@@ -26,9 +26,9 @@ class NotedRecords:
         )
         return [str(key) for (key,) in rows]
 
-    def put(self, table: str, results: Mapping[str, RecordResult]) -> None:
-        """Replaces what was said of these records, by folded key."""
-        self.forget(table, self.among(table, results))
+    def put(self, table: str, results: Mapping[str, RecordResult], said: Collection[str]) -> None:
+        """Replaces what was said of these records, by folded key. `said`: of which of them something was."""
+        self.forget(table, said)
         self._tables.insert(
             "sync_noted",
             *(

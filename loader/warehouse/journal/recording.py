@@ -61,8 +61,8 @@ class Recording:
                 for key, result in results.items()
                 if key not in left and (entry := queued(result, queue.get(result.key), run_id, now)) is not None
             ]
-            changed = {fold(result.key) for result, entry in news if entry.state == "resolved"}
-            changed |= self._noted.among(table, results)
+            said = self._noted.among(table, results)
+            changed = said.union(fold(result.key) for result, entry in news if entry.state == "resolved")
             ours = {key: result for key, result in results.items() if result.pushed or key not in left}
             self._events.add(
                 [
@@ -77,7 +77,7 @@ class Recording:
                 self._runs.enter_counts(run_id, counts)
             self._queue.put([entry for _, entry in news], [queue[e.key].key for _, e in news if e.key in queue])
             self._known.put(table, ours, run_id, now)
-            self._noted.put(table, ours)
+            self._noted.put(table, ours, said.intersection(ours))
 
         return write
 

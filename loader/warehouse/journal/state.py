@@ -70,8 +70,7 @@ class States:
             )
             if looked_up is not None:
                 self._tables.execute("delete from {sync_lookup}")
-                for table, its in looked_up.items():
-                    self._insert(table, sorted(its))
+                self._insert(looked_up)
 
         self._tables.atomically("sync_state", write)
 
@@ -82,17 +81,16 @@ class States:
         )
         return {(str(column), str(id_), str(value)) for column, id_, value in rows}
 
-    def add_looked_up(self, table: str, rows: Collection[LookedUp]) -> None:
-        """Adds those that are not known; what was known stays, because records may still have the former value."""
-        new = sorted(set(rows) - self.looked_up(table)) if rows else []
-        if new:
-            self._tables.atomically("sync_lookup", lambda: self._insert(table, new))
+    def add_looked_up(self, rows: Mapping[str, Collection[LookedUp]]) -> None:
+        """Adds some by table; what was known stays, because records may still have the former value."""
+        self._tables.atomically("sync_lookup", lambda: self._insert(rows))
 
-    def _insert(self, table: str, rows: Iterable[LookedUp]) -> None:
+    def _insert(self, rows: Mapping[str, Iterable[LookedUp]]) -> None:
         self._tables.insert(
             "sync_lookup",
             *(
                 {"crm_table": table, "crm_column": column, "crm_id": id_, "match_value": value}
-                for column, id_, value in rows
+                for table, its in rows.items()
+                for column, id_, value in sorted(its)
             ),
         )
