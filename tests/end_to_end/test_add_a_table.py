@@ -24,6 +24,8 @@ from loader.warehouse.connect import connect
 from sample import company, organisation
 from tests.conftest import PROJECT, Ended, Workbench
 
+pytestmark = pytest.mark.xdist_group("add a table")
+
 PAGE = (PROJECT / "docs" / "add_a_table.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`([\w/.]+)`\n```\w+\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
 COMMANDS = re.findall(r"^(?:dotenv run -- )?((?:dbt|loader) [^#\n]*[^#\s])", PAGE, re.MULTILINE)

@@ -21,6 +21,8 @@ from loader.visible import plain, styled
 from tests.conftest import PROJECT, Built, Workbench, open_bench
 from tests.terminal import drawn_at_a_terminal
 
+pytestmark = pytest.mark.xdist_group("explain width")
+
 NAME = "Kontor für Elektroanlagenbauunternehmensbeteiligungen 東京電機 Co"
 LONG = ("Unbreakable" * 5 + " and many words in a row ")[:60]
 GONE = "ORDST2226"

@@ -29,8 +29,9 @@ from sample import organisation
 from tests.conftest import Built, Ended, Workbench
 from tests.promises.conftest import CLOSED, IN_CRM, NEW, WITHOUT_PRODUCT, known_contract
 from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, mortal
+from tests.thorough import THOROUGH
 
-SEQUENCES = 4
+SEQUENCES = 4 if THOROUGH else 2
 STEPS = 8
 ORDERS = (*NEW[:3], *IN_CRM, CLOSED, WITHOUT_PRODUCT)
 WAITING = ("open", "held", "ignored")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +18,7 @@ from emulator.messages import Operation
 from loader.dataverse.describe import read_tables
 from tests.conftest import Ended
 from tests.promises.conftest import GOING, IN_CRM, NEW, ORDERS, Handful
+from tests.thorough import some_pairs
 
 Change = Callable[[bytes], bytes]
 
@@ -59,10 +59,6 @@ READS = {
 }
 
 
-RECOVERIES = int(os.environ.get("RECOVERIES", "3"))
-"""After every so many pairs of a read and garbage the next runs are looked at, too; `RECOVERIES=1` looks at all."""
-
-
 def assert_ended_well(handful: Handful, ended: Ended) -> None:
     """Exit code, envelope and counts; and what is in CRM is whole."""
     assert ended.exit_code in (0, 3, 5), ended.stdout + ended.stderr
@@ -77,8 +73,7 @@ def assert_ended_well(handful: Handful, ended: Ended) -> None:
     handful.assert_whole()
 
 
-@pytest.mark.parametrize("garbage", GARBAGE)
-@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize(("read", "garbage"), some_pairs(READS, GARBAGE, 3))
 def test_garbage_in_the_place_of_a_read_ends_the_run_with_a_code(
     handful: Handful, waits: list[float], read: str, garbage: str
 ) -> None:
@@ -91,11 +86,10 @@ def test_garbage_in_the_place_of_a_read_ends_the_run_with_a_code(
     assert fault.fired
     assert_ended_well(handful, ended)
     assert [request for request in handful.crm.requests if request.writes] == [] or ended.exit_code in (0, 3)
-    if (list(READS).index(read) + list(GARBAGE).index(garbage)) % RECOVERIES == 0:  # every read, every garbage
-        handful.crm.faults.clear()
-        handful.sources = known
-        handful.push()
-        handful.assert_in_sync()
+    handful.crm.faults.clear()
+    handful.sources = known
+    handful.push()
+    handful.assert_in_sync()
 
 
 @pytest.mark.parametrize("garbage", ["cut", "nothing", "html", "an empty object", "null", "deep"])
@@ -137,8 +131,10 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
 }
 
 
-@pytest.mark.parametrize("garbage", ["cut", "html", "an empty object", "null", "deep", "value of nothings"])
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("command", "garbage"),
+    some_pairs(COMMANDS, ["cut", "html", "an empty object", "null", "deep", "value of nothings"], 2),
+)
 def test_garbage_ends_every_command_with_a_code(
     handful: Handful, waits: list[float], command: str, garbage: str
 ) -> None:
@@ -247,8 +243,11 @@ PAGE = "<html><head><title>ERROR: Not found here</title></head><body>ask your ad
     ("where", "status"),
     [
         (where, status)
-        for where in ("the first read", "a batch of reads", "orders", "writes")
-        for status in (400, 403, 404, 405, 407, 413, 500, 502, 503, 504)
+        for where, status in some_pairs(
+            ("the first read", "a batch of reads", "orders", "writes"),
+            (400, 403, 404, 405, 407, 413, 500, 502, 503, 504),
+            3,
+        )
         if (where, status) != ("orders", 413)  # these go in a batch then
     ],
 )

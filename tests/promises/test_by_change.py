@@ -25,6 +25,8 @@ from tests.conftest import Built
 from tests.promises.conftest import NEW, Handful, folder_in_memory
 from tests.promises.made_company import KeptCompany, MadeCompany, open_company
 
+pytestmark = pytest.mark.xdist_group("by change")
+
 
 @pytest.fixture(scope="module")
 def kept(built: Built) -> Iterator[KeptCompany]:

@@ -12,6 +12,7 @@ import pytest
 from emulator.faults import Fault, Faults
 from tests.conftest import Ended
 from tests.promises.conftest import ORDERS, SECRET, Handful, assert_told_nobody
+from tests.thorough import some_pairs
 
 Trouble = Callable[[Faults, int | None], Fault]
 
@@ -59,8 +60,7 @@ def test_what_passes_is_outlasted(secure: Handful, waits: list[float], trouble: 
     assert_told_nobody(secure, ended)
 
 
-@pytest.mark.parametrize("trouble", TROUBLE)
-@pytest.mark.parametrize("reached", ["nothing", "discovery"])
+@pytest.mark.parametrize(("reached", "trouble"), some_pairs(["nothing", "discovery"], TROUBLE, 2))
 def test_what_does_not_pass_ends_the_run_with_every_order_counted(
     secure: Handful, waits: list[float], trouble: str, reached: str
 ) -> None:

@@ -43,8 +43,9 @@ from tests.promises.conftest import (
     staged_rows,
 )
 from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, mortal
+from tests.thorough import THOROUGH
 
-SCHEDULES = int(os.environ.get("SCHEDULES", "96"))
+SCHEDULES = int(os.environ.get("SCHEDULES", "96" if THOROUGH else "32"))
 """More of them, as in `SCHEDULES=1000 pytest …`, look further."""
 GROUPS = 8
 TIMEOUT = 0.2

@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from emulator.certificates import make
 from tests.promises.conftest import CLIENT, GOING, NEW, PASSWORD, SECRET, Handful, assert_told_nobody
+from tests.thorough import some_pairs
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -223,8 +224,7 @@ ECHOES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("log_format", ["text", "json"])
-@pytest.mark.parametrize("where", ECHOES)
+@pytest.mark.parametrize(("where", "log_format"), some_pairs(ECHOES, ["text", "json"], 2))
 def test_a_server_that_writes_back_what_it_was_sent_tells_nobody(
     secure: Handful, waits: list[float], tmp_path: Path, where: str, log_format: str
 ) -> None:

@@ -13,6 +13,7 @@ from emulator.faults import Faults
 from tests.conftest import Built
 from tests.promises.test_death import until, writes
 from tests.promises.whole_company import CREATED, ENDING, PAID, UNUSED, UPDATED, Whole, open_few
+from tests.thorough import some, some_pairs
 
 WRITES: dict[str, Any] = {"kind": "write"}
 READS: dict[str, Any] = {"kind": "read"}
@@ -52,7 +53,7 @@ def test_what_passes_is_waited_for(few: Whole, trouble: str) -> None:
     few.assert_complete()
 
 
-@pytest.mark.parametrize("number", range(0, 28, 3))
+@pytest.mark.parametrize("number", some(range(0, 28, 3), 2))
 def test_a_lost_reply_doubles_nothing_and_leaves_nothing_half(few: Whole, number: int) -> None:
     """Each record has a request of its own; three replies in a row are lost, and one request in between."""
     few.settings.update(CRM_BATCH_SIZE="1", CRM_CONCURRENCY="1")
@@ -64,8 +65,7 @@ def test_a_lost_reply_doubles_nothing_and_leaves_nothing_half(few: Whole, number
     few.assert_complete()
 
 
-@pytest.mark.parametrize("lost", ["before", "after"])
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize(("number", "lost"), some_pairs(range(5), ["before", "after"], 2))
 def test_a_lost_reply_of_a_day_s_changes_is_settled(few: Whole, lost: str, number: int) -> None:
     few.settings.update(CRM_BATCH_SIZE="1", CRM_CONCURRENCY="1")
     assert few.push().exit_code == 0
@@ -89,7 +89,7 @@ def assert_a_day_has_passed(few: Whole) -> None:
     few.assert_complete()
 
 
-@pytest.mark.parametrize("part", range(20))
+@pytest.mark.parametrize("part", some(range(20), 3))
 def test_a_run_that_dies_anywhere_is_completed_by_the_next(few: Whole, part: int) -> None:
     """At one step of twenty that are spread over the run: before or after a request, a write or a commit."""
     few.settings["CRM_BATCH_SIZE"] = "4"
@@ -100,7 +100,7 @@ def test_a_run_that_dies_anywhere_is_completed_by_the_next(few: Whole, part: int
     few.assert_complete()
 
 
-@pytest.mark.parametrize("part", range(10))
+@pytest.mark.parametrize("part", some(range(10), 3))
 def test_a_run_that_dies_over_a_day_s_changes_is_completed_by_the_next(few: Whole, part: int) -> None:
     few.settings["CRM_BATCH_SIZE"] = "1"
     assert few.push().exit_code == 0
