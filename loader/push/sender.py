@@ -102,12 +102,18 @@ class Pusher:
             if not done:
                 break
             self._sent -= done
+            settled: list[Settled] = []
             for future in done:
                 try:
-                    self._settle(future.result())
+                    settled += future.result()
                 except Exception as error:
-                    self.stop.set()
                     failure = failure or error
+            try:
+                self._settle(settled)
+            except Exception as error:
+                failure = failure or error
+            if failure:
+                self.stop.set()
         if failure:
             raise failure
 
