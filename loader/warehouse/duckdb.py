@@ -60,7 +60,7 @@ class DuckDBWarehouse:
             # Otherwise DuckDB would look for a missing table among Python's variables.
             self._connection.execute("set python_enable_replacements = false")
             if not read_only:
-                # By default DuckDB rewrites tables that have grown by 16 MB, which are the changes of a thousand orders.
+                # By default DuckDB rewrites what has grown by 16 MB: the changes of a thousand new orders.
                 self._connection.execute("set wal_autocheckpoint = '256MB'")
             for name, value in target.options:
                 self._connection.execute(f"set {quoted(name)} = {_literal(value)}")
