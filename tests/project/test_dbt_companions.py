@@ -33,7 +33,7 @@ def unit_tests(everything: Dbt) -> dict[str, list[UnitTest]]:
     found: dict[str, list[UnitTest]] = {}
     sql = {name.rsplit("/", 1)[1].removesuffix(".sql"): text for name, text in everything.compiled.items()}
     for name, node in everything.nodes("unit_test").items():
-        if rows_of(node):
+        if rows_of(node) and name in sql:
             found.setdefault(node["model"], []).append(UnitTest(name, node["model"], sql[name], rows_of(node)))
     return found
 
