@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
-from threading import Lock
 
 from loader.context import Context, StagedRecords
 from loader.contract import Model
@@ -342,7 +341,7 @@ def open_session(
     bindings = context.bindings(model)
     bindings.refuse_problems()
     if not staged.compared:
-        return Session(context.client, bindings, Index(Lock()), landings=landings, is_expecting=is_expecting)
+        return Session(context.client, bindings, Index(), landings=landings, is_expecting=is_expecting)
     counted = Counter(map(match_key, staged.keys))
     context.doing(f"Looking up in CRM what {model.nouns} name")
     shares = context.journal.shares(model.table)
