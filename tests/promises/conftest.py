@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -35,6 +34,7 @@ from sample import organisation
 from sample.verify import StagedModel, staged, verify
 from tests.conftest import PROJECT, Built, Ended, Workbench
 from tests.promises.atomicity import Atomicity
+from tests.promises.mortal import Hasty
 
 NEW = ("ORDST0007", "ORDST2243", "ORDST2262", "ORDST2291", "ORDST2292")
 IN_CRM = ("ORDST2226", "ORDST2227", "ORDST2232")
@@ -314,14 +314,7 @@ def waits(request: pytest.FixtureRequest) -> list[float]:
     """Runs wait a thousandth of what they want to wait; how long they wanted is in the list."""
     wanted: list[float] = []
     bench: Handful = request.getfixturevalue("secure" if "secure" in request.fixturenames else "handful")
-
-    class Hasty(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            if timeout is not None:
-                wanted.append(timeout)
-            return super().wait(None if timeout is None else timeout / 1000)
-
-    bench.sources = replace(bench.sources, stop=Hasty)
+    bench.sources = replace(bench.sources, stop=lambda: Hasty(1000, wanted))
     return wanted
 
 

@@ -336,6 +336,7 @@ class KeptCompany:
                 path.write_bytes(content)
         crm.faults.clear()
         crm.reset_log()
+        crm.crashes.clear()
         crm.organisation.denied.clear()
         crm.queries.untracked.clear()
         put_back_crm(crm, self._rows)

@@ -119,7 +119,14 @@ class MortalWarehouse:
 
 
 class Hasty(threading.Event):
-    """Waits a fiftieth of what it is asked to."""
+    """Waits one in so many `parts` of the time that it is asked to wait, which is added to `wanted`."""
+
+    def __init__(self, parts: int = 50, wanted: list[float] | None = None) -> None:
+        super().__init__()
+        self._parts, self._wanted = parts, [] if wanted is None else wanted
 
     def wait(self, timeout: float | None = None) -> bool:
-        return super().wait(None if timeout is None else timeout / 50)
+        if timeout is None:
+            return super().wait()
+        self._wanted.append(timeout)
+        return super().wait(timeout / self._parts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,24 +13,18 @@ import pytest
 
 from tests.conftest import Built
 from tests.promises.made_company import LIST, SETTING, MadeCompany, open_company
+from tests.promises.mortal import Hasty
 from tests.thorough import some
 
 CREATED = {"account": 4, "uomschedule": 2, "product": 2, "productpricelevel": 2, "salesorder": 2, "invoice": 2}
 WRITES: dict[str, Any] = {"kind": "write"}
 
 
-class Hasty(threading.Event):
-    """A run waits a thousandth of what it wants to wait."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        return super().wait(None if timeout is None else timeout / 1000)
-
-
 @pytest.fixture
 def company(built: Built, in_memory: Path) -> Iterator[MadeCompany]:
     with ExitStack() as stack:
         bench = open_company(stack, built, in_memory)
-        bench.sources = replace(bench.sources, stop=Hasty)
+        bench.sources = replace(bench.sources, stop=lambda: Hasty(1000))
         yield bench
 
 
