@@ -15,6 +15,7 @@ from loader.push.building import run_dbt
 from sample import company, organisation, story
 from sample.cases import cases
 from tests.conftest import PROJECT, Built, Ended, Workbench, open_bench
+from tests.project.dbt_runs import ORDERS
 
 KEYS = {
     **{"account": "accountnumber", "product": "productnumber", "systemuser": "fullname"},
@@ -217,3 +218,13 @@ def test_what_changes_in_gp_later_arrives_and_closes(whole: Workbench) -> None:
     quantities = [row["quantity"] for row in whole.crm.rows("invoicedetail") if row["invoiceid"]["id"] == invoice]
     assert quantities == [3]
     assert whole.loader("push").data["requests"]["write"] == 0
+
+
+def test_the_orders_sql_is_the_same_whatever_is_switched_on(built: Built, built_whole: Built) -> None:
+    """So their unit tests need not be run with everything switched on as well."""
+
+    def of_orders(company: Built) -> dict[str, str]:
+        return {name: text for name, text in company.dbt.compiled.items() if name.startswith(f"{ORDERS}/crm_")}
+
+    assert {f"{ORDERS}/crm_salesorder.sql", f"{ORDERS}/crm_salesorderdetail.sql"} <= of_orders(built).keys()
+    assert of_orders(built) == of_orders(built_whole)

@@ -12,7 +12,7 @@ import yaml
 
 from sample import story
 from tests.conftest import Built
-from tests.project.dbt_runs import ON_DUCKDB, PROJECT, Dbt
+from tests.project.dbt_runs import ON_DUCKDB, ORDERS, PROJECT, Dbt
 
 RUNS_OF_DBT = {
     "everything": "everything",
@@ -85,9 +85,9 @@ def built(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
 
 @pytest.fixture(scope="session")
 def everything(built_whole: Built, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
-    """The same with every integration switched on. No switch is in the orders' SQL, whose unit tests `built` runs."""
+    """The same with every integration switched on, without the orders' unit tests, which `built` runs."""
     dbt = built_whole.dbt.copy_to(tmp_path_factory.mktemp("tested_whole"))
-    orders = "resource_type:unit_test,path:models/crm/sales_orders"
+    orders = f"resource_type:unit_test,path:{ORDERS}"
     return dbt.succeed("test", "--threads", "2", *ON_DUCKDB, "--vars", json.dumps(story.VARS), "--exclude", orders)
 
 

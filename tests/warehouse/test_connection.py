@@ -180,6 +180,13 @@ def test_attached_files_and_options_of_the_profile_hold(target: Target, tmp_path
     warehouse.close()
 
 
+def test_the_log_of_a_push_may_grow_as_far_as_the_loader_or_the_profile_says(target: Target) -> None:
+    for options, limit in (((), "244.1 MiB"), ((("wal_autocheckpoint", "1GB"),), "953.6 MiB")):
+        warehouse = connect(replace(target, options=options))
+        assert warehouse.query("select current_setting('wal_autocheckpoint')") == [(limit,)]
+        warehouse.close()
+
+
 def test_the_embedded_warehouse_needs_no_sql_server_library(target: Target) -> None:
     code = f"""
         import sys
