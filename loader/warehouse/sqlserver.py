@@ -457,19 +457,22 @@ def _library_missing(text: str) -> WarehouseUnavailable:
 
 
 def _driver(target: Target, pyodbc: Any) -> str:
-    """The value of DRIVER=: the installed driver of that name, a path, or the one in the package mssql-python-odbc."""
-    installed = pyodbc.drivers()
-    if target.driver in installed:
-        return f"{{{target.driver}}}"
-    if "/" in target.driver or "\\" in target.driver:
-        if not Path(target.driver).is_file():
-            raise UsageError(f"There is no ODBC driver {target.driver}.", "Correct GP_CRM_SQLSERVER_DRIVER.")
-        return target.driver
-    packaged = _packaged_driver()
+    """The value of DRIVER=."""
+    return _chosen_driver(target.driver, pyodbc.drivers(), _packaged_driver())
+
+
+def _chosen_driver(wanted: str, installed: Sequence[str], packaged: Path | None) -> str:
+    """The installed driver of that name, a path, or the one in the package mssql-python-odbc. Raises UsageError."""
+    if wanted in installed:
+        return f"{{{wanted}}}"
+    if "/" in wanted or "\\" in wanted:
+        if not Path(wanted).is_file():
+            raise UsageError(f"There is no ODBC driver {wanted}.", "Correct GP_CRM_SQLSERVER_DRIVER.")
+        return wanted
     if packaged is not None:
         return str(packaged)
     raise UsageError(
-        f"The ODBC driver {target.driver!r} is not installed. Installed: {', '.join(installed) or 'none'}.",
+        f"The ODBC driver {wanted!r} is not installed. Installed: {', '.join(installed) or 'none'}.",
         "Install it, name an installed one with GP_CRM_SQLSERVER_DRIVER, or pip install 'gp-to-crm[sqlserver]'.",
     )
 

@@ -19,6 +19,7 @@ from loader.secrets import Secret
 from loader.warehouse import sqlserver
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse, WarehouseBusy
+from tests.conftest import PROJECT
 from tests.warehouse.warehouse_places import Place, duckdb_target, sqlserver_target
 
 
@@ -241,10 +242,9 @@ def test_the_packaged_driver_stands_in_for_one_that_is_not_installed() -> None:
     assert Path(driver.removeprefix("DRIVER=")).is_file()
 
 
-def test_without_any_driver_the_installed_ones_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlserver, "_packaged_driver", lambda: None)
+def test_without_any_driver_the_installed_ones_are_named() -> None:
     with pytest.raises(UsageError, match="'Nope' is not installed") as refused:
-        string(replace(SERVER, driver="Nope"), "FreeTDS")
+        sqlserver._chosen_driver("Nope", installed=["FreeTDS"], packaged=None)
     assert "FreeTDS" in refused.value.message
     assert "gp-to-crm[sqlserver]" in refused.value.remedy
 
@@ -334,6 +334,8 @@ class Refusing:
         return [(1,)]
 
     def close(self) -> None: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
 
     rowcount = 0
     description = (("n", int),)
@@ -372,9 +374,6 @@ class Suspended(Refusing):
     def fetchall(self) -> list[tuple[object, ...]]:
         return [(-1,)] if "sp_getapplock" in self.statements[-1] else super().fetchall()
 
-    def commit(self) -> None: ...
-    def rollback(self) -> None: ...
-
 
 def test_a_suspended_program_that_holds_the_journal_is_named_with_how_to_end_it() -> None:
     driver = Suspended()
@@ -399,30 +398,40 @@ def test_what_is_kept_is_copied_again_but_never_looked_for_on_another_connection
 
 def test_a_statement_within_a_transaction_is_not_repeated_alone() -> None:
     driver, warehouse = refusing(DEADLOCK)
-    driver.commit = driver.rollback = lambda: None  # type: ignore[attr-defined]
     with pytest.raises(WarehouseBusy), warehouse.transaction():
         warehouse.query("select 1")
     assert driver.statements == ["select 1"]
 
 
-def test_a_database_in_another_case_or_of_an_old_level_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    driver, warehouse = refusing()
-    monkeypatch.setattr(driver, "fetchall", lambda: [("crm;BRIDGE",)])
-    (name, name_remedy), *rest = warehouse.shortcomings()
+class Named(Refusing):
+    """A server with one database, of a name and an age."""
+
+    def __init__(self, database: str, has_openjson: bool = True) -> None:
+        super().__init__()
+        self.database = database
+        self.has_openjson = has_openjson
+
+    def execute(self, sql: str, *params: object) -> None:
+        super().execute(sql, *params)
+        if "openjson" in sql and not self.has_openjson:
+            raise self.Error("42S02", "[42S02] Invalid object name 'openjson'. (208) (SQLExecDirectW)")
+
+    def fetchall(self) -> list[tuple[object, ...]]:
+        return [(self.database,)] if "db_name()" in self.statements[-1] else super().fetchall()
+
+
+def test_a_database_in_another_case_or_of_an_old_level_is_told() -> None:
+    def shortcomings(server: Named) -> list[tuple[str, str]]:
+        return sqlserver.SqlServerWarehouse(SERVER, server).shortcomings()
+
+    (name, name_remedy), *rest = shortcomings(Named("crm;BRIDGE"))
     assert "crm;BRIDGE" in name
     assert name_remedy == "Set GP_CRM_SQLSERVER_DATABASE=crm;BRIDGE."
     assert rest == []
-    monkeypatch.setattr(driver, "fetchall", lambda: [(SERVER.database,)])
-    assert warehouse.shortcomings() == []
-    monkeypatch.setattr(driver, "execute", _without_openjson)
-    ((level, level_remedy),) = warehouse.shortcomings()
+    assert shortcomings(Named(SERVER.database)) == []
+    ((level, level_remedy),) = shortcomings(Named(SERVER.database, has_openjson=False))
     assert "OPENJSON" in level
     assert "compatibility_level = 130" in level_remedy
-
-
-def _without_openjson(sql: str, *params: object) -> None:
-    if "openjson" in sql:
-        raise Refusing.Error("42S02", "[42S02] Invalid object name 'openjson'. (208) (SQLExecDirectW)")
 
 
 def test_errors_of_mssql_python_are_understood_too() -> None:
@@ -520,11 +529,21 @@ def test_a_missing_system_library_names_the_package_to_install(text: str, packag
     assert package in sqlserver._library_missing(text).remedy
 
 
-def test_a_missing_python_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pyodbc", None)
-    with pytest.raises(WarehouseUnavailable, match="pyodbc is not installed") as refused:
-        connect(SERVER)
-    assert "gp-to-crm[sqlserver]" in refused.value.remedy
+def test_a_missing_python_package_is_named() -> None:
+    code = """
+        import sys
+        from loader.errors import WarehouseUnavailable
+        from loader.profile import Target
+        from loader.warehouse.sqlserver import SqlServerWarehouse
+        sys.path.clear()  # from here on Python finds no package
+        try:
+            SqlServerWarehouse(Target("sqlserver", "t", "p", "dbo", "crm", host="sql.contoso.com"))
+        except WarehouseUnavailable as error:
+            print(error.message, error.remedy)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=PROJECT, capture_output=True, text=True)
+    assert "pyodbc is not installed" in done.stdout, done.stderr
+    assert "gp-to-crm[sqlserver]" in done.stdout
 
 
 def test_a_server_that_does_not_answer_is_unavailable() -> None:
