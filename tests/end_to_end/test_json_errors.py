@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from unittest import mock
 
 import click
 import pytest
 
 from loader.cli import cli
-from tests.conftest import Ended, Workbench
+from loader.contract import Contract
+from loader.warehouse.connection import Warehouse
+from loader.warehouse.journal import Journal
+from tests.conftest import Workbench
 
 
 def leaves(group: click.Group = cli, *above: str) -> Iterator[str]:
@@ -105,12 +108,12 @@ def test_success_has_data_and_no_error(bench: Workbench) -> None:
 
 
 def test_a_bug_is_an_error_too(bench: Workbench) -> None:
-    def broken(*_: object) -> Callable[[], Ended]:
+    def broken(warehouse: Warehouse, contract: Contract) -> Journal:
         raise RuntimeError("nobody\x1b[2J expected this")
 
-    with mock.patch("loader.commands.status.last_runs", broken):
-        ended = bench.loader("status")
-        plain = bench.loader("status", json_output=False)
+    bench.sources = replace(bench.sources, journal=broken)
+    ended = bench.loader("status")
+    plain = bench.loader("status", json_output=False)
     assert (ended.exit_code, ended.error["code"]) == (1, "unexpected")
     assert "RuntimeError: nobody" in ended.error["message"]
     assert "Traceback" in ended.stderr

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loader.cli import run_command
-from tests.conftest import Ended, Workbench
+from loader.context import Sources
+from loader.profile import Target
+from tests.conftest import PROJECT, Ended, Workbench
 
 
 def lines(ended: Ended) -> list[dict[str, Any]]:
@@ -77,18 +81,16 @@ def test_errors_are_lines_too(bench: Workbench, arguments: tuple[str, ...], mess
     assert bool(ended.stdout) == as_json
 
 
-def test_libraries_and_unexpected_errors_speak_the_same_language(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*arguments: object, **named: object) -> None:
+def test_libraries_and_unexpected_errors_speak_the_same_language(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(project: Path, profiles: Path | None, name: str | None, environ: Mapping[str, str]) -> Target:
         logging.getLogger("urllib3").warning("pool is full")
         warnings.warn("old", DeprecationWarning, stacklevel=1)
         raise RuntimeError("not foreseen")
 
-    monkeypatch.setattr("loader.commands.emulator.Served.serve", broken)
+    arguments = ["status", "--log-format", "json", "--project-dir", str(PROJECT)]
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        assert run_command(["emulator", "--log-format", "json"]) == 1
+        assert run_command(arguments, Sources(target=broken)) == 1
     logged = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["level"] for line in logged] == ["warning", "warning", "error"]
     assert logged[0]["message"] == "pool is full"

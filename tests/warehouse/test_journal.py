@@ -494,17 +494,33 @@ def test_retention_deletes_old_news_and_keeps_what_is_still_wanted(
 # ----------------------------------------------------------------------------------------------------------- as a whole
 
 
-def test_a_transaction_that_fails_leaves_nothing_behind(
-    journal: Journal, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("power cut")
+class PowerCut:
+    """A warehouse whose power fails when CRM ids are to be entered."""
 
-    monkeypatch.setattr(journal._known, "put", broken)
-    with pytest.raises(RuntimeError):
-        journal.record([blocked("A"), created("B")], "run-1")
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self.entered: list[str] = []
+        """The journal's tables that rows were entered into before that."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._warehouse, name)
+
+    def insert(self, relation: str, *arguments: Any) -> None:
+        table = relation.split(".")[-1].strip('"')
+        if table == "crm_xref":
+            raise RuntimeError("power cut")
+        self._warehouse.insert(relation, *arguments)
+        self.entered.append(table)
+
+
+def test_a_transaction_that_fails_leaves_nothing_behind(place: Place, journal: Journal, warehouse: Warehouse) -> None:
+    failing = PowerCut(warehouse)
+    with pytest.raises(RuntimeError, match="power cut"):
+        Journal(cast(Warehouse, failing), place.tables).record([blocked("A"), created("B")], "run-1")
+    assert failing.entered == ["sync_event", "retry_queue"]
     assert journal.events() == []
     assert journal.queue() == []
+    assert journal.known_records("salesorder") == {}
 
 
 class Counted:
