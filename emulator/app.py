@@ -135,6 +135,7 @@ class _Handler:
             log.writes = len(operations) - log.reads
             if crm.keep_parts:
                 log.parts = [f"{operation.method} {operation.target}" for operation in operations]
+                log.if_match = [operation.headers.get("if-match") for operation in operations]
             seen = Seen(
                 request.method,
                 target,
@@ -176,8 +177,7 @@ class _Handler:
     ) -> Reply | None:
         """Do the work, with the faults that strike before and after it."""
         faults = self.crm.faults
-        pause = faults.latency_seconds + faults.latency_per_operation * rows
-        if pause:
+        if pause := faults.pause(rows):
             await asyncio.sleep(pause)
         before = faults.strike(seen, "expire_token", "throttle", "unavailable", "reset_before_commit", "page")
         if before is not None:

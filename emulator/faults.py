@@ -147,6 +147,10 @@ class Faults:
         self.latency_seconds = seconds
         self.latency_per_operation = per_operation
 
+    def pause(self, rows: int) -> float:
+        """By how many seconds the latency delays a request of this many operations."""
+        return self.latency_seconds + self.latency_per_operation * rows
+
     def throttle(self, times: int | None = 1, *, retry_after: int | None = 1, **conditions: object) -> Fault:
         """Answer 429 with `Retry-After`, as for too many requests, without doing anything."""
         return self._add("throttle", times, conditions, retry_after=retry_after)

@@ -21,3 +21,5 @@ class RequestLog:
     user: str | None = None
     parts: list[str] = field(default_factory=list)
     """`METHOD target` of each operation, if the emulator keeps them (`keep_parts`)."""
+    if_match: list[str | None] = field(default_factory=list)
+    """The version that each of these operations names, if it does."""

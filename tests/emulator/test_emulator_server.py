@@ -145,6 +145,8 @@ def test_the_log_can_keep_the_operations() -> None:
     with Emulator(organisation(), keep_parts=True) as crm:
         client = Client(crm)
         client.batch([("POST", "accounts", {"name": "x"}), ("PATCH", f"accounts({AARON})", {"fax": "1"})])
+        client.patch(f"accounts({AARON})", {"fax": "2"}, **{"If-Match": "*"})
         assert crm.requests[0].parts == ["POST accounts", f"PATCH accounts({AARON})"]
+        assert [request.if_match for request in crm.requests] == [[None, None], ["*"]]
         crm.reset_log()
         assert crm.requests == []
