@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
-from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -93,6 +93,14 @@ def orders(draw: st.DrawFn, binding: Binding) -> tuple[Desired, Current]:
     return want, have
 
 
+def _longer(want: Desired, beyond: int) -> Desired:
+    """The order with its lines again and again: as many as a deep insert takes, and so many beyond."""
+    kinds = want.lines and itertools.islice(itertools.cycle(want.lines), changeset.LINES_INSIDE + beyond)
+    numbered = enumerate(kinds, 1)
+    lines = (replace(line, values={**line.values, "lineitemnumber": n}, key=(n,)) for n, line in numbered)
+    return replace(want, lines=tuple(lines))
+
+
 def _lines(rows: Any) -> list[Any]:
     return sorted(rows, key=lambda row: (row["lineitemnumber"] or 0, repr(row)))
 
@@ -135,11 +143,11 @@ def test_replacing_all_lines_ends_the_same(binding: Binding, data: st.DataObject
 @given(data=st.data(), share=st.sampled_from([None, SHARE]))
 def test_a_creation_makes_the_desired_order(binding: Binding, data: st.DataObject, share: Any) -> None:
     want, _ = data.draw(orders(binding))
+    want = data.draw(st.sampled_from([want, *(_longer(want, beyond) for beyond in range(-1, 5))]))
     id_ = record_id("salesorder", "ORDER 1")
-    inside = data.draw(st.integers(0, 4))
-    with mock.patch.object(changeset, "LINES_INSIDE", inside):
-        change_set = changeset.for_create(id_, want, share, binding)
-    assert len((change_set.operations[0].body or {}).get("order_details", ())) == min(inside, len(want.lines))
+    change_set = changeset.for_create(id_, want, share, binding)
+    inside = min(changeset.LINES_INSIDE, len(want.lines))
+    assert len((change_set.operations[0].body or {}).get("order_details", ())) == inside
     crm = PaperCrm(binding).apply(change_set)
     assert crm.id == id_
     assert crm.values == _expected_header(want, dict.fromkeys(crm.values), binding, "create")

@@ -107,9 +107,8 @@ def test_a_second_signal_does_not_wait_for_a_silent_crm(
     process.send_signal(number)
     time.sleep(0.5)
     process.send_signal(number)
-    started = time.monotonic()
     result = ended(process)
-    assert time.monotonic() - started < 20
+    assert handful.crm.in_flight, "CRM was to be still silent"
     assert result.exit_code == 128 + number, result.stdout + result.stderr
     assert result.error["code"] == "interrupted"
     assert "Traceback" not in result.stderr
