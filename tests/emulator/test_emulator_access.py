@@ -14,6 +14,18 @@ from emulator import Emulator, Limits, certificates
 from tests.emulator.web_api import CALLER, INTEGRATION, Client, order, organisation, refused
 
 CLIENT = "00000000-0000-4000-8000-00000000aaaa"
+
+
+class Clock:
+    """Stands until it is put forward."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now
+
+
 FORM = {
     "grant_type": "client_credentials",
     "client_id": CLIENT,
@@ -34,9 +46,10 @@ def test_tokens_are_of_users(crm: Emulator) -> None:
     assert Client(crm, crm.token_for(INTEGRATION)).read("WhoAmI")["UserId"] == INTEGRATION
     assert Client(crm, crm.token_for(None)).read("WhoAmI")["UserId"] == CALLER
     assert Client(crm, crm.token_for(None, application=CLIENT)).read("WhoAmI")["UserId"] == CALLER
-    short = crm.token_for(CALLER, lifetime=0.05)
+    crm.tokens.clock = clock = Clock()
+    short = crm.token_for(CALLER, lifetime=60)
     assert Client(crm, short).get("WhoAmI").status_code == 200
-    time.sleep(0.06)
+    clock.now += 60
     assert Client(crm, short).get("WhoAmI").status_code == 401
 
 
@@ -77,10 +90,13 @@ def test_an_application_that_is_no_user_is_refused_by_crm() -> None:
 
 
 def test_a_token_that_expires_in_a_run() -> None:
-    with Emulator(organisation(), secrets={CLIENT: "s3cret"}, token_lifetime=0.1) as crm:
+    with Emulator(organisation(), secrets={CLIENT: "s3cret"}, token_lifetime=60) as crm:
+        crm.tokens.clock = clock = Clock()
         token = requests.post(f"{crm.url}/t/oauth2/v2.0/token", data=FORM, timeout=5).json()["access_token"]
         client = Client(crm, token)
-        time.sleep(0.15)
+        clock.now += 59
+        assert client.get("WhoAmI").status_code == 200
+        clock.now += 1
         assert client.get("WhoAmI").status_code == 401
 
 
@@ -121,14 +137,16 @@ def test_limits_are_off_until_asked_for(client: Client) -> None:
 
 
 def test_too_many_requests() -> None:
-    with Emulator(organisation(), limits=Limits(requests=3, window_seconds=0.6)) as crm:
+    with Emulator(organisation(), limits=Limits(requests=3)) as crm:
+        assert crm.throttle is not None
+        crm.throttle.clock = clock = Clock()
         client = Client(crm)
         left = [client.get("WhoAmI").headers["x-ms-ratelimit-burst-remaining-xrm-requests"] for _ in range(3)]
         assert left == ["2", "1", "0"]
         first, second = client.post("salesorders", order()), client.get("WhoAmI")
         refused(first, 429, "0x80072322", "exceeded the limit of 3")
         assert int(second.headers["Retry-After"]) == int(first.headers["Retry-After"]) + 1
-        time.sleep(0.65)
+        clock.now += 300
         assert client.get("WhoAmI").status_code == 200
         assert crm.rows("salesorder") == []
 
