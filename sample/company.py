@@ -15,6 +15,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import cache, cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from sample.reading import FOLDER, Row, SampleError, rows
@@ -177,13 +178,17 @@ def schema_of() -> dict[str, Table]:
 
 
 def load(
-    warehouse: Warehouse, database: str | None = None, schema: str = "gp", collation: str = GP_COLLATION
+    warehouse: Warehouse,
+    database: str | None = None,
+    schema: str = "gp",
+    collation: str = GP_COLLATION,
+    folder: Path = FOLDER,
 ) -> dict[str, int]:
     """Create the company's tables in `schema`, replacing what is there, and fill them. `collation` is SQL Server's.
 
     Gives the number of rows by table. The files are read and checked before anything is dropped.
     """
-    company = read()
+    company = read(folder)
     create(warehouse, database, schema, collation)
     with warehouse.transaction():
         for name, table_rows in company.items():
@@ -191,9 +196,9 @@ def load(
     return {name: len(table_rows) for name, table_rows in company.items()}
 
 
-def read() -> dict[str, list[Cells]]:
+def read(folder: Path = FOLDER) -> dict[str, list[Cells]]:
     """The rows of the company by table, with what GP works out filled in; defaults are still left out."""
-    company = {name: _table_rows(table) for name, table in schema_of().items()}
+    company = {name: _table_rows(table, folder) for name, table in schema_of().items()}
     for headers, lines in (("SOP10100", "SOP10200"), ("SOP30200", "SOP30300")):
         remaining: dict[tuple[Value, Value], Decimal] = defaultdict(Decimal)
         for line in company[lines]:
@@ -210,10 +215,10 @@ def read() -> dict[str, list[Cells]]:
     return company
 
 
-def _table_rows(table: Table) -> list[Cells]:
+def _table_rows(table: Table, folder: Path) -> list[Cells]:
     read: list[Cells] = []
     seen: dict[tuple[Value, ...], int] = {}
-    for row in rows(FOLDER / "gp" / f"{table.name}.csv", [k for k in table.key if k != "CMPNTSEQ"]):
+    for row in rows(folder / "gp" / f"{table.name}.csv", [k for k in table.key if k != "CMPNTSEQ"]):
         for name in row.cells:
             if name not in table.by_name or table.by_name[name].is_identity:
                 raise row.error(name, f"not a column of {table.name}", "See gp_schema.csv for its columns.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -69,15 +70,15 @@ def record_id(table: str, key: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"gp_to_crm/{table}/{key}"))
 
 
-def snapshot(sop_mode: bool = True, *, products_are_born_active: bool = False) -> dict[str, Any]:
+def snapshot(sop_mode: bool = True, *, products_are_born_active: bool = False, folder: Path = FOLDER) -> dict[str, Any]:
     """The organisation for `Emulator(snapshot=…)`.
 
     With `sop_mode`, the organisation has sales order processing integration on and keeps the totals that the
     integration user sends; without, it computes them from the lines. Products are born as drafts unless the
     organisation says otherwise.
     """
-    keys = {table: _keys(table) for table in TABLES}
-    tables: dict[str, list[dict[str, Any]]] = {table: _records(table, keys) for table in TABLES}
+    keys = {table: _keys(table, folder) for table in TABLES}
+    tables: dict[str, list[dict[str, Any]]] = {table: _records(table, keys, folder) for table in TABLES}
     return _organisation(tables, sop_mode, products_are_born_active)
 
 
@@ -132,10 +133,10 @@ def reference(table: str, key: str) -> dict[str, str]:
     return {"table": table, "id": record_id(table, key)}
 
 
-def _keys(table: str) -> set[str]:
+def _keys(table: str, folder: Path = FOLDER) -> set[str]:
     """The rows that a look-up may name. Raises SampleError where two have one key."""
     seen: dict[str, int] = {}
-    for row in _rows(table):
+    for row in _rows(table, folder):
         key = row.cells["key"]
         if key in seen:
             raise row.error("key", f"{key!r} is also on line {seen[key]}", "Give every row a key of its own.")
@@ -143,12 +144,12 @@ def _keys(table: str) -> set[str]:
     return set(seen)
 
 
-def _rows(table: str) -> Iterator[Row]:
-    return rows(FOLDER / "crm" / f"{table}.csv", ("key",))
+def _rows(table: str, folder: Path) -> Iterator[Row]:
+    return rows(folder / "crm" / f"{table}.csv", ("key",))
 
 
-def _records(table: str, keys: Mapping[str, set[str]]) -> list[dict[str, Any]]:
-    return list(_records_of(table, _rows(table), keys))
+def _records(table: str, keys: Mapping[str, set[str]], folder: Path = FOLDER) -> list[dict[str, Any]]:
+    return list(_records_of(table, _rows(table, folder), keys))
 
 
 def _records_of(table: str, its_rows: Iterable[Row], keys: Mapping[str, set[str]]) -> Iterator[dict[str, Any]]:

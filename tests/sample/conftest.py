@@ -11,7 +11,7 @@ from typing import Any, Literal
 import duckdb
 import pytest
 
-from sample import company, organisation, reading
+from sample import company, reading
 
 
 class DuckDB:
@@ -86,11 +86,8 @@ def loaded() -> DuckDB:
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The sample's folder, copied: what is changed there is what `company` and `organisation` read."""
+def files(tmp_path: Path) -> Path:
+    """A copy of the files that `company` and `organisation` read."""
     for name in ("gp", "crm"):
         shutil.copytree(reading.FOLDER / name, tmp_path / name)
-    shutil.copy(reading.FOLDER / "gp_schema.csv", tmp_path)
-    monkeypatch.setattr(company, "FOLDER", tmp_path)
-    monkeypatch.setattr(organisation, "FOLDER", tmp_path)
     return tmp_path

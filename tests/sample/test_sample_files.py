@@ -40,14 +40,14 @@ def broken(path, line, old, new):
 def test_a_broken_company_file(files, line, old, new, message):
     broken(files / "gp" / "SOP10100.csv", line, old, new)
     with pytest.raises(SampleError, match=message):
-        company.read()
+        company.read(files)
 
 
 def test_nothing_is_dropped_for_a_broken_file(files, warehouse):
-    company.load(warehouse)
+    company.load(warehouse, folder=files)
     broken(files / "gp" / "SOP10200.csv", 2, "ORDST0007", "")
     with pytest.raises(SampleError):
-        company.load(warehouse)
+        company.load(warehouse, folder=files)
     assert warehouse.query("select count(*) > 60 from gp.SOP10100") == [(True,)]
 
 
@@ -68,13 +68,13 @@ def test_nothing_is_dropped_for_a_broken_file(files, warehouse):
 def test_a_broken_organisation_file(files, table, line, old, new, message):
     broken(files / "crm" / f"{table}.csv", line, old, new)
     with pytest.raises(SampleError, match=message):
-        organisation.snapshot()
+        organisation.snapshot(folder=files)
 
 
 def test_a_file_that_is_not_there(files):
     (files / "gp" / "IV00101.csv").unlink()
     with pytest.raises(SampleError, match=r"IV00101.csv: the file is missing. Put it back into .*gp"):
-        company.read()
+        company.read(files)
 
 
 def test_a_file_in_another_encoding(tmp_path):
