@@ -594,29 +594,23 @@ class Queries:
                 raise CrmError(410, "0x80072495", "The delta token has expired.")
             since = 0
         data = self.store.tables[table.name]
+        changed = [row for row in data.in_order() if row[VERSION] > since]  # type: ignore[operator]
+        deleted = {each.id for each in data.deleted if each.version > since > 0}
+        gone = sorted(row_id for row_id in deleted if row_id not in data.rows)
+        page_number, _ = _read_cookie(options.skiptoken)
+        first, last = (page_number - 1) * MAX_PAGE, page_number * MAX_PAGE
         project = self.projection(table, options, prefer, True)
-        changes: list[Json] = [
-            project(row)
-            for row in data.in_order()
-            if row[VERSION] > since  # type: ignore[operator]
-        ]
-        gone = {deleted.id for deleted in data.deleted if deleted.version > since > 0}
-        changes += [
+        value = [project(row) for row in changed[first:last]]
+        value += [
             {
                 "@odata.context": f"{self.api_url()}$metadata#{table.entity_set}/$deletedEntity",
                 "id": row_id,
                 "reason": "deleted",
             }
-            for row_id in sorted(gone)
-            if row_id not in data.rows
+            for row_id in gone[max(0, first - len(changed)) : max(0, last - len(changed))]
         ]
-        page_number, _ = _read_cookie(options.skiptoken)
-        first = (page_number - 1) * MAX_PAGE
-        answer: Json = {
-            "@odata.context": f"{self.context(table, options)}/$delta",
-            "value": changes[first : first + MAX_PAGE],
-        }
-        if len(changes) > first + MAX_PAGE:
+        answer: Json = {"@odata.context": f"{self.context(table, options)}/$delta", "value": value}
+        if len(changed) + len(gone) > last:
             kept = [pair for pair in options.raw if pair[0] != "$skiptoken"]
             kept.append(("$skiptoken", f'<cookie pagenumber="{page_number + 1}" />'))
             query = "&".join(f"{quote(name, safe='$@')}={quote(text, safe='')}" for name, text in kept)

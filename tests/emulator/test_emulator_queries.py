@@ -432,6 +432,21 @@ def test_change_tracking_of_other_tables(
     assert (gone["id"], gone["reason"]) == (row_id, "deleted")
 
 
+def test_a_long_list_of_changes_comes_in_pages_and_each_change_once(client: Client, crm: Emulator) -> None:
+    gone = [crm.insert("uomschedule", {"name": f"GONE{number}"}) for number in range(3)]
+    start = client.read("uomschedules?$select=name", Prefer="odata.track-changes")
+    for row_id in gone:
+        client.delete(f"uomschedules({row_id})")
+    for number in range(4_999):
+        crm.insert("uomschedule", {"name": f"NEW{number}"})
+    first = client.read(start["@odata.deltaLink"])
+    second = client.read(first["@odata.nextLink"])
+    assert (len(first["value"]), len(second["value"])) == (5_000, 2)
+    told = [row.get("name") or row["id"] for row in first["value"] + second["value"]]
+    assert sorted(told) == sorted([*gone, *(f"NEW{number}" for number in range(4_999))])
+    assert client.read(second["@odata.deltaLink"])["value"] == []
+
+
 def test_change_tracking_tells_what_a_record_brought_along(client: Client) -> None:
     """A base unit comes with its group; an account's new owner is its orders' owner."""
     link = client.read("uoms?$select=name", Prefer="odata.track-changes")["@odata.deltaLink"]
