@@ -70,6 +70,10 @@ class Session:
         """What people know the records' values by."""
         return Naming(self.bindings.base, self.index)
 
+    @cached_property
+    def _siblings(self) -> list[LookupKey]:
+        return sibling_keys(self.bindings.model)
+
     def plan(self, records: Sequence[Staged], attempts: Mapping[str, int] | None = None) -> list[RecordPlan]:
         """Plans records against CRM as it is now."""
         self._renew_siblings(records)
@@ -102,7 +106,7 @@ class Session:
             else:
                 numbers.append(number)
         binding = self.bindings.base
-        for number in numbers:
+        for number in numbers if self._siblings else ():
             self._expect_siblings(records[number], found)
         wanted = desired_records([records[number] for number in numbers], binding, self.index)
         pairs = [
@@ -191,11 +195,10 @@ class Session:
 
     def _expect_siblings(self, record: Staged, found: Records) -> None:
         """Has the lines of a new record find the one that CRM will make together with it."""
-        keys = sibling_keys(self.bindings.model)
-        if not keys or found.rows[match_key(record.key)]:
+        if found.rows[match_key(record.key)]:
             return
         for row in made_lines(record, self.bindings.base, record_id(self.bindings.model.table, record.key)):
-            for key in keys:
+            for key in self._siblings:
                 self.index.land(key, row, expected=True)
 
     def _renew_siblings(self, records: Sequence[Staged]) -> None:

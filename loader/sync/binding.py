@@ -61,7 +61,7 @@ class Agreement:
     currency: Currency | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Field:
     """One staged column and its CRM column. `navigation` and `target_set` are set for look-ups."""
 

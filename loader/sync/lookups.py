@@ -133,6 +133,8 @@ class Index:
         self._rows: dict[LookupKey, dict[tuple[str, ...], list[Found]]] = {}
         self._values: dict[LookupKey, dict[str, tuple[str, ...]]] = {}
         self._refused: dict[tuple[LookupKey, str], Refused] = {}
+        self.answers: dict[object, dict[Any, Any]] = {}
+        """By field, what became of the values that were looked up; begun anew whenever other rows may be found."""
 
     def add(self, key: LookupKey, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
         """Adds the rows CRM returned for one look-up; single-step paths are read from their `$expand`."""
@@ -143,6 +145,7 @@ class Index:
             if row[table.id_column].lower() not in by_id and all(value is not None for value in values):
                 found[tuple(match_key(value) for value in values)].append(_found(key, row, table))
                 by_id[row[table.id_column].lower()] = tuple(str(value).rstrip(" ") for value in values)
+        self.answers = {}
 
     def renew(self, key: LookupKey, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
         """Adds rows that were read again: they take the place of what was known, or expected, of them."""
@@ -163,6 +166,7 @@ class Index:
         sought = tuple(match_key(value) for value in values)
         if row.why:
             self._out[(key, sought)] = row.why
+            self.answers = {}
             return
         if expected:
             old = next((each for each in self._rows.get(key, {}).get(_folded(known), ()) if each.id == row.id), None)
@@ -182,14 +186,14 @@ class Index:
             id_ = found.id.lower()
             if (before := _folded(by_id.pop(id_, None))) in rows:
                 rows[before] = [each for each in rows[before] if each.id.lower() != id_]
-            if not values:
-                return
-            sought = tuple(match_key(value) for value in values)
-            others = [each for each in rows[sought] if is_expected or each.id.lower() not in self._expected]
-            rows[sought] = [*others, found]
-            by_id[id_] = tuple(str(value).rstrip(" ") for value in values)
-            if is_expected:
-                self._expected.add(id_)
+            if values:
+                sought = tuple(match_key(value) for value in values)
+                others = [each for each in rows[sought] if is_expected or each.id.lower() not in self._expected]
+                rows[sought] = [*others, found]
+                by_id[id_] = tuple(str(value).rstrip(" ") for value in values)
+                if is_expected:
+                    self._expected.add(id_)
+            self.answers = {}
 
     def looked_up(self) -> Iterator[tuple[str, tuple[str, str, str]]]:
         """Every row that was read: its table, the column by which it is found, its id, and its folded value."""
@@ -201,6 +205,7 @@ class Index:
     def refuse(self, key: LookupKey, value: str, message: str) -> None:
         """Records that CRM refuses to look for a value of the look-up's own column."""
         self._refused[(key, match_key(value))] = Refused(message)
+        self.answers = {}
 
     def find(self, lookup: Lookup, values: Sequence[object]) -> Outcome:
         """The row with these values; None matches blank. A row in use is preferred to others with the same key."""

@@ -266,7 +266,9 @@ def _column(field_: Field, rows: Sequence[Row], index: Index) -> tuple[Sequence[
     """For each row, what its value depends on; and for each of these, what is stored."""
     if field_.lookup:
         wanted = list(zip(*(map(itemgetter(name), rows) for name in field_.decided_by), strict=True))
-        return wanted, {each: _looked_up(field_, field_.lookup, each, index) for each in set(wanted)}
+        answers, distinct = index.answers.setdefault(field_, {}), set(wanted)
+        answers.update({each: _looked_up(field_, field_.lookup, each, index) for each in distinct.difference(answers)})
+        return wanted, {each: answers[each] for each in distinct}
     staged = list(map(itemgetter(field_.name), rows))
     if field_.xref:
         translated = list(zip(staged, map(itemgetter(field_.xref.code), rows), strict=True))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from loader.contract import Contract, Lookup
+from loader.dataverse.metadata import Table
 from loader.sync.landed import Landings, placeholder
 from loader.sync.lookups import Found, Index, Landed, LookupKey, Missing
 from loader.sync.records import Staged
@@ -54,6 +55,24 @@ def test_a_row_that_the_run_will_make_is_found_and_known_by_its_key(contract: Co
     assert (found.id, index.made) == ("id-1", {"id-1": "account LONE"})
     index.land(LookupKey.of(customer), Landed("account", "id-2", {"accountnumber": "B"}, is_new=True), expected=False)
     assert isinstance(index.find(customer, ["B"]), Missing), "only CRM says so once the run writes"
+
+
+def test_what_was_found_is_forgotten_when_other_rows_may_be_found(contract: Contract) -> None:
+    key = LookupKey.of(lookup(contract, "salesorder", "customerid"))
+    table = Table("account", "accounts", "accountid", {}, {}, {})
+    row = {"accountid": "id-1", "accountnumber": "LONE"}
+    index = Index()
+    for change in (
+        lambda: index.add(key, table, [row]),
+        lambda: index.renew(key, table, [{**row, "accountnumber": "OTHER"}]),
+        lambda: index.refuse(key, "BAD", "No."),
+        lambda: index.land(key, Landed("account", "id-2", {"accountnumber": "B"}, is_new=True), expected=True),
+        lambda: index.land(key, Landed("account", "id-1"), expected=True),
+        lambda: index.land(key, Landed("account", values={"accountnumber": "C"}, why="is held"), expected=True),
+    ):
+        index.answers[key] = {"LONE": "worked out"}
+        change()
+        assert not index.answers
 
 
 def test_lines_that_are_still_to_be_made_have_an_id_of_their_own() -> None:
