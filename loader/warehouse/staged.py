@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property, lru_cache
@@ -18,6 +18,8 @@ StagedRow = dict[str, object]
 
 AT_A_TIME = 2_000
 """How many records are fetched at a time, with their lines."""
+_KEY = "key__"
+"""The key of a record, or of the record that a line is of, as keys are compared."""
 _PLACE = "place__"
 """Numbers the records in the order of their keys. Equal keys share a number, and lines have their record's."""
 
@@ -78,7 +80,6 @@ class StagedRows:
         self._model, self._lines, self._via, self._lines_by = model, lines, via, lines_by
         self._sought_by, self._prefixes = sought_by, prefixes
         self._due: _Due | None = None
-        self._line_rows = ""
         self._side = warehouse.side()
         self._key = key_expression(key, self._side.dialect)
         try:
@@ -92,10 +93,10 @@ class StagedRows:
 
     def keys(self) -> list[str | None]:
         """The key of each record, in order, without trailing blanks; None for a record without a key."""
-        return self._keys_in(self._records)
+        return self._keys_in()
 
-    def _keys_in(self, table: str, where: str = "") -> list[str | None]:
-        rows = self._side.query(f"select {self._key} from {table} {where} order by {_PLACE}")
+    def _keys_in(self, where: str = "") -> list[str | None]:
+        rows = self._side.query(f"select {self._key} from {self._records} {where} order by {_KEY}")
         return [None if row[0] is None else str(row[0]).rstrip(" ") for row in rows]
 
     def distinct(
@@ -105,7 +106,7 @@ class StagedRows:
 
         After `narrow` those of the records that are due, or of all.
         """
-        table = self._table(model) if due else self._every(model)
+        table = self._table(model) if due and self._due else self._every(model)
         names = ", ".join(map(quoted, columns))
         return self._side.query(f"select distinct {names} from {table} where {quoted(where_not_null)} is not null")
 
@@ -141,7 +142,7 @@ class StagedRows:
         """
         rows = self._side.query(
             f"select known.match_key from ({self._comparable(known)}) as known left join {self._digests} as digests"
-            " on digests.record_key = known.match_key where digests.record_key is null"
+            f" on digests.{_KEY} = known.match_key where digests.{_KEY} is null"
             " and (known.digest is not null or known.outcome is not null)"
         )
         return [str(key) for (key,) in rows]
@@ -159,32 +160,32 @@ class StagedRows:
             "known.digest is null",
             "known.digest <> digests.digest",
             "digests.copies > 1",
-            f"digests.record_key in (select match_key from ({self._comparable(waiting)}) as waiting)",
+            f"digests.{_KEY} in (select match_key from ({self._comparable(waiting)}) as waiting)",
         ]
         for name, values, column in (
-            ("moved_keys", moved.keys, "digests.record_key"),
+            ("moved_keys", moved.keys, f"digests.{_KEY}"),
             ("moved_ids", moved.ids, "known.crm_id"),
         ):
             if values:
                 conditions.append(f"{column} in (select {quoted('wanted')} from {self._wanted(name, values)})")
         if moved.line_ids:
             gone = self._wanted("moved_lines", moved.line_ids)
-            conditions.append(f"digests.record_key in ({self._keys_with_lines(known, gone)})")
+            conditions.append(f"digests.{_KEY} in ({self._keys_with_lines(known, gone)})")
         for number, (model, column, values) in enumerate(moved.naming):
             named = self._wanted(f"named_{number}", values)
             value, table = f"cast({quoted(column)} as {self._text})", self._every(model)
             conditions.append(
-                f"digests.{_PLACE} in (select {_PLACE} from {table}"
+                f"digests.{_KEY} in (select {_KEY} from {table}"
                 f" where {self._folded(value)} in (select {quoted('wanted')} from {named}))"
             )
         due = side.keep(
             "due",
-            f"select distinct digests.{_PLACE} from {digests} as digests left join {known} as known"
-            f" on known.match_key = digests.record_key where {' or '.join(conditions)}",
+            f"select distinct digests.{_PLACE}, digests.{_KEY} from {digests} as digests left join {known} as known"
+            f" on known.match_key = digests.{_KEY} where {' or '.join(conditions)}",
             sorted_by=_PLACE,
         )
-        self._due = _Due(side, digests, known, due, self._records, self._line_rows)
-        return [str(key) for key in self._keys_in(self._records, f"where {_PLACE} in (select {_PLACE} from {due})")]
+        self._due = _Due(side, digests, known, due, self._placed_in)
+        return [str(key) for key in self._keys_in(f"where {_KEY} in (select {_KEY} from {due})")]
 
     def noted(self) -> list[tuple[str, str, str, int]]:
         """After `narrow`: of how many records that are not due the same outcome, reason and warnings are noted."""
@@ -199,12 +200,12 @@ class StagedRows:
     def absent(self) -> Iterator[tuple[StagedRow, list[StagedRow], str, str]]:
         """After `narrow`: the records that are not due and that CRM does not have, with reason and message."""
         assert self._due is not None
-        absent = f"(select {_PLACE}, reason, message from {self._due.noted} where crm_id is null) as absent"
-        whys = {
-            place: (str(reason), str(message)) for place, reason, message in self._side.query(f"select * from {absent}")
-        }
+        noted = self._due.noted
+        rows = self._side.query(f"select {_PLACE}, reason, message from {noted} where crm_id is null")
+        whys = {place: (str(reason), str(message)) for place, reason, message in rows}
         if whys:
-            for place, record, lines in self._placed(self._due.only("absent", absent)):
+            absent = f"(select {_PLACE}, {_KEY} from {noted} where crm_id is null)"
+            for place, record, lines in self._placed(self._placed_in("absent", absent)):
                 yield record, lines, *whys[place]
 
     def _comparable(self, select: str) -> str:
@@ -226,7 +227,7 @@ class StagedRows:
         return f"select match_key from {known} cross apply string_split(line_ids, ',') as line where {line} {wanted}"
 
     def _every(self, model: StagedModel) -> str:
-        """The temporary table with all rows of a model."""
+        """The temporary table with all rows of a model, as they were read."""
         return self._line_rows if model is self._lines else self._records
 
     def _table(self, model: StagedModel) -> str:
@@ -237,11 +238,30 @@ class StagedRows:
     @property
     def _tables(self) -> tuple[str, str]:
         """The temporary tables with the records, and with their lines: of those that are due, after `narrow`."""
-        return self._due.tables if self._due else (self._records, self._line_rows)
+        return self._due.tables if self._due else self._all_placed
+
+    @cached_property
+    def _all_placed(self) -> tuple[str, str]:
+        place = f"dense_rank() over (order by {_KEY})"
+        return self._placed_in("every", f"(select distinct {place} as {_PLACE}, {_KEY} from {self._records})")
+
+    def _placed_in(self, name: str, places: str) -> tuple[str, str]:
+        """Temporary tables with the records of these places and keys, in order, and with their lines."""
+        placed = ["", ""]
+        for number, (model, table) in enumerate(((self._model, self._records), (self._lines, self._line_rows))):
+            if model:
+                columns = ", ".join(f"of_key.{quoted(column.name)}" for column in model.columns)
+                placed[number] = self._side.keep(
+                    f"{name}_{'lines' if number else 'records'}",
+                    f"select place.{_PLACE}, {columns} from {table} as of_key"
+                    f" inner join {places} as place on place.{_KEY} = of_key.{_KEY}",
+                    sorted_by=_PLACE,
+                )
+        return placed[0], placed[1]
 
     @cached_property
     def _digests(self) -> str:
-        """A temporary table: each key's place, the folded key, how many rows have it, and the digest of all of it."""
+        """A temporary table: each key and its place, how many rows have it, and the digest of all of it."""
         side, dialect = self._side, self._side.dialect
         of_row = digest(row_text(self._model.columns, dialect), dialect)
         parts = [f"'{self._model.relation.replace(chr(39), chr(39) * 2)}'", "record.content"]
@@ -250,19 +270,18 @@ class StagedRows:
             of_line = digest(row_text(self._lines.columns, dialect), dialect)
             parts.append("line.content")
             lines = (
-                f" left join (select {_PLACE}, {together('hash', dialect)} as content"
-                f" from (select {_PLACE}, {of_line} as hash from {self._line_rows}) as each_line"
-                f" group by {_PLACE}) as line on line.{_PLACE} = record.{_PLACE}"
+                f" left join (select {_KEY}, {together('hash', dialect)} as content"
+                f" from (select {_KEY}, {of_line} as hash from {self._line_rows}) as each_line"
+                f" group by {_KEY}) as line on line.{_KEY} = record.{_KEY}"
             )
         return side.keep(
             "digests",
-            f"select {_PLACE}, record_key, copies, {shown('hash', dialect)} as digest"
-            f" from (select record.{_PLACE}, record.record_key, record.copies,"
-            f" {digest(joined(parts, dialect), dialect)} as hash"
-            f" from (select {_PLACE}, max(record_key) as record_key, count(*) as copies,"
-            f" {together('hash', dialect)} as content"
-            f" from (select {_PLACE}, {self._folded(self._key)} as record_key, {of_row} as hash"
-            f" from {self._records}) as each_record group by {_PLACE}) as record{lines}) as hashed",
+            f"select row_number() over (order by {_KEY}) as {_PLACE}, {_KEY}, copies,"
+            f" {shown('hash', dialect)} as digest"
+            f" from (select record.{_KEY}, record.copies, {digest(joined(parts, dialect), dialect)} as hash"
+            f" from (select {_KEY}, count(*) as copies, {together('hash', dialect)} as content"
+            f" from (select {_KEY}, {of_row} as hash from {self._records}) as each_record"
+            f" group by {_KEY}) as record{lines}) as hashed",
             sorted_by=_PLACE,
         )
 
@@ -282,7 +301,7 @@ class StagedRows:
     # -------------------------------------------------------------------------------------------- copying
 
     def _copy(self, only: Sequence[str] | None) -> None:
-        side, key = self._side, self._key
+        key = self._key
         condition = where = ""
         if only is not None:
             wanted = self._wanted("wanted", dict.fromkeys(map(fold, only)))
@@ -295,25 +314,15 @@ class StagedRows:
             where = condition.format(key)
             if self._sought_by:
                 where = self._sought(self._model, where, sought)
-        lines = ""
+        self._line_rows = ""
         if self._lines:
             of_these = condition.format(quoted(self._via))
             if only is not None and self._sought_by in {column.name for column in self._lines.columns}:
                 of_these = self._sought(self._lines, of_these, sought)
-            lines = self._read("lines_as_read", self._lines, _select(self._lines) + of_these)
-        place = f"dense_rank() over (order by {self._folded(key)}) as {_PLACE}"
-        self._records = self._read("records", self._model, _select(self._model, place) + where, _PLACE)
+            self._line_rows = self._read("lines", self._lines, quoted(self._via), of_these)
+        self._records = self._read("records", self._model, key, where)
         if self._lines:
-            self._leave_out_what_moved(lines)
-            columns = ", ".join(f"line.{quoted(column.name)}" for column in self._lines.columns)
-            self._line_rows = side.keep(
-                "lines",
-                f"select record.{_PLACE}, {columns} from {lines} as line inner join"
-                f" (select distinct {_PLACE}, {self._folded(key)} as record_key from {self._records}) as record"
-                f" on {self._folded(f'line.{quoted(self._via)}')} = record.record_key",
-                sorted_by=_PLACE,
-            )
-            side.execute(f"drop table {lines}")
+            self._leave_out_what_moved()
 
     def _sought(self, model: StagedModel, condition: str, sought: str) -> str:
         """The same condition after one that an index answers: its values have the type and collation of its column."""
@@ -326,33 +335,33 @@ class StagedRows:
             f" where {quoted(self._sought_by)} in (select {named} from {sought}) and{condition.removeprefix(' where')}"
         )
 
-    def _read(self, name: str, model: StagedModel, select: str, sorted_by: str | None = None) -> str:
+    def _read(self, name: str, model: StagedModel, key: str, where: str) -> str:
+        columns = ", ".join([f"{self._folded(key)} as {_KEY}", *(quoted(column.name) for column in model.columns)])
         try:
-            return self._side.keep(name, select, sorted_by)
+            return self._side.keep(name, f"select {columns} from {model.relation}{where}")
         except WarehouseBusy as error:
             raise WarehouseBusy(f"{model.relation} could not be read: {error.message}", error.remedy) from error
 
-    def _leave_out_what_moved(self, lines: str) -> None:
+    def _leave_out_what_moved(self) -> None:
         """Removes records that appeared or disappeared between the reading of their lines and of their own row."""
         assert self._lines is not None
-        key, via = self._key, quoted(self._via)
+        via = quoted(self._via)
         bare = self._side.query(
-            f"select distinct {self._folded(key)} from {self._records} where {key} is not null"
-            f" and {self._folded(key)} not in (select {self._folded(via)} from {lines} where {via} is not null)"
+            f"select distinct {_KEY} from {self._records} where {_KEY} is not null"
+            f" and {_KEY} not in (select {_KEY} from {self._line_rows} where {_KEY} is not null)"
         )
         if not bare:
             return
         names = self._wanted("bare", [str(row[0]) for row in bare])
         among = f"in (select {quoted('wanted')} from {names})"
         came = f"select distinct {self._folded(via)} from {self._lines.relation} where {self._folded(via)} {among}"
-        stays = f"select distinct {self._folded(key)} from {self._model.relation} where {self._folded(key)} {among}"
+        key = self._folded(self._key)
+        stays = f"select distinct {key} from {self._model.relation} where {key} {among}"
         moved = {str(row[0]) for row in self._side.query(came)}
         moved |= {str(row[0]) for row in bare} - {str(row[0]) for row in self._side.query(stays)}
         if moved:
             gone = self._wanted("moved", moved)
-            self._side.execute(
-                f"delete from {self._records} where {self._folded(key)} in (select {quoted('wanted')} from {gone})"
-            )
+            self._side.execute(f"delete from {self._records} where {_KEY} in (select {quoted('wanted')} from {gone})")
 
     @property
     def _text(self) -> str:
@@ -405,24 +414,13 @@ class _Due:
     digests: str
     known: str
     places: str
-    """The records that are due, by their places."""
-    records: str
-    lines: str
-    """Blank where the records have no lines."""
+    """The records that are due, by place and key."""
+    placed_in: Callable[[str, str], tuple[str, str]]
 
     @cached_property
     def tables(self) -> tuple[str, str]:
-        return self.only("due", self.places)
-
-    def only(self, name: str, places: str) -> tuple[str, str]:
-        """The records in these places, and their lines."""
-        these = f"where {_PLACE} in (select {_PLACE} from {places})"
-        return (
-            self.side.keep(f"{name}_records", f"select * from {self.records} {these}", sorted_by=_PLACE),
-            self.side.keep(f"{name}_lines", f"select * from {self.lines} {these}", sorted_by=_PLACE)
-            if self.lines
-            else "",
-        )
+        """The records that are due, and their lines."""
+        return self.placed_in("due", self.places)
 
     @cached_property
     def noted(self) -> str:
@@ -430,8 +428,8 @@ class _Due:
         said = ", ".join(f"known.{name}" for name in ("crm_id", "outcome", "reason", "message", "warnings"))
         return self.side.keep(
             "noted",
-            f"select digests.{_PLACE}, {said} from {self.digests} as digests"
-            f" inner join {self.known} as known on known.match_key = digests.record_key"
+            f"select digests.{_PLACE}, digests.{_KEY}, {said} from {self.digests} as digests"
+            f" inner join {self.known} as known on known.match_key = digests.{_KEY}"
             f" where known.outcome is not null and digests.{_PLACE} not in (select {_PLACE} from {self.places})",
             sorted_by=_PLACE,
         )
@@ -443,10 +441,6 @@ def key_expression(columns: Sequence[str], dialect: str) -> str:
         return quoted(columns[0])
     kind, plus = ("varchar", "||") if dialect == "duckdb" else ("nvarchar(400)", "+")
     return f" {plus} '{KEY_SEPARATOR}' {plus} ".join(f"rtrim(cast({quoted(each)} as {kind}))" for each in columns)
-
-
-def _select(model: StagedModel, *more: str) -> str:
-    return f"select {', '.join([*more, *(quoted(column.name) for column in model.columns)])} from {model.relation}"
 
 
 @lru_cache(maxsize=100_000)
