@@ -59,6 +59,8 @@ class DuckDBWarehouse:
         with _errors(self._path):
             # Otherwise DuckDB would look for a missing table among Python's variables.
             self._connection.execute("set python_enable_replacements = false")
+            # By default DuckDB caches what it wrote in four fifths of the machine's memory.
+            self._connection.execute("set memory_limit = '1GB'")
             if not read_only:
                 # By default DuckDB rewrites what has grown by 16 MB: the changes of a thousand new orders.
                 self._connection.execute("set wal_autocheckpoint = '256MB'")
@@ -223,6 +225,11 @@ def _translated(error: duckdb.Error, path: Path) -> LoaderError:
         return LoaderError(
             f"No space left where DuckDB writes ({path}): {message}",
             "Free disk space and run it again: what CRM has by now is compared, not sent twice.",
+        )
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return WarehouseUnavailable(
+            f"DuckDB needs more memory than it may use: {message}",
+            "Allow it more with `memory_limit` in the `settings` of the target in profiles.yml.",
         )
     if isinstance(error, duckdb.TransactionException):
         return WarehouseBusy(f"DuckDB could not commit because of another transaction: {message}")

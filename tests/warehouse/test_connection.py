@@ -188,6 +188,18 @@ def test_the_log_of_a_push_may_grow_as_far_as_the_loader_or_the_profile_says(tar
         warehouse.close()
 
 
+def test_memory_is_limited_and_the_profile_may_allow_more(target: Target) -> None:
+    for options, limit in (((), "953.6 MiB"), ((("memory_limit", "2GB"),), "1.8 GiB")):
+        warehouse = connect(replace(target, options=options))
+        assert warehouse.query("select current_setting('memory_limit')") == [(limit,)]
+        warehouse.close()
+    warehouse = connect(replace(target, options=(("memory_limit", "20MB"),)))
+    with pytest.raises(WarehouseUnavailable, match="more memory than it may use") as raised:
+        warehouse.query("select length(string_agg(repeat('x', 1000), '')) from range(100000)")
+    assert "`memory_limit`" in raised.value.remedy
+    warehouse.close()
+
+
 def test_the_embedded_warehouse_needs_no_sql_server_library(target: Target) -> None:
     code = f"""
         import sys
