@@ -89,10 +89,11 @@ def test_every_line_fits(
 
 @pytest.mark.parametrize(("columns", "width"), [("70", 70), ("200", 100), ("", 100)])
 def test_a_pipe_gets_as_many_columns_as_are_asked_for_and_never_more_than_100(
-    company: Workbench, columns: str, width: int, monkeypatch: pytest.MonkeyPatch
+    company: Workbench, columns: str, width: int
 ) -> None:
-    monkeypatch.setitem(company.settings, "COLUMNS", columns)
-    ended = company.loader("explain", "EACH", "--table", "uomschedule", json_output=False)
+    ended = replace(company, settings={"COLUMNS": columns}).loader(
+        "explain", "EACH", "--table", "uomschedule", json_output=False
+    )
     assert ended.exit_code == 0, ended.stderr
     assert too_wide(ended.stdout.splitlines(), width) == []
     assert max(map(cells, ended.stdout.splitlines())) > width - 20
@@ -109,8 +110,7 @@ def test_a_terminal_says_how_wide_it_is(company: Workbench, columns: int) -> Non
     assert any(cells(line) > 60 for line in drawn.splitlines())
 
 
-def test_what_differs_is_marked_and_rules_stand_in_full(company: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(company.settings, "COLUMNS", "100")
+def test_what_differs_is_marked_and_rules_stand_in_full(company: Workbench) -> None:
     text = company.loader("explain", "ORDST2225", json_output=False).stdout
     assert re.search("^name +SOP10100.SOPNUMBE +ORDST2225 +ORDST2225 +ORDST2225 +=$", text, re.MULTILINE)
     assert "\ndescription ≠\n    SOP10100.CUSTNAME: Short\n    staged: Short\n" in text
