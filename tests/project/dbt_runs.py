@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,37 +36,22 @@ def gp_columns_of(crm: Node) -> list[str]:
 
 @dataclass(frozen=True)
 class Dbt:
-    """dbt with a target folder of its own."""
+    """dbt with a target folder of its own, in this process: importing dbt takes as long as many a run.
+
+    Its folder is its home, from where it sees the DuckDB file. In a copy of the folder everything is called by the same
+    name, so that dbt need not read the project again.
+    """
 
     folder: Path
     project: Path = PROJECT
     environ: tuple[tuple[str, str], ...] = ()
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """dbt as a process of its own.
-
-        Its folder is its home, from where it sees the DuckDB file. In a copy of the folder everything is called by the
-        same name, so that dbt need not read the project again.
-        """
-        return subprocess.run(
-            [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--no-use-colors", *self._placed(arguments)],
-            cwd=self.folder,
-            env={
-                **{name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "GP_CRM_"))},
-                **self._environ,
-                **at_home(self.folder),
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
     def parse(self, *arguments: str) -> str | None:
-        """Why dbt cannot parse the project; None if it can. In this process, which saves starting one."""
+        """Why dbt cannot parse the project; None if it can."""
         return self._invoke("parse", *arguments)
 
     def compile_for(self, target: str, *arguments: str) -> Dbt:
-        """The project compiled for a server that need not be there. In this process, like `parse`."""
+        """The project compiled for a server that need not be there."""
         problem = self.why_not_compiled_for(target, *arguments)
         assert problem is None, problem
         return self
@@ -77,11 +60,26 @@ class Dbt:
         return self._invoke("compile", "--target", target, "--no-introspect", "--no-populate-cache", *arguments)
 
     def succeed(self, *arguments: str) -> Dbt:
-        done = self.run(*arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
+        problem = self._invoke(*arguments)
+        assert problem is None, problem
         return self
 
+    def rendered(self, template: str, *arguments: str) -> str:
+        """What dbt makes of a piece of Jinja in this project."""
+        done = self._invoked("compile", "--inline", template, *arguments)
+        assert done.success, done
+        return str(done.result.results[0].node.compiled_code)
+
     def _invoke(self, *arguments: str) -> str | None:
+        done = self._invoked(*arguments)
+        if done.success:
+            return None
+        if done.exception:
+            return str(done.exception)
+        return "\n".join(str(result.message) for result in getattr(done.result, "results", ()) if result.message)
+
+    def _invoked(self, *arguments: str) -> Any:
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner  # takes long to load
 
         with pytest.MonkeyPatch.context() as patch:
@@ -91,11 +89,9 @@ class Dbt:
             for name, value in self._environ.items():
                 patch.setenv(name, value)
             done = dbtRunner().invoke(["--quiet", "--no-use-colors", *self._placed(arguments)])
-        if done.exception:
-            return str(done.exception)
-        if done.success:
-            return None
-        return "\n".join(str(result.message) for result in getattr(done.result, "results", ()))
+        if DuckDBConnectionManager._ENV:
+            DuckDBConnectionManager._ENV.close()  # or dbt would keep the file to itself
+        return done
 
     def _placed(self, arguments: Sequence[str]) -> list[str]:
         return [*arguments, "--project-dir", str(self.project)]
@@ -106,7 +102,7 @@ class Dbt:
             "DBT_TARGET_PATH": str(self.target_path),
             "DBT_LOG_PATH": str(self.folder / "logs"),
             "DBT_PROFILES_DIR": str(PROJECT),
-            "GP_CRM_DUCKDB_PATH": str(self.duckdb_path),
+            **at_home(self.folder),
             **dict(self.environ),
         }
 
