@@ -57,7 +57,7 @@ def test_a_reply_can_come_too_late(client: Client, crm: Emulator) -> None:
 
 
 def test_a_request_can_commit_after_its_sender_is_gone(client: Client, crm: Emulator) -> None:
-    crm.faults.delay_before_commit(0.3)
+    crm.faults.delay_before_commit(0.5)
     with pytest.raises(requests.Timeout):
         client.session.post(client.root + "salesorders", json=order(), timeout=0.1)
     assert names(crm) == []

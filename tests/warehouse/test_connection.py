@@ -561,7 +561,7 @@ def test_a_missing_python_package_is_named() -> None:
 def test_a_server_that_does_not_answer_is_unavailable() -> None:
     pytest.importorskip("pyodbc", exc_type=ImportError)
     target = replace(
-        SERVER, host="127.0.0.1", port=1, login_timeout=2, retries=0, driver="ODBC Driver 18 for SQL Server"
+        SERVER, host="127.0.0.1", port=1, login_timeout=1, retries=0, driver="ODBC Driver 18 for SQL Server"
     )
     with pytest.raises(WarehouseUnavailable, match=r"127\.0\.0\.1,1") as refused:
         connect(target)
