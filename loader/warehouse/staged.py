@@ -247,17 +247,17 @@ class StagedRows:
 
     def _placed_in(self, name: str, places: str) -> tuple[str, str]:
         """Temporary tables with the records of these places and keys, in order, and with their lines."""
-        placed = ["", ""]
-        for number, (model, table) in enumerate(((self._model, self._records), (self._lines, self._line_rows))):
-            if model:
-                columns = ", ".join(f"of_key.{quoted(column.name)}" for column in model.columns)
-                placed[number] = self._side.keep(
-                    f"{name}_{'lines' if number else 'records'}",
-                    f"select place.{_PLACE}, {columns} from {table} as of_key"
-                    f" inner join {places} as place on place.{_KEY} = of_key.{_KEY}",
-                    sorted_by=_PLACE,
-                )
-        return placed[0], placed[1]
+        lines = self._in_order(f"{name}_lines", self._lines, places) if self._lines else ""
+        return self._in_order(f"{name}_records", self._model, places), lines
+
+    def _in_order(self, name: str, model: StagedModel, places: str) -> str:
+        columns = ", ".join(f"of_key.{quoted(column.name)}" for column in model.columns)
+        return self._side.keep(
+            name,
+            f"select place.{_PLACE}, {columns} from {self._every(model)} as of_key"
+            f" inner join {places} as place on place.{_KEY} = of_key.{_KEY}",
+            sorted_by=_PLACE,
+        )
 
     @cached_property
     def _digests(self) -> str:
