@@ -16,7 +16,6 @@ from .rules import Rules
 from .store import Ref, Row, Value
 from .values import Readings, midnight
 
-ACCESS_TEAM = 1  # team.teamtype
 _SHOWN_AS_A_DAY = ("DateTime", "DateOnly", "UserLocal")
 
 

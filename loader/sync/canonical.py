@@ -279,11 +279,6 @@ class NoTimeZone(ValueError):
     """The column's value depends on GP's time zone, but the model does not state it."""
 
 
-def type_of(attribute: Attribute, organization: Organization, time_zone: str | None) -> Type:
-    """Like `type_in_currency`, with money in the base currency."""
-    return type_in_currency(attribute, organization, time_zone, organization.base_currency)
-
-
 def type_in_currency(attribute: Attribute, organization: Organization, time_zone: str | None, currency: str) -> Type:
     """The Type of a CRM column, with money rounded to the decimals of the record's own currency.
 
