@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,23 +12,36 @@ import pytest
 
 from loader.profile import read_target
 from loader.warehouse.connect import connect
-from sample import company
+from sample import company, story
 from tests.project.dbt_runs import PROJECT, Dbt
 
-COMPANIES = '{gp_companies: [{name: Fabrikam}, {name: Contoso, schema: gp_contoso, prefix: "C-"}]}'
+VARS = {
+    "gp_companies": [{"name": "Fabrikam"}, {"name": "Contoso", "schema": "gp_contoso", "prefix": "C-"}],
+    "sync": story.VARS["sync"],
+    "invoices_since": "2000-01-01",
+    "deleted_orders": "cancel",
+}
 
 CONTOSO = """
     update gp_contoso.RM00102 set ADDRESS1 = 'Contoso Way 1' where rtrim(CUSTNMBR) = 'ATMORERE0001';
     update gp_contoso.IV00101 set UOMSCHDL = 'CONTOSO';
     delete from gp_contoso.SOP10200 where rtrim(SOPNUMBE) = 'ORDST2226' and LNITMSEQ > 16384;
     delete from gp_contoso.SOP10100 where rtrim(SOPNUMBE) = 'ORDST2225' and SOPTYPE = 2;
-    update gp_contoso.SOP10100 set VOIDSTTS = 1 where rtrim(SOPNUMBE) = 'ORDST2240' and SOPTYPE = 2
+    update gp_contoso.SOP10100 set VOIDSTTS = 1 where rtrim(SOPNUMBE) = 'ORDST2240' and SOPTYPE = 2;
+    update gp_contoso.RM00101 set CUSTNAME = 'Contoso';
+    update gp_contoso.IV00101 set ITEMDESC = 'Contoso';
+    update gp_contoso.IV40201 set UMSCHDSC = 'Contoso';
+    update gp_contoso.IV40202 set EQUOMQTY = 99, QTYBSUOM = 99 where UOFM = 'Case';
+    insert into gp_contoso.IV40201 (UOMSCHDL, BASEUOFM, UMSCHDSC, DEX_ROW_ID) values ('OWN', 'Own', 'own', 99)
 """
 
 
 @pytest.fixture(scope="module")
 def two_companies(bare_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
-    """The sample company twice, the second of which has changed what the first one's rows must not show."""
+    """The sample company twice with every integration switched on.
+
+    The second one has changed what the first one's rows must not show.
+    """
     dbt = Dbt(tmp_path_factory.mktemp("companies"), bare_project)
     warehouse = connect(
         read_target(PROJECT, PROJECT, "duckdb", {"GP_CRM_DUCKDB_PATH": str(dbt.duckdb_path)}), create=True
@@ -37,7 +51,7 @@ def two_companies(bare_project: Path, tmp_path_factory: pytest.TempPathFactory) 
     warehouse.close()
     with duckdb.connect(str(dbt.duckdb_path)) as connection:
         connection.execute(CONTOSO)
-    return dbt.succeed("build", "--threads", "2", "--vars", COMPANIES)
+    return dbt.succeed("build", "--threads", "2", "--vars", json.dumps(VARS))
 
 
 @pytest.fixture
@@ -95,7 +109,7 @@ def test_the_audit_tells_them_apart(ask: duckdb.DuckDBPyConnection) -> None:
     assert dict(traced) == {"ORDST2226": "ORDST2226", "C-ORDST2226": "ORDST2226"}
     orders, traces = ask.execute(
         "select (select count(*) from crm_salesorder),"
-        " (select count(*) from audit_field_trace where crm_column = 'name' and part = 'header')"
+        " (select count(*) from audit_field_trace where row_table = 'salesorder' and crm_column = 'name')"
     ).fetchall()[0]
     assert orders == traces
     assert ask.execute("select count(*) from audit_order_balance").fetchone() == (orders,)
@@ -134,13 +148,9 @@ def test_a_list_that_would_mix_orders_up_is_refused(
 
 @pytest.fixture(scope="module")
 def ended_of_two(two_companies: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The same with ended orders and invoices, all of which CRM has, and two orders that GP has nowhere."""
-    dbt = Dbt(tmp_path_factory.mktemp("ended"), two_companies.project)
-    shutil.copy(two_companies.duckdb_path, dbt.duckdb_path)
-    more = "sync: {transferred_orders: true, invoices: true}, invoices_since: '2020-01-01', deleted_orders: cancel"
-    names = ["crm_salesorder_ended", "crm_salesorderdetail_ended", "crm_salesorder_deleted", "audit_field_trace"]
-    dbt.succeed("run", "--vars", f"{{{more}, {COMPANIES[1:]}", "--select", *(f"+{name}" for name in names))
-    with duckdb.connect(str(dbt.duckdb_path)) as connection:
+    """The same with the ended orders in CRM, and two orders that GP has nowhere."""
+    copy = shutil.copy(two_companies.duckdb_path, tmp_path_factory.mktemp("ended"))
+    with duckdb.connect(str(copy)) as connection:
         connection.execute(
             "insert into main_journal.crm_xref by name select 'salesorder' as crm_table, name as record_key,"
             " lower(name) as match_key, name as crm_id, 0 as is_closed"
@@ -188,5 +198,19 @@ def test_gps_own_key_of_an_ended_order_has_no_prefix(
 ) -> None:
     keys = ended_of_two.execute("select name, name__gp from crm_salesorder_ended").fetchall()
     assert all(key.rstrip() == name.removeprefix("C-").lower() for name, key in keys)
-    meta = two_companies.manifest["disabled"]["model.gp_to_crm.crm_salesorder_ended"][0]["config"]["meta"]["crm"]
+    meta = two_companies.nodes("model")["crm_salesorder_ended"]["config"]["meta"]["crm"]
     assert meta["key_prefixes"] == ["C-"]
+
+
+def test_a_code_of_several_companies_is_sent_once(ask: duckdb.DuckDBPyConnection) -> None:
+    """The company that is listed first wins; documents stay apart by their prefix."""
+    for model, column in (("crm_account", "name"), ("crm_product", "name"), ("crm_uomschedule", "description")):
+        assert ask.execute(f"select count(*) from {model} where {column} = 'Contoso'").fetchone() == (0,), model
+    assert ask.execute("select quantity from crm_uom where name = 'Case'").fetchall() == [(12,), (12,)]
+    assert ask.execute("select name from crm_uom where uomscheduleid = 'OWN'").fetchall() == [("Own",)]
+    ended_in_contoso = {"crm_salesorder_ended": {"C-ORDST2240"}, "crm_invoice": set()}
+    for model, its_own in ended_in_contoso.items():
+        names = {name for (name,) in ask.execute(f"select name from {model}").fetchall()}
+        own = {name for name in names if not name.startswith("C-")}
+        assert own, model
+        assert names == own | {f"C-{name}" for name in own} | its_own, model

@@ -9,11 +9,8 @@ import duckdb
 import pytest
 
 from loader.contract import read_contract
-from loader.profile import read_target
-from loader.warehouse.connect import connect
-from sample import company
 from tests.project import tsql_rules
-from tests.project.dbt_runs import ORDERS, PROJECT, Dbt, Node, gp_columns_of
+from tests.project.dbt_runs import ORDERS, Dbt, Node, gp_columns_of
 from tests.project.test_dbt_mutations import UnitTest, assert_noticed, is_noticed, rows_of, swaps
 
 FOLDERS = {
@@ -244,33 +241,3 @@ def test_a_rule_that_is_broken_fails_a_unit_test(
     unit_tests: dict[str, list[UnitTest]], model: str, rule: str, broken: str
 ) -> None:
     assert_noticed(unit_tests[model], rule, broken)
-
-
-def test_a_code_of_several_companies_is_sent_once(bare_project: Path, tmp_path: Path) -> None:
-    """The company that is listed first wins; documents stay apart by their prefix."""
-    dbt = Dbt(tmp_path, bare_project)
-    target = read_target(PROJECT, PROJECT, "duckdb", {"GP_CRM_DUCKDB_PATH": str(dbt.duckdb_path)})
-    warehouse = connect(target, create=True)
-    company.load(warehouse)
-    company.load(warehouse, schema="gp_contoso")
-    warehouse.close()
-    with duckdb.connect(str(dbt.duckdb_path)) as connection:
-        connection.execute("""
-            update gp_contoso.RM00101 set CUSTNAME = 'Contoso';
-            update gp_contoso.IV00101 set ITEMDESC = 'Contoso';
-            update gp_contoso.IV40201 set UMSCHDSC = 'Contoso';
-            update gp_contoso.IV40202 set EQUOMQTY = 99, QTYBSUOM = 99 where UOFM = 'Case';
-            insert into gp_contoso.IV40201 (UOMSCHDL, BASEUOFM, UMSCHDSC, DEX_ROW_ID) values ('OWN', 'Own', 'own', 99);
-        """)
-    companies = 'gp_companies: [{name: Fabrikam}, {name: Contoso, schema: gp_contoso, prefix: "C-"}]'
-    dbt.succeed("build", "--threads", "2", "--vars", f'{{sync: {SYNC}, {companies}, invoices_since: "2000-01-01"}}')
-    ask = duckdb.connect(str(dbt.duckdb_path), read_only=True)
-    for model, column in (("crm_account", "name"), ("crm_product", "name"), ("crm_uomschedule", "description")):
-        assert ask.execute(f"select count(*) from {model} where {column} = 'Contoso'").fetchone() == (0,), model
-    assert ask.execute("select quantity from crm_uom where name = 'Case'").fetchall() == [(12,), (12,)]
-    assert ask.execute("select name from crm_uom where uomscheduleid = 'OWN'").fetchall() == [("Own",)]
-    for model in ("crm_salesorder_ended", "crm_invoice"):
-        names = {name for (name,) in ask.execute(f"select name from {model}").fetchall()}
-        own = {name for name in names if not name.startswith("C-")}
-        assert own, model
-        assert names == own | {f"C-{name}" for name in own}, model
