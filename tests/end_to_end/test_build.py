@@ -17,7 +17,7 @@ from loader.push.building import run_dbt, stopped
 from tests.conftest import PROJECT, Workbench
 from tests.end_to_end.conftest import Webhook
 from tests.end_to_end.test_commands import two_of_one_number
-from tests.project.dbt_runs import ON_DUCKDB
+from tests.project.dbt_runs import ON_DUCKDB, Dbt
 from tests.terminal import at_a_terminal
 
 PROFILE = """
@@ -38,16 +38,12 @@ def test_dbt_builds_where_the_loader_reads_wherever_it_is_started(
     own_project: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The project's own profiles.yml, seen from another directory, with other profiles there and in the home."""
-    home, elsewhere = tmp_path / "home", profiles(tmp_path / "elsewhere", "elsewhere.duckdb")
-    profiles(home / ".dbt", str(tmp_path / "home.duckdb"))
+    elsewhere = profiles(tmp_path / "elsewhere", "elsewhere.duckdb")
+    profiles(tmp_path / ".dbt", str(tmp_path / "home.duckdb"))
     ended = at_a_terminal(
         [sys.executable, "-m", "loader", "push", "--build", "--order", "ORDST2225", "--project-dir", str(PROJECT)],
         cwd=elsewhere,
-        env={
-            **own_project.environ,
-            **{"HOME": str(home), "USERPROFILE": str(home), "PYTHONPATH": str(PROJECT)},
-            "GP_CRM_DUCKDB_PATH": str(own_project.path),
-        },
+        env={**own_project.environ, "PYTHONPATH": str(PROJECT)},
     )
     assert ended.exit_code == 0, ended.stdout + ended.stderr
     assert "1 updated" in ended.stdout
@@ -81,7 +77,10 @@ def test_each_place_of_profiles_is_handed_to_dbt(tmp_path: Path, monkeypatch: py
 
 
 def test_push_build_stops_when_a_contract_test_fails(own_project: Workbench, hook: Webhook) -> None:
-    """Test, model and rows are named; the command that is named shows the rows; status has the run; people are told."""
+    """Test, model and rows are named; the command that is named shows the rows; status has the run; people are told.
+
+    `check` names the same command.
+    """
     two_of_one_number(own_project)
     before = own_project.crm.rows("salesorder")
     ended = own_project.loader("push", "--build")
@@ -96,8 +95,6 @@ def test_push_build_stops_when_a_contract_test_fails(own_project: Workbench, hoo
     assert "name ORDST2225" in told["text"]
     assert (told["new"], told["waiting"]["records"]) == ([], 0)
 
-    assert "ORDST2225" in shown_by_the_remedy(own_project, ended.error["remedy"])
-
     test = "unique_code_crm_salesorder_name"
     kept = ["test", "--select", test, "--store-failures", *same_place(own_project)]
     assert run_dbt(kept, own_project.environ)[0] == 1
@@ -108,6 +105,11 @@ def test_push_build_stops_when_a_contract_test_fails(own_project: Workbench, hoo
         assert f'The rows of this build are in "sample"."main_failures"."{test}".' in (
             stopped(run, results).remedy or ""
         )
+
+    command = command_shown(ended.error["remedy"])
+    assert "ORDST2225" in shown(own_project, command)
+    found = [finding["remedy"] or "" for finding in own_project.loader("check").data["findings"]]
+    assert command in [command_shown(remedy) for remedy in found if "dbt show" in remedy]
 
     (run,) = own_project.loader("status").data["runs"]
     assert (run["command"], run["outcome"], run["counts"]["staged"]) == ("push", "stopped", 0)
@@ -123,18 +125,12 @@ def same_place(bench: Workbench) -> list[str]:
         return same_warehouse(run.target, run.project_dir)
 
 
-def test_what_check_names_of_a_number_that_is_there_twice_is_a_command_that_runs(own_project: Workbench) -> None:
-    two_of_one_number(own_project)
-    found = [
-        finding["remedy"]
-        for finding in own_project.loader("check").data["findings"]
-        if "dbt show" in (finding["remedy"] or "")
-    ]
-    assert "ORDST2225" in shown_by_the_remedy(own_project, found[0])
-
-
-def shown_by_the_remedy(bench: Workbench, remedy: str) -> str:
+def command_shown(remedy: str) -> str:
     (command,) = re.findall("`(dbt show .*?)`", remedy)
+    return str(command)
+
+
+def shown(bench: Workbench, command: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "dbt.cli.main", *shlex.split(command)[1:]],
         env={**bench.environ, "DBT_LOG_PATH": str(bench.target_path.parent / "logs")},
@@ -147,9 +143,9 @@ def shown_by_the_remedy(bench: Workbench, remedy: str) -> str:
 
 def test_rows_that_fail_without_a_value_are_named_by_their_key(own_project: Workbench) -> None:
     """A column that may not be empty: the row's key, not the empty column."""
-    compiled = ["compile", "--select", "not_null_crm_salesorder_customerid", "--project-dir", str(PROJECT), *ON_DUCKDB]
-    exit_code, output = run_dbt(compiled, own_project.environ)
-    assert exit_code == 0, output
+    dbt = Dbt(own_project.path.parent)
+    assert dbt.target_path == own_project.target_path
+    dbt.succeed("compile", "--select", "not_null_crm_salesorder_customerid", *ON_DUCKDB)
     with own_project.run() as run:
         (test,) = [test for test in run.contract.tests.values() if test.name == "not_null_crm_salesorder_customerid"]
         assert (test.model, run.contract.key_columns(test.model)) == ("crm_salesorder", ("name",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import pytest
 from loader.profile import read_target
 from loader.warehouse.connect import connect
 from sample import company
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, Built
+from tests.project.dbt_runs import DUCKDB_FILE, at_home
 
 TABLES = (
     *("account", "uomschedule", "uom", "product"),
@@ -22,11 +24,12 @@ TABLES = (
 )
 
 
-def terminal() -> dict[str, str]:
+def terminal(home: Path) -> dict[str, str]:
     """The environment of somebody who has set nothing, with `loader` in the path."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CRM_", "DBT_", "GP_CRM_DUCKDB"))}
     scripts = str(Path(sys.executable).parent)
-    return {**kept, "PYTHONPATH": str(PROJECT), "PATH": os.pathsep.join([scripts, os.environ["PATH"]])}
+    path = os.pathsep.join([scripts, os.environ["PATH"]])
+    return {**kept, "PYTHONPATH": str(PROJECT), "PATH": path, "HOME": str(home), "USERPROFILE": str(home)}
 
 
 def demo(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
@@ -34,8 +37,8 @@ def demo(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "loader", "demo", "--target", target, "--project-dir", str(PROJECT)],
         cwd=folder,
         env={
-            **terminal(),
-            "GP_CRM_DUCKDB_PATH": str(folder / "demo.duckdb"),
+            **terminal(folder),
+            **at_home(folder),
             "DBT_TARGET_PATH": str(folder / "target"),
             "DBT_LOG_PATH": str(folder / "logs"),
         },
@@ -48,9 +51,10 @@ def demo(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("target", ["duckdb", pytest.param("sqlserver", marks=pytest.mark.sqlserver)])
-def test_the_demo_runs_twice_in_a_row(tmp_path: Path, target: str) -> None:
+def test_the_demo_runs_twice_in_a_row(built_whole: Built, tmp_path: Path, target: str) -> None:
     if target == "sqlserver" and not os.environ.get("GP_CRM_SQLSERVER_HOST"):
         pytest.skip("GP_CRM_SQLSERVER_HOST is not set")
+    shutil.copytree(built_whole.target_path, tmp_path / "target")  # dbt has read the project with the demo's settings
     for _ in range(2):
         ended = demo(tmp_path, target)
         assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -79,7 +83,11 @@ def goes_on_as_printed(said: str, folder: Path) -> None:
     )
     assert first[-1].startswith("loader emulator --snapshot ")
     first[-1] = f"exec {first[-1]} --port 0"
-    environ: dict[str, Any] = {"cwd": folder, "env": {**terminal(), "DBT_LOG_PATH": str(folder / "logs")}, "text": True}
+    environ: dict[str, Any] = {
+        "cwd": folder,
+        "env": {**terminal(folder), "DBT_LOG_PATH": str(folder / "logs")},
+        "text": True,
+    }
     crm = subprocess.Popen(["sh", "-ec", "\n".join(first)], stderr=subprocess.PIPE, **environ)
     try:
         assert crm.stderr is not None
@@ -99,7 +107,7 @@ def goes_on_as_printed(said: str, folder: Path) -> None:
 
 
 def test_the_demo_leaves_customers_alone_that_are_not_the_samples(tmp_path: Path) -> None:
-    environ = {"GP_CRM_DUCKDB_PATH": str(tmp_path / "demo.duckdb")}
+    environ = {"GP_CRM_DUCKDB_PATH": str(tmp_path / DUCKDB_FILE)}
     warehouse = connect(read_target(PROJECT, None, "duckdb", environ), for_run=True, create=True)
     company.load(warehouse)
     warehouse.execute(
