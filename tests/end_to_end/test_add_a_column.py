@@ -37,8 +37,6 @@ def project(tmp_path: Path) -> Path:
     """The project without its own unit tests."""
     folder = tmp_path / "project"
     copy_project(folder)
-    for path in folder.glob("models/**/*__unit_tests.yml"):
-        path.unlink()
     return folder
 
 

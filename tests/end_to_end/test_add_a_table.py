@@ -16,13 +16,12 @@ from typing import Any
 
 import duckdb
 import pytest
-import yaml
 
 from emulator import Emulator
 from loader.profile import read_target
 from loader.warehouse.connect import connect
 from sample import company, organisation
-from tests.conftest import PROJECT, Ended, Workbench
+from tests.conftest import PROJECT, Ended, Workbench, copy_without_unit_tests
 
 pytestmark = pytest.mark.xdist_group("add a table")
 
@@ -50,12 +49,9 @@ def run(folder: Path, command: str, *flags: str, **settings: str) -> subprocess.
 
 
 def copy_project(folder: Path) -> None:
-    """What dbt reads of the project, in a new folder."""
+    """What dbt reads of the project but its own unit tests, in a new folder."""
     folder.mkdir()
-    for path in PROJECT.glob("*.yml"):
-        shutil.copy(path, folder)
-    for part in ("macros", "models", "seeds"):
-        shutil.copytree(PROJECT / part, folder / part)
+    copy_without_unit_tests(folder)
     shutil.copytree(PROJECT / "tests" / "dbt", folder / "tests" / "dbt")
 
 
@@ -90,10 +86,6 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project without its own unit tests, with units and products switched on, as the page leaves it."""
     folder = tmp_path_factory.mktemp("add_a_table") / "project"
     copy_project(folder)
-    for path in folder.glob("models/**/*.yml"):
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        content.pop("unit_tests", None)
-        path.write_text(yaml.safe_dump(content), encoding="utf-8")
     settings = folder / "dbt_project.yml"
     text = settings.read_text(encoding="utf-8")
     assert "sync: {units: false, products: false," in text

@@ -14,7 +14,7 @@ import pytest
 from loader.push.building import run_dbt
 from sample import company, organisation, story
 from sample.cases import cases
-from tests.conftest import PROJECT, Built, Ended, Workbench, open_bench
+from tests.conftest import Built, Ended, Workbench, open_bench
 from tests.project.dbt_runs import ORDERS
 
 KEYS = {
@@ -199,7 +199,7 @@ def test_everything_goes_to_an_organisation_that_has_most_of_it(built_whole: Bui
         assert closings == {row["salesorderid"] for row in bench.crm.rows("salesorder") if row["name"] in ENDED}
 
 
-def test_what_changes_in_gp_later_arrives_and_closes(whole: Workbench) -> None:
+def test_what_changes_in_gp_later_arrives_and_closes(whole: Workbench, bare_project: Path) -> None:
     whole.loader("push")
     warehouse = whole.warehouse()
     company.transfer_order(warehouse, story.TRANSFERRED, story.INVOICE)
@@ -207,7 +207,7 @@ def test_what_changes_in_gp_later_arrives_and_closes(whole: Workbench) -> None:
         assert warehouse.execute(change), change
     warehouse.close()
     variables = json.dumps({**story.VARS, "deleted_orders": "cancel"})
-    command = ["run", "--select", "crm_salesorder_deleted", "--project-dir", str(PROJECT), "--vars", variables]
+    command = ["run", "--select", "crm_salesorder_deleted", "--project-dir", str(bare_project), "--vars", variables]
     exit_code, output = run_dbt(command, {**whole.environ, "DBT_TARGET_PATH": str(whole.path.parent / "target")})
     assert exit_code == 0, output
     ended = whole.loader("push")

@@ -47,21 +47,6 @@ def everything_on_sqlserver(bare_project: Path, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="session")
-def bare_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project without its unit tests, which dbt reads in a fraction of the time."""
-    folder = tmp_path_factory.mktemp("bare")
-    for path in PROJECT.glob("*.yml"):
-        shutil.copy(path, folder)
-    for part in ("models", "macros", "seeds"):
-        shutil.copytree(PROJECT / part, folder / part)
-    for path in folder.glob("models/**/*.yml"):
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        content.pop("unit_tests", None)
-        path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    return folder
-
-
-@pytest.fixture(scope="session")
 def one_macro(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project that asks for the companies and does nothing else: dbt reads it at once."""
     folder = tmp_path_factory.mktemp("one_macro")
