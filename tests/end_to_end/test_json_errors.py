@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from loader.cli import cli
 from loader.contract import Contract
 from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal
-from tests.conftest import Workbench
+from tests.conftest import Built, Workbench, open_bench
 
 
 def leaves(group: click.Group = cli, *above: str) -> Iterator[str]:
@@ -74,11 +75,20 @@ CASES: list[tuple[str, int, str, bool]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def in_trouble(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The company with an option that CRM lacks and an order that waits. CRM has nothing of either."""
+    with ExitStack() as stack:
+        bench = open_bench(stack, built, tmp_path_factory.mktemp("trouble"))
+        an_option_that_crm_lacks(bench)
+        a_push(bench)
+    return Built(bench.path, built.target_path)
+
+
 @pytest.fixture
-def troubled(bench: Workbench) -> Workbench:
-    an_option_that_crm_lacks(bench)
-    a_push(bench)
-    return bench
+def troubled(in_trouble: Built, tmp_path: Path) -> Iterator[Workbench]:
+    with ExitStack() as stack:
+        yield open_bench(stack, in_trouble, tmp_path)
 
 
 @pytest.mark.parametrize(("line", "exit_code", "code", "has_data"), CASES, ids=[case[0] for case in CASES])

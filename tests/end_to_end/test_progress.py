@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import PROJECT, Workbench
 from tests.terminal import at_a_terminal
 
-SLOW = 0.8
+SLOW = 0.6
 """Seconds that the local CRM takes for a request: longer than the line waits before it appears."""
 
 
