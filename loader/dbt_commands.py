@@ -13,14 +13,15 @@ from loader.profile import Target
 
 
 def same_warehouse(target: Target, project_dir: Path) -> list[str]:
-    """dbt's flags for the project, profiles file, profile and target that a run read.
+    """dbt's flags for the project, profiles file and target that a run read.
 
-    dbt alone would look for profiles.yml in the directory it is started in, not in the project's.
+    dbt alone would look for profiles.yml in the directory it is started in, not in the project's. The profile is not
+    named: dbt finds the same one, and reads the whole project again wherever `--profile` is given after a command
+    without it.
     """
     return [
         "--project-dir", str(project_dir.absolute()),
         "--profiles-dir", str(target.profiles_dir),
-        "--profile", target.profile,
         "--target", target.name,
     ]  # fmt: skip
 

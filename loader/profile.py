@@ -35,7 +35,6 @@ class Target:
 
     type: Dialect
     name: str
-    profile: str
     schema: str
     database: str
     profiles_dir: Path = Path(".")
@@ -102,7 +101,7 @@ def read_target(
     output = {
         str(key): render(value, f"{path}: {profile_name}.outputs.{name}.{key}") for key, value in outputs[name].items()
     }
-    found = _target(output, f"{path}: target {name!r}", profile_name, name, project_dir)
+    found = _target(output, f"{path}: target {name!r}", name, project_dir)
     return replace(found, profiles_dir=path.parent.absolute())
 
 
@@ -415,21 +414,21 @@ def _read(kind: type[_Kind], values: Mapping[str, object], where: str) -> _Kind:
         raise UsageError(f"{where}: {key} is {first['input']!r}.", f"Set {key} to {wanted}.") from None
 
 
-def _target(output: Mapping[str, object], where: str, profile: str, name: str, project_dir: Path) -> Target:
+def _target(output: Mapping[str, object], where: str, name: str, project_dir: Path) -> Target:
     kind = output.get("type")
     if kind in (None, ""):
         raise UsageError(f"{where} has no type.", "Add `type:` to the target.")
     if kind == "duckdb":
-        return _duckdb(_read(_DuckDb, output, where), where, profile, name, project_dir)
+        return _duckdb(_read(_DuckDb, output, where), where, name, project_dir)
     if kind == "sqlserver":
-        return _sqlserver(_read(_SqlServer, output, where), profile, name)
+        return _sqlserver(_read(_SqlServer, output, where), name)
     raise UsageError(
         f"{where} is of type {kind!r}.",
         "The loader reads duckdb and sqlserver; choose such a target with --target.",
     )
 
 
-def _duckdb(given: _DuckDb, where: str, profile: str, name: str, project_dir: Path) -> Target:
+def _duckdb(given: _DuckDb, where: str, name: str, project_dir: Path) -> Target:
     if given.path == ":memory:" or re.match(r"[a-z]{2,}:", given.path):
         raise UsageError(
             f"{where}: path {given.path!r} is not a file.",
@@ -440,7 +439,6 @@ def _duckdb(given: _DuckDb, where: str, profile: str, name: str, project_dir: Pa
     return Target(
         type="duckdb",
         name=name,
-        profile=profile,
         schema=given.schema_,
         database=given.database or path.stem,
         path=path,
@@ -457,10 +455,10 @@ def _attachment(entry: Mapping[str, object], where: str, project_dir: Path) -> A
     return Attachment(path, given.alias, given.type, given.read_only)
 
 
-def _sqlserver(given: _SqlServer, profile: str, name: str) -> Target:
+def _sqlserver(given: _SqlServer, name: str) -> Target:
     values = {key: getattr(given, key) for key in _SqlServer.model_fields if key != "schema_"}
     values["login_timeout"] = given.login_timeout or 15
-    return Target(type="sqlserver", name=name, profile=profile, schema=given.schema_, **values)
+    return Target(type="sqlserver", name=name, schema=given.schema_, **values)
 
 
 def _refuse_schema_name(path: Path, schema: str) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 DUCKDB_FILE = "sample.duckdb"
-ON_DUCKDB = ("--profile", "gp_to_crm", "--target", "duckdb")
-"""As the loader names them to dbt, which reads a project anew wherever its flags are other ones than before."""
+ON_DUCKDB = ("--target", "duckdb")
+"""As the loader names it to dbt, which reads a project anew wherever it is named otherwise than before."""
 ORDERS = "models/crm/sales_orders"
 """Models with the same SQL whichever integrations are switched on (tests/end_to_end/test_sample_everything.py)."""
 

@@ -207,7 +207,7 @@ def test_the_embedded_warehouse_needs_no_sql_server_library(target: Target) -> N
         from pathlib import Path
         import loader.settings, loader.profile, loader.warehouse.connect as connection
         assert not {{"duckdb", "msal", "jinja2", "yaml", "requests"}} & set(sys.modules), "imported too early"
-        target = loader.profile.Target("duckdb", "t", "p", "main", "warehouse", path=Path({str(target.path)!r}))
+        target = loader.profile.Target("duckdb", "t", "main", "warehouse", path=Path({str(target.path)!r}))
         print(connection.connect(target).query("select 1"))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
@@ -219,7 +219,6 @@ def test_the_embedded_warehouse_needs_no_sql_server_library(target: Target) -> N
 SERVER = Target(
     type="sqlserver",
     name="sqlserver",
-    profile="gp_to_crm",
     schema="dbo",
     database="CRM;bridge",
     host="sql.contoso.com",
@@ -549,7 +548,7 @@ def test_a_missing_python_package_is_named() -> None:
         from loader.warehouse.sqlserver import SqlServerWarehouse
         sys.path.clear()  # from here on Python finds no package
         try:
-            SqlServerWarehouse(Target("sqlserver", "t", "p", "dbo", "crm", host="sql.contoso.com"))
+            SqlServerWarehouse(Target("sqlserver", "t", "dbo", "crm", host="sql.contoso.com"))
         except WarehouseUnavailable as error:
             print(error.message, error.remedy)
     """

@@ -72,7 +72,6 @@ def sqlserver_target() -> Target:
     return Target(
         type="sqlserver",
         name="sqlserver",
-        profile="gp_to_crm",
         schema="dbo",
         database=environ.get("GP_CRM_SQLSERVER_DATABASE", ""),
         host=environ.get("GP_CRM_SQLSERVER_HOST", ""),
@@ -103,7 +102,6 @@ def duckdb_target(directory: Path) -> Target:
     return Target(
         type="duckdb",
         name="duckdb",
-        profile="gp_to_crm",
         schema="main",
         database="warehouse",
         path=directory / "warehouse.duckdb",
