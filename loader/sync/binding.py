@@ -63,7 +63,10 @@ class Agreement:
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """One staged column and its CRM column. `navigation` and `target_set` are set for look-ups."""
+    """One staged column and its CRM column. `navigation` and `target_set` are set for look-ups.
+
+    A field is only equal to itself: what became of its look-ups is kept by it (`Index.answers`).
+    """
 
     column: Column
     attribute: Attribute
