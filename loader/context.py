@@ -17,6 +17,7 @@ from loader.dataverse.client import Client
 from loader.dataverse.describe import read_flags, read_organization, read_tables
 from loader.dataverse.metadata import Table
 from loader.dataverse.organization import Organization
+from loader.dataverse.pace import Stop
 from loader.dbt_commands import shown_by
 from loader.errors import GuardTripped, NotFound, UsageError
 from loader.files import private_files
@@ -72,7 +73,7 @@ class Sources:
     client: Callable[[Settings, threading.Event], Client] = _connect_crm
     organization: Callable[[Client], Organization] = read_organization
     tables: Callable[[Client, Iterable[str]], Mapping[str, Table]] = read_tables
-    stop: Callable[[], threading.Event] = threading.Event
+    stop: Callable[[], threading.Event] = Stop
     """The event that ends a run early; every wait of the run is a wait for it."""
     webhook_timeout: float = 5.0
     """For how many seconds a webhook may keep a run waiting."""

@@ -51,7 +51,8 @@ class Secret:
         raise TypeError("A secret is not pickled.")
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()
+"""A signal handler redacts what it says, perhaps while the thread that it interrupts does so."""
 _in_use: WeakValueDictionary[int, Secret] = WeakValueDictionary()
 """By identity, because one of two equal secrets may go out of use before the other."""
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from loader.dataverse import auth
 from loader.dataverse.client import Auth, Client
 from loader.dataverse.http import LARGEST_REPLY
-from loader.dataverse.pace import Patience
+from loader.dataverse.pace import Patience, Stop
 from loader.errors import UsageError
 from loader.secrets import Secret
 from loader.settings import Settings
@@ -24,7 +24,7 @@ def connect_crm(settings: Settings, stop: threading.Event | None = None, largest
         concurrency=settings.concurrency,
         ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
         largest_reply=largest_reply,
-        patience=Patience(stop or threading.Event(), settings.max_wait),
+        patience=Patience(stop or Stop(), settings.max_wait),
     )
 
 

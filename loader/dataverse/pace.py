@@ -5,23 +5,51 @@ from __future__ import annotations
 import random
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 
 LONGEST_WAIT = 300.0
 """In seconds: the window of CRM's service protection limits."""
+_LOOK_EVERY = 0.05
+"""Seconds after which a waiting run notices at the latest that it is to stop."""
 
 
 class Interrupted(Exception):
     """The run was asked to stop while waiting."""
 
 
+class Stop(threading.Event):
+    """Ends a run early. A signal handler may set it, which it may not do with its base.
+
+    The base takes a lock to be set. A signal that comes while the main thread holds that lock, because it begins or
+    ends to wait, would have the handler wait for the thread that it interrupts, for ever.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._was_set = False
+
+    def set(self) -> None:
+        self._was_set = True
+
+    def is_set(self) -> bool:
+        return self._was_set
+
+    def wait(self, timeout: float | None = None) -> bool:
+        until = inf if timeout is None else time.monotonic() + timeout
+        while not self._was_set and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK_EVERY))
+        return self._was_set
+
+
 @dataclass(frozen=True)
 class Patience:
     """How a run waits before it tries again: at most `longest` seconds, and not at all once it has been stopped."""
 
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event = field(default_factory=Stop)
     longest: float = LONGEST_WAIT
 
     def wait(self, seconds: float) -> None:

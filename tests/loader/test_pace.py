@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,7 +22,7 @@ from loader.dataverse.auth import static_token
 from loader.dataverse.batch import Query
 from loader.dataverse.client import Client
 from loader.dataverse.errors import retry_after
-from loader.dataverse.pace import Pace, Patience
+from loader.dataverse.pace import Interrupted, Pace, Patience, Stop
 
 
 def test_it_starts_with_what_the_settings_allow() -> None:
@@ -213,3 +216,30 @@ def test_a_limit_of_concurrent_requests_is_outlasted() -> None:
         crm.faults.latency(0.02)
         read(crm, client, times=40, threads=8)
         assert sum(request.status == 200 for request in crm.requests) == 40
+
+
+SIGNALS_WHILE_IT_WAITS = """
+import signal
+from loader.dataverse.pace import Stop
+
+signal.signal(signal.SIGALRM, lambda number, frame: stop.set())
+for number in range(3_000):
+    stop = Stop()
+    signal.setitimer(signal.ITIMER_REAL, 0.00002 + number % 50 * 0.000002)
+    while not stop.is_set():
+        stop.wait(0.000001)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that send signals")
+def test_a_signal_stops_a_run_at_whatever_moment_of_its_waiting() -> None:
+    subprocess.run([sys.executable, "-c", SIGNALS_WHILE_IT_WAITS], check=True, timeout=60)
+
+
+def test_a_wait_ends_when_the_run_is_stopped_and_at_its_end() -> None:
+    stop = Stop()
+    assert not stop.wait(0.001)
+    threading.Timer(0.01, stop.set).start()
+    assert stop.wait()
+    with pytest.raises(Interrupted):
+        Patience(stop).wait(60)

@@ -101,3 +101,22 @@ def test_errors_and_log_lines_hold_none() -> None:
     assert line["message"] == "answer: ***"
     assert "ValueError: ***" in line["trace"]
     assert kept
+
+
+def test_a_signal_that_comes_while_a_text_is_redacted_is_told_of_too() -> None:
+    said: list[str] = []
+
+    class Interrupted(Secret):
+        """Its thread gets a signal while it looks at the secrets that are in use."""
+
+        __slots__ = ()
+
+        def reveal(self) -> str:
+            if not said:
+                said.append("")
+                said.append(redact("handled: very-secret-7"))
+            return super().reveal()
+
+    secret = Interrupted("very-secret-7")
+    assert redact("very-secret-7") == str(secret)
+    assert said[1] == f"handled: {secret}"
