@@ -331,12 +331,12 @@ def _count_differences(context: Context, report: Reconciled) -> None:
     relation = context.contract.relations.get(DIFFERENCES)
     if relation is None or not columns_of(context.warehouse, relation):
         return
-    rows = context.warehouse.query(f"select difference, count(*) from {relation} group by difference")
-    report.differences = {str(kind): int(str(count)) for kind, count in sorted(rows, key=str)}
-    differing = context.warehouse.query(
-        f"select crm_table, count(*) from (select distinct crm_table, record_key from {relation}) as differing"
-        " group by crm_table"
-    )
-    for table, number in differing:
-        report.records_that_differ += int(str(number))
-        report.tables.get(str(table), {})["differing"] = int(str(number))
+    for kind, table, count, records in context.warehouse.query(
+        f"select difference, crm_table, count(*), count(distinct record_key) from {relation}"
+        " group by grouping sets ((difference), (crm_table)) order by difference"
+    ):
+        if kind is not None:
+            report.differences[str(kind)] = int(str(count))
+        else:
+            report.records_that_differ += int(str(records))
+            report.tables.get(str(table), {})["differing"] = int(str(records))
