@@ -40,6 +40,7 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.gp_changes
 def test_a_column_is_a_line_in_staging_and_one_in_the_crm_model(bench: Workbench, built: Built, project: Path) -> None:
     assert len(CHANGES) == 6
     follow(project)

@@ -28,6 +28,7 @@ def test_the_pages_answers_are_the_samples(bench: Workbench, answers: ModuleType
     assert answers.answered(page, lambda sql: answers.ask(bench.path, sql)) == page, "Run: python docs/audit_answers.py"
 
 
+@pytest.mark.gp_changes
 def test_what_changed_in_an_order_comes_run_by_run_with_its_time(bench: Workbench, answers: ModuleType) -> None:
     page = (PROJECT / "docs" / "audit.md").read_text(encoding="utf-8")
     asked = next(sql for sql in re.findall(r"```sql\n(.*?)\n```", page, re.DOTALL) if "from audit_order_changes" in sql)

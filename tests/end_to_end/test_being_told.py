@@ -15,6 +15,7 @@ from tests.end_to_end.conftest import SECRET, Webhook
 WAITS, GOES = "ORDST2272", "ORDST2228"
 
 
+@pytest.mark.gp_changes
 def test_it_is_told_what_waits_for_the_first_time_and_when_all_is_well_again(bench: Workbench, hook: Webhook) -> None:
     bench.loader("push", "--order", WAITS)
     (told,) = hook.told
@@ -49,6 +50,7 @@ def test_it_is_told_of_the_first_run_that_fails_and_of_the_first_that_does_not(b
     assert hook.told[1]["news"] == ["well"]
 
 
+@pytest.mark.gp_changes
 def test_a_record_that_crm_has_is_linked(bench: Workbench, hook: Webhook) -> None:
     bench.loader("push", "--order", GOES)
     bench.execute(f"update gp.SOP10100 set CUSTNMBR = 'NOBODY' where rtrim(SOPNUMBE) = '{GOES}'")
@@ -68,6 +70,7 @@ def test_always_and_never(bench: Workbench, hook: Webhook) -> None:
     assert "the push ended as ok, 1 waiting." in hook.told[0]["text"]
 
 
+@pytest.mark.gp_changes
 def test_teams_gets_a_card_and_slack_a_text_that_mentions_nobody(bench: Workbench, hook: Webhook) -> None:
     bench.execute(f"update gp.SOP10100 set CUSTNAME = '<!channel> [x](y)' where rtrim(SOPNUMBE) = '{WAITS}'")
     bench.settings.update(GP_CRM_NOTIFY="always", GP_CRM_NOTIFY_FORMAT="teams")

@@ -133,6 +133,7 @@ def test_an_order_wakes_when_its_account_appears(bench: Workbench) -> None:
         ("ITEMNMBR = ''", "product_not_found", "productid is blank"),
     ],
 )
+@pytest.mark.gp_changes
 def test_an_inventoried_line_without_unit_or_item_waits(
     bench: Workbench, blank: str, reason: str, message: str
 ) -> None:
@@ -157,6 +158,7 @@ def test_the_queue_tells_the_money_that_waits(bench: Workbench) -> None:
     assert f"{waits:,.2f} waits." in bench.loader("retry", "list", json_output=False).stdout
 
 
+@pytest.mark.gp_changes
 def test_an_order_that_leaves_scope_leaves_the_queue(bench: Workbench) -> None:
     bench.loader("push")
     bench.execute("update gp.SOP10100 set VOIDSTTS = 1 where rtrim(SOPNUMBE) = 'ORDST2270'")
@@ -176,6 +178,7 @@ def test_status_lists_runs_and_one_run_with_its_events(bench: Workbench) -> None
     assert bench.loader("status", "--run", "zzz").exit_code == 1
 
 
+@pytest.mark.gp_changes
 def test_orders_whose_numbers_differ_in_case_alone_are_blocked_and_the_others_go(bench: Workbench) -> None:
     two_of_one_number(bench)
     ended = bench.loader("push")

@@ -57,6 +57,7 @@ def test_a_duckdb_file_named_like_a_schema(bench: Workbench, tmp_path: Path) -> 
         ("drop view crm_salesorderdetail", "crm_salesorderdetail"),
     ],
 )
+@pytest.mark.gp_changes
 def test_something_missing_in_the_warehouse_is_named(bench: Workbench, statement: str, missing: str) -> None:
     bench.execute(statement)
     before = bench.crm.rows("salesorder")

@@ -18,7 +18,7 @@ from loader.report.changes import Telling
 from loader.report.explained import LinesText, column_lines, lines, plan_text
 from loader.report.wrapping import cells, wrapped
 from loader.visible import plain, styled
-from tests.conftest import PROJECT, Built, Workbench, open_bench
+from tests.conftest import PROJECT, Built, Workbench, open_bench, put_tables_for_views
 from tests.terminal import drawn_at_a_terminal
 
 pytestmark = pytest.mark.xdist_group("explain width")
@@ -51,6 +51,7 @@ def company(built_whole: Built, tmp_path_factory: pytest.TempPathFactory) -> Ite
         bench.execute("update gp.SOP10100 set VOIDSTTS = 1 where rtrim(SOPNUMBE) = ?", GONE)
         assert bench.loader("push", "--order", GONE).data["results"][0]["outcome"] == "updated"
         bench.execute("update gp.SOP10100 set CUSTNAME = 'Short' where rtrim(SOPNUMBE) = 'ORDST2225'")
+        put_tables_for_views(bench.path)
         yield bench
 
 

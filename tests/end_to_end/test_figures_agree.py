@@ -31,7 +31,7 @@ from tests.promises.conftest import CLOSED, IN_CRM, NEW, WITHOUT_PRODUCT, known_
 from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, mortal
 from tests.thorough import THOROUGH
 
-SEQUENCES = 4 if THOROUGH else 2
+SEQUENCES = 4 if THOROUGH else 1
 STEPS = 8
 ORDERS = (*NEW[:3], *IN_CRM, CLOSED, WITHOUT_PRODUCT)
 WAITING = ("open", "held", "ignored")

@@ -28,6 +28,7 @@ def orders(*names: str) -> list[str]:
     return [part for name in names for part in ("--order", name)]
 
 
+@pytest.mark.gp_changes
 def test_one_is_one_wherever_it_is_counted(bench: Workbench) -> None:
     run_id = bench.loader("push", *orders(GOES)).data["run_id"]
     bench.loader("push", *orders("ORDST2272"))

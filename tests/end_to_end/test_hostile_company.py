@@ -12,7 +12,9 @@ import pytest
 
 from emulator.values import ListLexer
 from sample.verify import StagedModel, staged, verify
-from tests.conftest import Ended, Workbench
+from tests.conftest import Ended, Workbench, put_tables_for_views
+
+pytestmark = pytest.mark.gp_changes
 
 FRAGMENTS = (
     "['[", '"]"', "{}(", ")]\\", "%&=", "<>'", "\u202e#?", "\U0001f600/", "ßé'", "\x07'[", "$1;", "\\\"'", "--\t",
@@ -57,6 +59,7 @@ def spoil_gp(bench: Workbench) -> None:
             [json.dumps(values), json.dumps([hostile(value) for value in values])],
         )
     warehouse.close()
+    put_tables_for_views(bench.path)
 
 
 def spoil_crm(bench: Workbench) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Workbench
+from tests.conftest import Workbench, put_tables_for_views
 from tests.report.test_visible import acts
+
+pytestmark = pytest.mark.gp_changes
 
 ATTACK = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2066"
 """Renames the window, clears the screen, colours it (C1), turns text around."""
@@ -20,6 +22,7 @@ def hostile(bench: Workbench) -> Workbench:
     for table in ("SOP10100", "SOP10200"):
         bench.execute(f"update gp.{table} set SOPNUMBE = ? where rtrim(SOPNUMBE) = 'ORDST2270'", f"ORD{ATTACK}")
     bench.execute("update gp.SOP10100 set SHIPMTHD = ? where rtrim(SOPNUMBE) = 'ORDST2226'", f"BY {ATTACK}"[:15])
+    put_tables_for_views(bench.path)
     (order,) = (row for row in bench.crm.rows("salesorder") if row["name"] == "ORDST2226")
     bench.crm.update("salesorder", order["salesorderid"], {"description": f"Before {ATTACK}"})
     return bench

@@ -79,7 +79,7 @@ CASES: list[tuple[str, int, str, bool]] = [
 def in_trouble(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The company with an option that CRM lacks and an order that waits. CRM has nothing of either."""
     with ExitStack() as stack:
-        bench = open_bench(stack, built, tmp_path_factory.mktemp("trouble"))
+        bench = open_bench(stack, built.as_tables, tmp_path_factory.mktemp("trouble"))
         an_option_that_crm_lacks(bench)
         a_push(bench)
     return Built(bench.path, built.target_path)

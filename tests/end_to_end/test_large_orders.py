@@ -12,6 +12,8 @@ from loader.sync.records import Staged
 from tests.conftest import PROJECT, Workbench
 from tests.peak import TELL_PEAK
 
+pytestmark = pytest.mark.gp_changes
+
 ORDER = "ORDST2225"
 _COLUMNS = "select column_name from information_schema.columns where table_schema = 'gp' and table_name = 'SOP10200'"
 

@@ -17,6 +17,8 @@ import pytest
 from loader.environment import env_file
 from tests.conftest import PROJECT, Workbench
 
+pytestmark = pytest.mark.gp_changes
+
 PAGE = (PROJECT / "docs" / "try_your_data.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`mine/(\w+\.csv)`\n```csv\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.conftest import Built, Workbench, open_bench
+from tests.conftest import Built, Workbench, open_bench, put_tables_for_views
 
 ORDER = "ORDST2225"
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-")
@@ -29,6 +29,7 @@ def moved(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
         )
         bench.execute(f"delete from gp.SOP10200 {its} and LNITMSEQ = 32768")
         bench.execute(f"update gp.SOP10200 set QUANTITY = 9 {its} and LNITMSEQ = 16384")
+        put_tables_for_views(bench.path)
         yield bench
 
 

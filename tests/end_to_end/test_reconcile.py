@@ -71,6 +71,7 @@ def test_before_the_first_push_what_a_push_would_do_differs(bench: Workbench) ->
     }
 
 
+@pytest.mark.gp_changes
 def test_a_number_that_crm_holds_without_a_character_is_the_same_order(bench: Workbench) -> None:
     for table in ("gp.SOP10100", "gp.SOP10200"):
         bench.execute(f"update {table} set SOPNUMBE = 'ORD' || chr(11) || '2226' where rtrim(SOPNUMBE) = ?", ORDER)
@@ -167,6 +168,7 @@ def test_an_account_that_nobody_stages_is_told_by_its_number(bench: Workbench) -
     assert (None, "value", "customerid", "ATMORERE0001", "NOBODY0001", None) in differences(bench, ORDER)
 
 
+@pytest.mark.gp_changes
 def test_an_order_that_gp_voids_is_told_as_long_as_crm_has_it_open(bench: Workbench) -> None:
     bench.loader("push", "--order", ORDER)
     bench.execute("update gp.SOP10100 set VOIDSTTS = 1 where rtrim(SOPNUMBE) = ? and SOPTYPE = 2", ORDER)

@@ -78,6 +78,7 @@ def test_totals_and_line_amounts_are_gps_in_sop_mode(bench: Workbench) -> None:
     )
 
 
+@pytest.mark.gp_changes
 def test_one_change_in_gp_is_one_order_update(bench: Workbench) -> None:
     first = bench.loader("push")
     warehouse = bench.warehouse()

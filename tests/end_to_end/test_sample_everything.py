@@ -183,7 +183,7 @@ def test_one_push_fills_an_empty_crm(whole: Workbench) -> None:
 
 def test_everything_goes_to_an_organisation_that_has_most_of_it(built_whole: Built, tmp_path: Path) -> None:
     with ExitStack() as stack:
-        bench = open_bench(stack, built_whole, tmp_path)
+        bench = open_bench(stack, built_whole.as_tables, tmp_path)
         ended = bench.loader("push")
         assert ended.exit_code == 3, ended.stderr
         assert wrong_cases("full", ended, bench) == []

@@ -219,7 +219,7 @@ def test_the_audit_is_built_after_every_crm_model(on_sqlserver: Dbt, name: str) 
 @pytest.fixture
 def built_switched_on(built_whole: Built) -> Iterator[duckdb.DuckDBPyConnection]:
     """The sample company with every integration switched on."""
-    with duckdb.connect(str(built_whole.path), read_only=True) as connection:
+    with duckdb.connect(str(built_whole.as_tables.path), read_only=True) as connection:
         yield connection
 
 

@@ -12,6 +12,7 @@ from loader.contract import read_contract
 from tests.project import tsql_rules
 from tests.project.dbt_runs import ORDERS, Dbt, Node, gp_columns_of
 from tests.project.test_dbt_mutations import UnitTest, assert_noticed, is_noticed, rows_of, swaps
+from tests.thorough import some
 
 FOLDERS = {
     "units": {"crm_uomschedule", "crm_uom"},
@@ -50,7 +51,7 @@ def test_what_is_switched_off_is_not_built(on_sqlserver: Dbt) -> None:
     assert tested <= set(models)
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", some(FOLDERS, 3))
 def test_each_integration_is_switched_on_by_itself(bare_project: Path, tmp_path: Path, folder: str) -> None:
     dbt = Dbt(tmp_path, bare_project)
     assert dbt.parse("--target-path", str(tmp_path / "target"), "--vars", f"{{sync: {{{folder}: true}}}}") is None

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from tests.project.dbt_runs import Dbt, Node
+from tests.thorough import THOROUGH
 
 MAPPED = ("crm_salesorder", "crm_salesorderdetail")
 END = "select * from final"
@@ -103,7 +104,7 @@ def test_a_column_that_is_swapped_fails_a_unit_test(unit_tests: dict[str, list[U
         for column, other in swaps(columns)
         if not is_noticed(unit_tests[model], column, f'cast("{other}" as {columns[column]})')
     ]
-    assert set(swapped) == SAME_BY_RULE.get(model, set())
+    assert set(swapped) == SAME_BY_RULE.get(model, set()).intersection(swaps(columns))
 
 
 SAME_BY_RULE = {
@@ -113,11 +114,12 @@ SAME_BY_RULE = {
 
 
 def swaps(columns: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Each column with the one before and the one after it of its type."""
+    """Each column with the one before it of its type, or with those before and after it."""
     for kind in sorted({kind_of(data_type) for data_type in columns.values()}):
         names = [name for name, data_type in columns.items() if kind_of(data_type) == kind]
         yield from ((name, names[at - 1]) for at, name in enumerate(names) if len(names) > 1)
-        yield from ((name, names[at - len(names) + 1]) for at, name in enumerate(names) if len(names) > 2)
+        if THOROUGH:
+            yield from ((name, names[at - len(names) + 1]) for at, name in enumerate(names) if len(names) > 2)
 
 
 def kind_of(data_type: str) -> str:

@@ -245,7 +245,7 @@ def small(built: Built, tmp_path_factory: pytest.TempPathFactory, worker_id: str
     with FileLock(root / "handful.lock"):
         if not (folder / "built").exists():
             folder.mkdir()
-            stage_as_tables(built, folder / "sample.duckdb", {"crm_salesorder": ORDERS})
+            stage_as_tables(built.as_tables, folder / "sample.duckdb", {"crm_salesorder": ORDERS})
             (folder / "built").touch()
     return Built(folder / "sample.duckdb", built.target_path)
 

@@ -16,7 +16,7 @@ from emulator.faults import Seen
 from loader.dataverse.describe import read_tables
 from tests.conftest import Ended
 from tests.promises.conftest import GOING, IN_CRM, NEW, ORDERS, Handful
-from tests.thorough import some_pairs
+from tests.thorough import THOROUGH, some_pairs
 
 Change = Callable[[bytes], bytes]
 
@@ -71,7 +71,7 @@ def assert_ended_well(handful: Handful, ended: Ended) -> None:
     handful.assert_whole()
 
 
-@pytest.mark.parametrize(("read", "garbage"), some_pairs(READS, GARBAGE, 3))
+@pytest.mark.parametrize(("read", "garbage"), some_pairs(READS, GARBAGE, 8))
 def test_garbage_in_the_place_of_a_read_ends_the_run_with_a_code(
     handful: Handful, waits: list[float], read: str, garbage: str
 ) -> None:
@@ -90,8 +90,10 @@ def test_garbage_in_the_place_of_a_read_ends_the_run_with_a_code(
     handful.assert_in_sync()
 
 
-@pytest.mark.parametrize("garbage", ["cut", "nothing", "html", "an empty object", "null", "deep"])
-@pytest.mark.parametrize("batch_size", ["1", "1000"])
+@pytest.mark.parametrize(
+    ("batch_size", "garbage"),
+    some_pairs(["1", "1000"], ["cut", "nothing", "html", "an empty object", "null", "deep"], 2),
+)
 def test_garbage_in_the_place_of_a_write_s_reply_is_settled_by_a_look(
     handful: Handful, waits: list[float], garbage: str, batch_size: str
 ) -> None:
@@ -223,7 +225,9 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60 if THOROUGH else 20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(read=st.sampled_from(sorted(READS.values())), content=JSON)
 def test_any_json_in_the_place_of_a_read_is_settled(
     handful: Handful, waits: list[float], live_metadata: None, read: str, content: Any
@@ -244,7 +248,7 @@ PAGE = "<html><head><title>ERROR: Not found here</title></head><body>ask your ad
         for where, status in some_pairs(
             ("the first read", "a batch of reads", "orders", "writes"),
             (400, 403, 404, 405, 407, 413, 500, 502, 503, 504),
-            3,
+            4,
         )
         if (where, status) != ("orders", 413)  # these go in a batch then
     ],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
 
 from tests.promises.conftest import NEW, ORDERS, Handful
 from tests.promises.test_idempotence import MODES
+from tests.thorough import some_pairs
 
 ORDER = NEW[1]
 LIMITS = {"at most 50 in one insert": 50, "any number in one insert": None}
@@ -37,12 +39,11 @@ def numbers(order: dict[str, Any]) -> list[int]:
     return sorted(line["lineitemnumber"] // 16384 for line in order["lines"])
 
 
-@pytest.mark.parametrize("lines", [49, 50, 51, 200])
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize(("lines", "how"), some_pairs([49, 50, 51, 200], list(product(MODES, LIMITS)), 2))
 def test_an_order_of_any_number_of_lines_lands_whole_and_once(
-    handful: Handful, lines: int, mode: str, limit: str
+    handful: Handful, lines: int, how: tuple[str, str]
 ) -> None:
+    mode, limit = how
     settle(handful, mode, LIMITS[limit])
     stage(handful, lines)
     handful.watch()

@@ -12,7 +12,7 @@ import pytest
 from emulator.faults import Fault, Faults
 from tests.conftest import Ended
 from tests.promises.conftest import ORDERS, SECRET, Handful, assert_told_nobody
-from tests.thorough import some_pairs
+from tests.thorough import some, some_pairs
 
 Trouble = Callable[[Faults, int | None], Fault]
 
@@ -49,7 +49,7 @@ def assert_outage(ended: Ended) -> None:
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("trouble", TROUBLE)
+@pytest.mark.parametrize("trouble", some(TROUBLE, 4))
 def test_what_passes_is_outlasted(secure: Handful, waits: list[float], trouble: str) -> None:
     fault = TROUBLE[trouble](secure.crm.faults, 3)
     ended = secure.push()
@@ -194,8 +194,7 @@ def listener() -> Iterator[Listener]:
     server.server.server_close()
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("at", ["discovery", "token"])
+@pytest.mark.parametrize(("at", "status"), some_pairs(["discovery", "token"], [301, 302, 303, 307, 308], 2))
 def test_the_login_services_redirects_are_not_followed(
     secure: Handful, listener: Listener, status: int, at: str
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import Built
 from tests.promises.made_company import LIST, SETTING, MadeCompany, open_company
 from tests.promises.mortal import Hasty
-from tests.thorough import some
+from tests.thorough import some, some_pairs
 
 CREATED = {"account": 4, "uomschedule": 2, "product": 2, "productpricelevel": 2, "salesorder": 2, "invoice": 2}
 WRITES: dict[str, Any] = {"kind": "write"}
@@ -51,8 +51,7 @@ def assert_complete(company: MadeCompany) -> None:
     assert len(company.crm.rows("productpricelevel")) == 2
 
 
-@pytest.mark.parametrize("starts_active", [True, False])
-@pytest.mark.parametrize("sop_mode", [True, False])
+@pytest.mark.parametrize(("starts_active", "sop_mode"), some_pairs([True, False], [True, False], 2))
 def test_an_empty_crm_is_complete_after_one_push(company: MadeCompany, starts_active: bool, sop_mode: bool) -> None:
     company.crm.organization(**{SETTING: starts_active, "issopintegrationenabled": sop_mode})
     planned = company.loader("plan")
@@ -97,7 +96,7 @@ def test_off_is_off(company: MadeCompany) -> None:
 
 @pytest.mark.parametrize(
     ("batch_size", "number"),
-    some([*(("1000", number) for number in range(9)), *(("1", number) for number in range(16))], 3),
+    some([*(("1000", number) for number in range(9)), *(("1", number) for number in range(16))], 5),
 )
 def test_a_reply_lost_after_commit_leaves_no_second_record_and_no_half_one(
     company: MadeCompany, batch_size: str, number: int
@@ -110,7 +109,7 @@ def test_a_reply_lost_after_commit_leaves_no_second_record_and_no_half_one(
     assert_complete(company)
 
 
-@pytest.mark.parametrize("number", some(range(16), 3))
+@pytest.mark.parametrize("number", some(range(16), 5))
 def test_a_run_that_ends_anywhere_is_completed_by_the_next(company: MadeCompany, number: int) -> None:
     """Writes are applied, and nobody hears of it; then CRM is gone."""
     company.settings["CRM_BATCH_SIZE"] = "1"
@@ -273,14 +272,18 @@ def end(company: MadeCompany, statecode: int = 3, statuscode: int = 100001) -> N
     company.execute("insert into crm_salesorderdetail_ended values ('O2', 2, 0, 'WIRE', 'Foot', 'CABLE', 8, 1, 2)")
 
 
+ACTIONS = {(3, 100001): "FulfillSalesOrder", (2, 4): "CancelSalesOrder", (4, 100003): None}
+"""State and status of an order that ended, and the action that closes it so in CRM."""
+
+
 @pytest.mark.parametrize(
-    ("state", "action"), [((3, 100001), "FulfillSalesOrder"), ((2, 4), "CancelSalesOrder"), ((4, 100003), None)]
+    ("state", "how"), some_pairs(ACTIONS, [(True, True), (False, True), (True, False), (False, False)], 3)
 )
-@pytest.mark.parametrize("sop_mode", [True, False])
-@pytest.mark.parametrize("lost", [True, False])
 def test_an_order_gets_its_final_content_and_is_closed_with_it(
-    company: MadeCompany, state: tuple[int, int], action: str | None, sop_mode: bool, lost: bool
+    company: MadeCompany, state: tuple[int, int], how: tuple[bool, bool]
 ) -> None:
+    sop_mode, lost = how
+    action = ACTIONS[state]
     company.crm.organization(issopintegrationenabled=sop_mode)
     assert company.loader("push").exit_code == 0
     end(company, *state)

@@ -45,9 +45,9 @@ from tests.promises.conftest import (
 from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, mortal
 from tests.thorough import THOROUGH
 
-SCHEDULES = int(os.environ.get("SCHEDULES", "96" if THOROUGH else "32"))
+SCHEDULES = int(os.environ.get("SCHEDULES", "96" if THOROUGH else "16"))
 """More of them, as in `SCHEDULES=1000 pytest …`, look further."""
-GROUPS = 8
+GROUPS = 4
 TIMEOUT = 0.2
 """Seconds after which a run takes a request for lost."""
 UNKNOWN_PRODUCT = "OM08670"

@@ -25,6 +25,7 @@ from tests.promises.whole_company import (
     Whole,
     open_few,
 )
+from tests.thorough import some_pairs
 
 PLANNED = {"create": "created", "update": "updated", "unchanged": "unchanged", "skipped": "skipped"}
 
@@ -37,13 +38,12 @@ def few(built_whole: Built, in_memory: Path) -> Iterator[Whole]:
 
 @pytest.fixture
 def company(built_whole: Built, in_memory: Path) -> Iterator[Workbench]:
-    """The whole sample company, by the models' views."""
+    """The whole sample company."""
     with ExitStack() as stack:
-        yield open_bench(stack, built_whole, in_memory, snapshot=organisation.empty())
+        yield open_bench(stack, built_whole.as_tables, in_memory, snapshot=organisation.empty())
 
 
-@pytest.mark.parametrize("born_active", [True, False])
-@pytest.mark.parametrize("sop_mode", [True, False])
+@pytest.mark.parametrize(("born_active", "sop_mode"), some_pairs([True, False], [True, False], 2))
 def test_the_whole_sample_arrives_as_planned_and_once(company: Workbench, sop_mode: bool, born_active: bool) -> None:
     company.crm.organization(**{SETTING: born_active, "issopintegrationenabled": sop_mode})
     planned = company.loader("plan")
@@ -77,8 +77,7 @@ def test_the_whole_sample_arrives_as_planned_and_once(company: Workbench, sop_mo
     assert {row["statecode"] for row in company.crm.rows("product")} == {0}
 
 
-@pytest.mark.parametrize("born_active", [True, False])
-@pytest.mark.parametrize("sop_mode", [True, False])
+@pytest.mark.parametrize(("born_active", "sop_mode"), some_pairs([True, False], [True, False], 2))
 def test_the_few_arrive_as_planned_and_once(few: Whole, sop_mode: bool, born_active: bool) -> None:
     few.crm.organization(**{SETTING: born_active, "issopintegrationenabled": sop_mode})
     planned = few.loader("plan")

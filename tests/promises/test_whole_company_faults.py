@@ -44,7 +44,7 @@ PASSING: dict[str, Callable[[Faults], object]] = {
 }
 
 
-@pytest.mark.parametrize("trouble", PASSING)
+@pytest.mark.parametrize("trouble", some(PASSING, 2))
 def test_what_passes_is_waited_for(few: Whole, trouble: str) -> None:
     PASSING[trouble](few.crm.faults)
     ended = few.push()
@@ -53,7 +53,7 @@ def test_what_passes_is_waited_for(few: Whole, trouble: str) -> None:
     few.assert_complete()
 
 
-@pytest.mark.parametrize("number", some(range(0, 28, 3), 2))
+@pytest.mark.parametrize("number", some(range(0, 28, 3), 3))
 def test_a_lost_reply_doubles_nothing_and_leaves_nothing_half(few: Whole, number: int) -> None:
     """Each record has a request of its own; three replies in a row are lost, and one request in between."""
     few.settings.update(CRM_BATCH_SIZE="1", CRM_CONCURRENCY="1")
@@ -65,7 +65,7 @@ def test_a_lost_reply_doubles_nothing_and_leaves_nothing_half(few: Whole, number
     few.assert_complete()
 
 
-@pytest.mark.parametrize(("number", "lost"), some_pairs(range(5), ["before", "after"], 2))
+@pytest.mark.parametrize(("number", "lost"), some_pairs(range(5), ["before", "after"], 3))
 def test_a_lost_reply_of_a_day_s_changes_is_settled(few: Whole, lost: str, number: int) -> None:
     few.settings.update(CRM_BATCH_SIZE="1", CRM_CONCURRENCY="1")
     assert few.push().exit_code == 0
@@ -89,7 +89,7 @@ def assert_a_day_has_passed(few: Whole) -> None:
     few.assert_complete()
 
 
-@pytest.mark.parametrize("part", some(range(20), 3))
+@pytest.mark.parametrize("part", some(range(20), 5))
 def test_a_run_that_dies_anywhere_is_completed_by_the_next(few: Whole, part: int) -> None:
     """At one step of twenty that are spread over the run: before or after a request, a write or a commit."""
     few.settings["CRM_BATCH_SIZE"] = "4"
@@ -100,7 +100,7 @@ def test_a_run_that_dies_anywhere_is_completed_by_the_next(few: Whole, part: int
     few.assert_complete()
 
 
-@pytest.mark.parametrize("part", some(range(10), 3))
+@pytest.mark.parametrize("part", some(range(10), 5))
 def test_a_run_that_dies_over_a_day_s_changes_is_completed_by_the_next(few: Whole, part: int) -> None:
     few.settings["CRM_BATCH_SIZE"] = "1"
     assert few.push().exit_code == 0

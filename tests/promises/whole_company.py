@@ -236,7 +236,7 @@ def staged_few(built: Built) -> Path:
     if built.path not in _made:
         path = built.path.parent / str(os.getpid()) / "sample.duckdb"
         path.parent.mkdir()
-        stage_as_tables(built, path, RECORDS)
+        stage_as_tables(built.as_tables, path, RECORDS)
         environ = {**os.environ, "GP_CRM_DUCKDB_PATH": str(path)}
         warehouse: Warehouse = connect(read_target(PROJECT, None, None, environ), for_run=True)
         for sql in EDITS:

@@ -38,7 +38,7 @@ def pushed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     """Two pushes, a retry, a run that failed; orders with strange numbers held, and the journal's texts hostile."""
     folder = tmp_path_factory.mktemp("report")
     with ExitStack() as stack:
-        bench = open_bench(stack, built, folder)
+        bench = open_bench(stack, built.as_tables, folder)
         bench.loader("push")
         bench.loader("push")
         bench.loader("retry", "now")
