@@ -121,10 +121,11 @@ class Tables:
     def among(self, table: str, columns: str, where: str, keys: Collection[str]) -> Iterator[list[Row]]:
         """Rows with these keys, and perhaps a few with other keys. `where` has no parameters."""
         counted = self.query(table, f"select count(*) from {{{table}}} where {where}") if keys else []
-        if not counted:
+        number = int(str(counted[0][0])) if counted else 0
+        if not number:
             return
         select = f"select {columns} from {{{table}}} where {where}"
-        if int(str(counted[0][0])) <= len(keys) + AT_A_TIME:
+        if number <= len(keys) + AT_A_TIME:
             yield self.query(table, select)
             return
         for condition, params in self.warehouse.matching("match_key", sorted(keys)):
