@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/demo
 	$(BIN)/loader demo
 
+# Otherwise glibc gives the memory of each of DuckDB's many small statements back to the system, and fetches it again.
+test: export MALLOC_MMAP_THRESHOLD_ := 536870912
+test: export MALLOC_TRIM_THRESHOLD_ := 536870912
 test: $(VENV)/dev lint
 	$(BIN)/pytest -n 2 --dist loadgroup
 
