@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sample import company, organisation, story
-from tests.conftest import Built, Workbench, open_bench
+from tests.conftest import Built, Workbench, open_bench, put_tables_for_views
 
 OPEN, TRANSFERRED, VOIDED, DELETED, BY_HAND = "ORDST2225", story.TRANSFERRED, "ORDST2229", "ORDST2230", "ORDST2231"
 
@@ -52,6 +52,7 @@ def test_an_order_that_ended_is_shown_as_the_push_left_it(pushed: Workbench) -> 
         ("delete from gp.SOP10100 where SOPTYPE = 2 and trim(SOPNUMBE) = ?", BY_HAND),
     ):
         pushed.execute(sql, number)
+    put_tables_for_views(pushed.path)
     assert {number: each[1:] for number, each in statuses(pushed).items() if number in (TRANSFERRED, VOIDED)} == {
         TRANSFERRED: ("left_in_crm", "not_closed_yet"),
         VOIDED: ("left_in_crm", "not_closed_yet"),

@@ -9,12 +9,13 @@ import pytest
 
 from tests.conftest import PROJECT, Workbench
 from tests.terminal import at_a_terminal
+from tests.thorough import some
 
 SLOW = 0.6
 """Seconds that the local CRM takes for a request: longer than the line waits before it appears."""
 
 
-@pytest.mark.parametrize("command", ["plan", "push"])
+@pytest.mark.parametrize("command", some(["push", "plan"], 2))
 def test_reading_comparing_and_sending_are_told(bench: Workbench, command: str) -> None:
     bench.crm.faults.latency(SLOW)
     ended = at_a_terminal(
@@ -29,13 +30,13 @@ def test_reading_comparing_and_sending_are_told(bench: Workbench, command: str) 
 
 
 def test_nothing_is_told_where_there_is_no_terminal(bench: Workbench) -> None:
-    bench.crm.faults.latency(SLOW)
+    bench.crm.faults.delay_before_commit(SLOW, 2)
     command = [sys.executable, "-m", "loader", "plan", "--order", "ORDST2226"]
     ended = subprocess.run(command, cwd=PROJECT, env=bench.environ, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_quiet_command_tells_nothing(bench: Workbench) -> None:
-    bench.crm.faults.latency(SLOW)
+    bench.crm.faults.delay_before_commit(SLOW, 2)
     ended = at_a_terminal([sys.executable, "-m", "loader", "check", "-q"], cwd=PROJECT, env=bench.environ)
     assert ended.stderr == ""

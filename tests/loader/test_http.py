@@ -29,6 +29,7 @@ from loader.dataverse.http import ReplyTooLarge, Session
 from loader.errors import CrmUnavailable
 from tests.conftest import PROJECT, Workbench
 from tests.peak import TELL_PEAK
+from tests.thorough import some_pairs
 
 Behave = Callable[[socket.socket], None]
 
@@ -128,8 +129,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> certificates.Files:
     return certificates.make(tmp_path_factory.mktemp("tls"))
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("rude", RUDE)
+@pytest.mark.parametrize(("rude", "scheme"), some_pairs(RUDE, ["http", "https"], 2))
 def test_a_request_ends_in_time(tls: certificates.Files, rude: str, scheme: str) -> None:
     files = tls if scheme == "https" else None
     turns = Turns()
@@ -202,6 +202,7 @@ import sys
 from loader.dataverse.auth import static_token
 from loader.dataverse.client import Client
 from loader.errors import CrmUnavailable
+from tests.thorough import some_pairs
 try:
     Client(sys.argv[1], static_token(sys.argv[2])).get("WhoAmI")
 except CrmUnavailable as error:
@@ -210,8 +211,7 @@ except CrmUnavailable as error:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory as Linux tells it")
-@pytest.mark.parametrize("coding", BOMBS)
-@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(("coding", "chunked"), some_pairs(BOMBS, [False, True], 2))
 def test_a_reply_that_unpacks_without_end_is_refused_within_bounded_memory(coding: str, chunked: bool) -> None:
     packed = BOMBS[coding]()
 

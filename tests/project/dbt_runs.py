@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 DUCKDB_FILE = "sample.duckdb"
 ON_DUCKDB = ("--target", "duckdb")
 """As the loader names it to dbt, which reads a project anew wherever it is named otherwise than before."""
-ORDERS = "models/crm/sales_orders"
+ORDERS = (
+    "models/crm/sales_orders/*",
+    "models/staging/gp/stg_gp__sales_order*",
+    "models/staging/gp/stg_gp__customer_addresses*",
+    "models/staging/gp/stg_gp__items*",
+)
 """Models with the same SQL whichever integrations are switched on (tests/end_to_end/test_sample_everything.py)."""
 
 Node = dict[str, Any]
@@ -26,6 +32,11 @@ Node = dict[str, Any]
 def at_home(folder: Path) -> dict[str, str]:
     """The environment of a process for which the folder of a DuckDB file is the user's home."""
     return {"HOME": str(folder), "USERPROFILE": str(folder), "GP_CRM_DUCKDB_PATH": f"~/{DUCKDB_FILE}"}
+
+
+def is_of_orders(path: str) -> bool:
+    """Whether a file of the project is one of an order's own models."""
+    return any(fnmatch(path, pattern) for pattern in ORDERS)
 
 
 def gp_columns_of(crm: Node) -> list[str]:

@@ -25,7 +25,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("var", WRONG)
+@pytest.mark.parametrize("var", some(WRONG, 2))
 def test_a_wrong_value_stops_dbt_and_names_the_right_ones(bare_project: Path, tmp_path: Path, var: str) -> None:
     value, allowed = WRONG[var]
     refusal = Dbt(tmp_path, bare_project).parse("--vars", f"{{{var}: {value}}}")
@@ -58,7 +58,7 @@ def test_the_contracts_time_zone_and_currency_are_the_projects(
             read_contract(manifest, "duckdb")
 
 
-@pytest.mark.parametrize("name", ["gp.duckdb", "main.duckdb", "GP.db"])
+@pytest.mark.parametrize("name", some(["gp.duckdb", "main.duckdb", "GP.db"], 2))
 def test_a_duckdb_file_named_like_its_schema_is_refused(bare_project: Path, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     refusal = Dbt(tmp_path, bare_project, (("GP_CRM_DUCKDB_PATH", str(path)),)).parse()

@@ -9,6 +9,7 @@ import json
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from loader.contract import JOURNAL_TABLES
 from loader.push.reconciling import COLUMN_TYPES, COLUMNS, RECORD_TYPES, RECORDS
 from loader.warehouse.connect import connect
 from sample import organisation
-from tests.conftest import PROJECT, Built, Workbench, known_contract
+from tests.conftest import PROJECT, Built, known_contract
 from tests.made_contract import Yaml, node
-from tests.promises.conftest import KNOWN, known_target
+from tests.promises.conftest import KNOWN, KeptOpen, known_target
 from tests.promises.end_state import keep_crm, put_back_crm
 
 STAYING = ("systemuser", "team", "businessunit", "transactioncurrency", "pricelevel", "organization")
@@ -251,7 +252,7 @@ ROWS: dict[str, list[tuple[object, ...]]] = {
 
 
 @dataclass
-class MadeCompany(Workbench):
+class MadeCompany(KeptOpen):
     """Every kind of table, in a CRM that is all but empty."""
 
     def row(self, table: str, **columns: object) -> dict[str, Any]:
@@ -284,14 +285,21 @@ def _id(value: Any) -> str:
     return str(value["id"] if isinstance(value, dict) else value)
 
 
+@cache
+def _journal_of(manifest: Path) -> tuple[Yaml, list[Yaml]]:
+    """The metadata of dbt's manifest and the nodes of the journal's tables."""
+    content = json.loads(manifest.read_text(encoding="utf-8"))
+    nodes = [each for each in content["nodes"].values() if each["name"] in (*JOURNAL_TABLES, COLUMNS, RECORDS)]
+    return content["metadata"], nodes
+
+
 def open_company(stack: ExitStack, built: Built, folder: Path, nodes: tuple[Yaml, ...] = NODES) -> MadeCompany:
     """The company staged in a warehouse of its own, a CRM without its records, and the loader between them."""
     target_path = folder / "target"
     target_path.mkdir()
-    manifest = json.loads((built.target_path / "manifest.json").read_text(encoding="utf-8"))
-    journal = [each for each in manifest["nodes"].values() if each["name"] in (*JOURNAL_TABLES, COLUMNS, RECORDS)]
+    metadata, journal = _journal_of(built.target_path / "manifest.json")
     content = {
-        "metadata": manifest["metadata"],
+        "metadata": metadata,
         "nodes": {each["unique_id"]: each for each in [*nodes, *journal]},
     }
     (target_path / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
@@ -311,6 +319,7 @@ def open_company(stack: ExitStack, built: Built, folder: Path, nodes: tuple[Yaml
             columns = ", ".join(f"{name} {kind}" for name, kind in SNAPSHOT[each["name"]].items())
             warehouse.execute(f"create table {each['relation_name']} ({columns})")
     warehouse.close()
+    stack.callback(company.release)
     return company
 
 
@@ -321,6 +330,7 @@ class KeptCompany:
     """
 
     def __init__(self, company: MadeCompany) -> None:
+        company.release()
         self._company, self._rows = company, keep_crm(company.crm)
         self._files = {path: path.read_bytes() for path in (company.path, company.target_path / "manifest.json")}
         self._same_file = company.path.with_suffix(".kept")

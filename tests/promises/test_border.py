@@ -71,7 +71,7 @@ def assert_ended_well(handful: Handful, ended: Ended) -> None:
     handful.assert_whole()
 
 
-@pytest.mark.parametrize(("read", "garbage"), some_pairs(READS, GARBAGE, 8))
+@pytest.mark.parametrize(("read", "garbage"), some_pairs(READS, GARBAGE, 10))
 def test_garbage_in_the_place_of_a_read_ends_the_run_with_a_code(
     handful: Handful, waits: list[float], read: str, garbage: str
 ) -> None:

@@ -44,6 +44,7 @@ def kept(built: Built) -> Iterator[KeptCompany]:
 def company(kept: KeptCompany) -> Iterator[MadeCompany]:
     company = kept.again()
     yield company
+    company.release()
     assert company.crm.crashes == []
 
 

@@ -16,6 +16,7 @@ from loader.contract import Contract, Model
 from sample import organisation
 from tests.conftest import Built
 from tests.promises.conftest import NEW, ORDERS, Handful, open_handful
+from tests.thorough import some_pairs
 
 ORDER = NEW[1]
 DAY = dt.date(2027, 6, 15)
@@ -49,7 +50,7 @@ def gp_in(handful: Handful, zone: str | None) -> None:
     handful.sources = replace(handful.sources, contract=lambda manifest, adapter: contract)
 
 
-@pytest.fixture(params=STORED)
+@pytest.fixture
 def behaviour(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -88,7 +89,7 @@ def pushed_once(handful: Handful) -> dict[str, Any]:
     return held
 
 
-@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize(("behaviour", "zone"), some_pairs(STORED, ZONES, 3), indirect=["behaviour"])
 def test_a_day_of_gp_is_that_day_in_every_kind_of_column(with_column: Handful, behaviour: str, zone: str) -> None:
     gp_in(with_column, zone)
     with_column.execute("update crm_salesorder set datedelivered = ?", midnight(DAY, zone))
@@ -113,8 +114,9 @@ def test_a_model_without_a_time_zone_cannot_fill_a_column_that_needs_one(with_co
 # ------------------------------------------------------------- instants of which CRM may keep only the day
 
 
-@pytest.mark.parametrize("caller", ["UTC", "America/New_York", "Europe/Berlin"])
-@pytest.mark.parametrize("keeps_only_midnight", [False, True], ids=["the instant is kept", "only midnight is kept"])
+@pytest.mark.parametrize(
+    ("keeps_only_midnight", "caller"), some_pairs([False, True], ["UTC", "America/New_York", "Europe/Berlin"], 2)
+)
 def test_a_dated_order_is_not_written_again_and_again(handful: Handful, caller: str, keeps_only_midnight: bool) -> None:
     handful.crm.readings.keeps_only_midnight = keeps_only_midnight
     handful.crm.set_time_zone(CODES[caller])

@@ -13,6 +13,7 @@ import pytest
 from loader.warehouse.duckdb import DuckDBWarehouse
 from tests.promises.conftest import GOING, IN_CRM, NEW, WITHOUT_PRODUCT, Ended, Handful
 from tests.promises.own_parts import losing_its_lock, with_journal, with_warehouse
+from tests.thorough import some, some_pairs
 
 
 def until(condition: Callable[[], object], seconds: float = 30) -> None:
@@ -95,8 +96,9 @@ def test_a_second_signal_ends_the_run_at_once(handful: Handful) -> None:
     handful.assert_in_sync()
 
 
-@pytest.mark.parametrize("arguments", [("push",), ("plan",), ("check",)])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("arguments", "number"), some_pairs([("push",), ("plan",), ("check",)], [signal.SIGINT, signal.SIGTERM], 2)
+)
 def test_a_second_signal_does_not_wait_for_a_silent_crm(
     handful: Handful, arguments: tuple[str, ...], number: signal.Signals
 ) -> None:
@@ -265,7 +267,7 @@ LOST_AT = {
 }
 
 
-@pytest.mark.parametrize("point", LOST_AT)
+@pytest.mark.parametrize("point", some(LOST_AT, 2))
 def test_a_warehouse_that_is_lost_ends_the_run_and_the_next_one_heals(handful: Handful, point: str) -> None:
     """The connection goes while results are entered: orders are in CRM and not in the journal."""
     handful.settings.update(CRM_BATCH_SIZE="1", CRM_CONCURRENCY="1")

@@ -96,7 +96,7 @@ def test_off_is_off(company: MadeCompany) -> None:
 
 @pytest.mark.parametrize(
     ("batch_size", "number"),
-    some([*(("1000", number) for number in range(9)), *(("1", number) for number in range(16))], 5),
+    some([*(("1000", number) for number in range(9)), *(("1", number) for number in range(16))], 7),
 )
 def test_a_reply_lost_after_commit_leaves_no_second_record_and_no_half_one(
     company: MadeCompany, batch_size: str, number: int
@@ -109,7 +109,7 @@ def test_a_reply_lost_after_commit_leaves_no_second_record_and_no_half_one(
     assert_complete(company)
 
 
-@pytest.mark.parametrize("number", some(range(16), 5))
+@pytest.mark.parametrize("number", some(range(16), 6))
 def test_a_run_that_ends_anywhere_is_completed_by_the_next(company: MadeCompany, number: int) -> None:
     """Writes are applied, and nobody hears of it; then CRM is gone."""
     company.settings["CRM_BATCH_SIZE"] = "1"

@@ -45,7 +45,7 @@ from tests.promises.conftest import (
 from tests.promises.mortal import Fate, Hasty, Killed, MortalClient, mortal
 from tests.thorough import THOROUGH
 
-SCHEDULES = int(os.environ.get("SCHEDULES", "96" if THOROUGH else "16"))
+SCHEDULES = int(os.environ.get("SCHEDULES", "96" if THOROUGH else "12"))
 """More of them, as in `SCHEDULES=1000 pytest …`, look further."""
 GROUPS = 4
 TIMEOUT = 0.2

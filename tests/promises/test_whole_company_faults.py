@@ -44,7 +44,7 @@ PASSING: dict[str, Callable[[Faults], object]] = {
 }
 
 
-@pytest.mark.parametrize("trouble", some(PASSING, 2))
+@pytest.mark.parametrize("trouble", some(PASSING, 3))
 def test_what_passes_is_waited_for(few: Whole, trouble: str) -> None:
     PASSING[trouble](few.crm.faults)
     ended = few.push()

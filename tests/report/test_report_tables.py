@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from sample import organisation
-from tests.conftest import Built, open_bench, put_tables_for_views
+from tests.conftest import Built, open_bench
 from tests.report.conftest import Browser, Pushed
 
 NARROW = 380
@@ -20,11 +20,10 @@ def several(built_whole: Built, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Two pushes of every table into an empty CRM, and the second one undone."""
     folder = tmp_path_factory.mktemp("several")
     with ExitStack() as stack:
-        bench = open_bench(stack, built_whole, folder, snapshot=organisation.empty())
+        bench = open_bench(stack, built_whole.as_tables, folder, snapshot=organisation.empty())
         bench.loader("push")
-        bench.execute("update gp.SOP10100 set FRTAMNT = FRTAMNT + 1 where rtrim(SOPNUMBE) = 'ORDST2228'")
+        bench.execute("update crm_salesorder set freightamount = freightamount + 1 where name = 'ORDST2228'")
         run_id = bench.loader("push").data["run_id"]
-        put_tables_for_views(bench.path)
         bench.loader("undo", "--run", str(run_id), "--yes")
         page = folder / "report.html"
         ended = bench.loader("report", "--out", str(page))

@@ -6,7 +6,9 @@ import datetime as dt
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jinja2 import Template
@@ -52,11 +54,17 @@ class StoppedClock:
 MODELS = Path(__file__).resolve().parents[2] / "models" / "journal"
 
 
+@cache
+def _models() -> dict[str, Any]:
+    return {
+        name: yaml.safe_load((MODELS / f"{name}.yml").read_text(encoding="utf-8"))["models"] for name in JOURNAL_TABLES
+    }
+
+
 def journal_tables(dialect: str, database: str, schema: str) -> dict[str, Table]:
     """The journal's tables as the models' YAML declares them."""
     tables = {}
-    for name in JOURNAL_TABLES:
-        (model,) = yaml.safe_load((MODELS / f"{name}.yml").read_text(encoding="utf-8"))["models"]
+    for name, (model,) in _models().items():
         tables[name] = Table(
             f'"{database}"."{schema}"."{name}"',
             tuple(
