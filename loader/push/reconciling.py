@@ -332,11 +332,12 @@ def _count_differences(context: Context, report: Reconciled) -> None:
     if relation is None or not columns_of(context.warehouse, relation):
         return
     for kind, table, count, records in context.warehouse.query(
-        f"select difference, crm_table, count(*), count(distinct record_key) from {relation}"
-        " group by grouping sets ((difference), (crm_table)) order by difference"
+        f"select difference, crm_table, count(*), count(distinct coalesce(record_key, '')) from {relation}"
+        " group by grouping sets ((difference), (crm_table))"
     ):
         if kind is not None:
             report.differences[str(kind)] = int(str(count))
         else:
             report.records_that_differ += int(str(records))
             report.tables.get(str(table), {})["differing"] = int(str(records))
+    report.differences = dict(sorted(report.differences.items()))
