@@ -205,6 +205,7 @@ def built_whole(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Bui
 def _build(tmp_path_factory: pytest.TempPathFactory, worker_id: str, name: str, *flags: str) -> Built:
     root = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
     dbt = Dbt(root / name)
+    made = Built(dbt.duckdb_path, dbt.target_path)
     with FileLock(root / f"{name}.lock"):
         if not (dbt.folder / "built").exists():
             dbt.folder.mkdir()
@@ -214,12 +215,11 @@ def _build(tmp_path_factory: pytest.TempPathFactory, worker_id: str, name: str, 
             warehouse.close()
             without = ["--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"]
             dbt.succeed("build", *without, *ON_DUCKDB, *flags)
-            as_tables = Built(dbt.duckdb_path, dbt.target_path).as_tables.path
-            as_tables.parent.mkdir()
-            shutil.copy(dbt.duckdb_path, as_tables)
-            put_tables_for_views(as_tables)
+            made.as_tables.path.parent.mkdir()
+            shutil.copy(made.path, made.as_tables.path)
+            put_tables_for_views(made.as_tables.path)
             (dbt.folder / "built").touch()
-    return Built(dbt.duckdb_path, dbt.target_path)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,7 @@ def demo(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("target", ["duckdb", pytest.param("sqlserver", marks=pytest.mark.sqlserver)])
 def test_the_demo_runs_as_often_as_one_likes(built_whole: Built, tmp_path: Path, target: str) -> None:
+    """Twice in a row where every case is taken."""
     if target == "sqlserver" and not os.environ.get("GP_CRM_SQLSERVER_HOST"):
         pytest.skip("GP_CRM_SQLSERVER_HOST is not set")
     shutil.copytree(built_whole.target_path, tmp_path / "target")  # dbt has read the project with the demo's settings

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sample import story
-from tests.conftest import Built, put_tables_for_views
+from tests.conftest import Built
 from tests.project.dbt_runs import ON_DUCKDB, ORDERS, PROJECT, Dbt
 
 RUNS_OF_DBT = {
@@ -65,7 +65,7 @@ def one_macro(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
     """The project built on DuckDB with the sample company, and tested: unit tests and all."""
     dbt = built.dbt.copy_to(tmp_path_factory.mktemp("tested"))
-    put_tables_for_views(dbt.duckdb_path)
+    shutil.copy(built.as_tables.path, dbt.duckdb_path)
     return dbt.succeed("test", "--threads", "2", *ON_DUCKDB)
 
 
@@ -73,7 +73,7 @@ def built(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
 def everything(built_whole: Built, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
     """The same with every integration switched on, without the orders' unit tests, which `built` runs."""
     dbt = built_whole.dbt.copy_to(tmp_path_factory.mktemp("tested_whole"))
-    put_tables_for_views(dbt.duckdb_path)
+    shutil.copy(built_whole.as_tables.path, dbt.duckdb_path)
     orders = [f"resource_type:unit_test,path:{path}" for path in ORDERS]
     return dbt.succeed("test", "--threads", "2", *ON_DUCKDB, "--vars", json.dumps(story.VARS), "--exclude", *orders)
 

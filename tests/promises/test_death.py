@@ -13,7 +13,7 @@ import pytest
 from loader.warehouse.duckdb import DuckDBWarehouse
 from tests.promises.conftest import GOING, IN_CRM, NEW, WITHOUT_PRODUCT, Ended, Handful
 from tests.promises.own_parts import losing_its_lock, with_journal, with_warehouse
-from tests.thorough import some, some_pairs
+from tests.thorough import some_pairs
 
 
 def until(condition: Callable[[], object], seconds: float = 30) -> None:
@@ -267,7 +267,7 @@ LOST_AT = {
 }
 
 
-@pytest.mark.parametrize("point", some(LOST_AT, 2))
+@pytest.mark.parametrize("point", LOST_AT)
 def test_a_warehouse_that_is_lost_ends_the_run_and_the_next_one_heals(handful: Handful, point: str) -> None:
     """The connection goes while results are entered: orders are in CRM and not in the journal."""
     handful.settings.update(CRM_BATCH_SIZE="1", CRM_CONCURRENCY="1")
