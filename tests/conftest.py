@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -9,9 +10,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,7 @@ from emulator import Emulator
 from loader.cli import run_command
 from loader.context import Context, Sources
 from loader.contract import Contract, read_contract
-from loader.profile import read_target
+from loader.profile import Target, read_target
 from loader.warehouse.connect import connect
 from loader.warehouse.connection import Warehouse
 from sample import company, organisation, story
@@ -33,6 +34,7 @@ from sample.verify import Verification, staged, verify
 from tests.project.dbt_runs import ON_DUCKDB, Dbt, at_home
 
 PROJECT = Path(__file__).resolve().parents[1]
+gc.set_threshold(100_000, 10, 10)  # by default Python would look for garbage every 700 objects, through all of dbt's
 
 
 @dataclass
@@ -79,6 +81,12 @@ def _contract(manifest: Path, adapter: str, changed: int) -> Contract:
     return read_contract(manifest, adapter)
 
 
+def target_on_one_thread(project: Path, profiles: Path | None, name: str | None, environ: Mapping[str, str]) -> Target:
+    """The profile's target. The tests' processes have a core each, and DuckDB would begin as many threads as cores."""
+    target = read_target(project, profiles, name, environ)
+    return replace(target, options=(*target.options, ("threads", 1))) if target.type == "duckdb" else target
+
+
 @dataclass
 class Workbench:
     """A warehouse file with the sample company staged, a local CRM, and the loader between them."""
@@ -87,7 +95,7 @@ class Workbench:
     target_path: Path
     crm: Emulator
     settings: dict[str, str] = field(default_factory=dict)
-    sources: Sources = field(default_factory=lambda: Sources(contract=known_contract))
+    sources: Sources = field(default_factory=lambda: Sources(target=target_on_one_thread, contract=known_contract))
     """Where the loader's commands in this process have their parts from."""
     project: Path = PROJECT
 
@@ -133,7 +141,7 @@ class Workbench:
         return Context(PROJECT, environ={**self.environ, **environ}, access=access, sources=self.sources)
 
     def warehouse(self) -> Warehouse:
-        return connect(read_target(PROJECT, None, None, self.environ), for_run=True)
+        return connect(self.sources.target(PROJECT, None, None, self.environ), for_run=True)
 
     def query(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
         warehouse = self.warehouse()

@@ -66,7 +66,7 @@ def built(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
     """The project built on DuckDB with the sample company, and tested: unit tests and all."""
     dbt = built.dbt.copy_to(tmp_path_factory.mktemp("tested"))
     shutil.copy(built.as_tables.path, dbt.duckdb_path)
-    return dbt.succeed("test", "--threads", "2", *ON_DUCKDB)
+    return dbt.succeed("test", *ON_DUCKDB)
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +75,7 @@ def everything(built_whole: Built, tmp_path_factory: pytest.TempPathFactory) -> 
     dbt = built_whole.dbt.copy_to(tmp_path_factory.mktemp("tested_whole"))
     shutil.copy(built_whole.as_tables.path, dbt.duckdb_path)
     orders = [f"resource_type:unit_test,path:{path}" for path in ORDERS]
-    return dbt.succeed("test", "--threads", "2", *ON_DUCKDB, "--vars", json.dumps(story.VARS), "--exclude", *orders)
+    return dbt.succeed("test", *ON_DUCKDB, "--vars", json.dumps(story.VARS), "--exclude", *orders)
 
 
 @pytest.fixture

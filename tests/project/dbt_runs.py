@@ -105,7 +105,8 @@ class Dbt:
         return done
 
     def _placed(self, arguments: Sequence[str]) -> list[str]:
-        return [*arguments, "--project-dir", str(self.project)]
+        # More threads would wait for one another: nearly all that dbt does is Python.
+        return [*arguments, "--project-dir", str(self.project), "--threads", "1"]
 
     @property
     def _environ(self) -> dict[str, str]:

@@ -51,7 +51,7 @@ def two_companies(bare_project: Path, tmp_path_factory: pytest.TempPathFactory) 
     warehouse.close()
     with duckdb.connect(str(dbt.duckdb_path)) as connection:
         connection.execute(CONTOSO)
-    return dbt.succeed("build", "--threads", "2", "--vars", json.dumps(VARS))
+    return dbt.succeed("build", "--vars", json.dumps(VARS))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
@@ -32,7 +32,7 @@ from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal
 from sample import organisation
 from sample.verify import StagedModel, staged, verify
-from tests.conftest import PROJECT, Built, Ended, Workbench
+from tests.conftest import PROJECT, Built, Ended, Workbench, target_on_one_thread
 from tests.promises.atomicity import Atomicity
 from tests.promises.mortal import Hasty
 
@@ -50,40 +50,31 @@ PASSWORD = "pass phrase of the key"
 
 @dataclass
 class KeptOpen(Workbench):
-    """A workbench that keeps its file open between pushes: to open one that nobody has open takes 25 ms."""
+    """A workbench that keeps its file open between commands: to open one that nobody has open takes 25 ms."""
 
-    _open: list[Warehouse] = field(default_factory=list)
+    _kept: Warehouse | None = None
 
-    @cached_property
-    def _target(self) -> Target:
-        return known_target(PROJECT, None, None, self.environ)
+    def __post_init__(self) -> None:
+        self.sources = replace(self.sources, warehouse=self._beside)
+
+    def _beside(self, target: Target, read_only: bool, for_run: bool) -> Warehouse:
+        """A connection of its own to the file that stays open."""
+        if self._kept is None:
+            self._kept = connect(target, for_run=True)
+        return self._kept.side()
 
     def warehouse(self) -> Warehouse:
-        """One connection stays open, so that the next ones take next to no time."""
-        if not self._open:
-            self._open.append(self._connect())
-        return self._connect()
-
-    def _connect(self) -> Warehouse:
-        return self.sources.warehouse(self._target, False, True)
+        return self.sources.warehouse(known_target(PROJECT, None, None, self.environ), False, True)
 
     def release(self) -> None:
-        """For another process, or a command that only reads."""
-        while self._open:
-            self._open.pop().close()
+        """For another process, or another way to open the file."""
+        if self._kept is not None:
+            self._kept.close()
+        self._kept = None
 
     def start(self, *arguments: str, json_output: bool = True) -> subprocess.Popen[str]:
         self.release()
         return super().start(*arguments, json_output=json_output)
-
-    def loader(self, *arguments: str, json_output: bool = True) -> Ended:
-        if arguments[0] != "push":
-            self.release()
-        return super().loader(*arguments, json_output=json_output)
-
-    def run(self, access: Literal["read", "write", "push"] = "read", **environ: str) -> Context:
-        self.release()
-        return super().run(access, **environ)
 
 
 @dataclass
@@ -389,7 +380,7 @@ def _known_tables(client: Client, names: Iterable[str]) -> Mapping[str, Table]:
 
 @cache
 def _duckdb_target() -> Target:
-    return read_target(PROJECT, None, "duckdb", {"GP_CRM_DUCKDB_PATH": "sample.duckdb"})
+    return target_on_one_thread(PROJECT, None, "duckdb", {"GP_CRM_DUCKDB_PATH": "sample.duckdb"})
 
 
 def known_target(project: Path, profiles: Path | None, name: str | None, environ: Mapping[str, str]) -> Target:

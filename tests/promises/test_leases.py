@@ -16,7 +16,7 @@ from dataclasses import replace
 import pytest
 
 from tests.conftest import PROJECT, Ended, Workbench
-from tests.promises.conftest import IN_CRM, NEW, WITHOUT_PRODUCT, Handful
+from tests.promises.conftest import IN_CRM, NEW, WITHOUT_PRODUCT, Handful, known_target
 from tests.promises.shared_warehouse import LEASE, Server
 
 
@@ -24,7 +24,7 @@ from tests.promises.shared_warehouse import LEASE, Server
 def server(handful: Handful) -> Iterator[Server]:
     """This process and those that it starts go to one warehouse."""
     handful.release()
-    server = Server(handful._target)
+    server = Server(known_target(PROJECT, None, None, handful.environ))
     handful.sources = replace(handful.sources, warehouse=lambda *_: server.connect())
     yield server
     handful.release()
