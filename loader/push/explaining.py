@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from loader.addresses import record_link
 from loader.context import Context, StagedRecords
 from loader.contract import Model
 from loader.errors import NotFound, UsageError
 from loader.keys import KEY_SEPARATOR, match_key
-from loader.push.audits import Rows, rows_of_record
+from loader.push.audits import rows_of_record
 from loader.push.gather import read_looked_up
 from loader.push.session import Session, open_session, planned_in_waves
 from loader.push.staging import models_of, stage_chosen
@@ -24,6 +24,9 @@ from loader.sync.records import Current, Desired, Staged, currency_of, current, 
 
 _Values: TypeAlias = "dict[tuple[str, str], str | None]"
 """CRM column and GP column → what GP holds there, as text."""
+_LineKey: TypeAlias = "tuple[Any, ...]"
+"""The columns by which lines are told apart."""
+_Record = TypeVar("_Record", Desired, Current)
 
 LINES = 100
 """How many lines of a record, and warnings, are shown by default."""
@@ -111,10 +114,15 @@ def _add_staged(
     have = current(found[0], binding) if len(found) == 1 else None
     (plan,) = session.plan([staged])
     words = _words(session, have)
-    in_gp = _InGp(context, binding.model, staged.key)
-    content["columns"] = list(_columns(staged.row, binding, want, have, in_gp.of_record(), words))
-    for line in _lines(staged, binding, want, have, every_line, in_gp, words):
-        tell(line)
+    wanted, held = _by_key(want, binding.model), _by_key(have, binding.model)
+    lines = _lines_to_tell(staged, binding.model, wanted, held, every_line)
+    in_gp = _in_gp(context, binding.model, staged.key, lines[:_TRACED])
+    content["columns"] = list(_columns(staged.row, binding, want, have, in_gp.get((), {}), words))
+    for start in range(0, len(lines), _TRACED):
+        some = lines[start : start + _TRACED]
+        values = _in_gp(context, binding.model, staged.key, some) if start else in_gp
+        for line in _told(some, binding, wanted, held, values, words):
+            tell(line)
     content["line_count"] = len(staged.lines)
     content["lines_left_out"] = 0 if every_line else max(len(staged.lines) - LINES, 0)
     content["plan"] = {**plan.as_json(), "text": tell_plan(plan)}
@@ -179,63 +187,61 @@ def _named(context: Context, plans: Sequence[RecordPlan]) -> list[tuple[str, str
     return list(found)
 
 
-class _InGp:
-    """GP's values of one record, before any rule; none if audit_field_trace does not have the record."""
+def _in_gp(context: Context, model: Model, key: str, lines: Sequence[Mapping[str, Any]]) -> dict[_LineKey, _Values]:
+    """GP's values, before any rule, of a record, under (), and of these lines of it, by their keys.
 
-    def __init__(self, context: Context, model: Model, key: str) -> None:
-        self._context, self._model, self._key = context, model, key
-
-    def of_record(self) -> _Values:
-        return {_field(row): row["gp_value"] for row in self._rows("part = 'header'")}
-
-    def of_lines(self, keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], _Values]:
-        """Sorts by the line's key if that is a number."""
-        numbers = ", ".join(str(number) for number, *more in keys if isinstance(number, int) and not more)
-        found: dict[tuple[Any, ...], _Values] = {}
-        for row in self._rows(f"part = 'line' and line_number in ({numbers})") if numbers else ():
-            found.setdefault((row["line_number"],), {})[_field(row)] = row["gp_value"]
-        return found
-
-    def _rows(self, where: str) -> Rows:
-        return rows_of_record(self._context, _TRACE, self._model, self._key, where)
+    There are none where audit_field_trace does not have the record, or the key of its lines is not one number. The
+    record and its lines are one query: the view takes as long for both as for one.
+    """
+    where = "part = 'header'"
+    keys = [line_key(line, model) for line in lines]
+    if numbers := ", ".join(str(number) for number, *more in keys if isinstance(number, int) and not more):
+        where = f"({where} or part = 'line' and line_number in ({numbers}))"
+    found: dict[_LineKey, _Values] = {}
+    for row in rows_of_record(context, _TRACE, model, key, where):
+        line = (row["line_number"],) if row["part"] == "line" else ()
+        found.setdefault(line, {})[row["crm_column"], row["gp_column"]] = row["gp_value"]
+    return found
 
 
-def _field(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["crm_column"], row["gp_column"]
+def _by_key(record: _Record | None, model: Model) -> dict[_LineKey, _Record]:
+    """A record's lines."""
+    return {line_key(line.values, model): line for line in record.lines} if record else {}
 
 
-def _lines(
+def _lines_to_tell(
     staged: Staged,
-    binding: Binding,
-    want: Desired | None,
-    have: Current | None,
+    model: Model,
+    wanted: Mapping[_LineKey, Desired],
+    held: Mapping[_LineKey, Current],
     every_line: bool,
-    in_gp: _InGp,
-    words: Words,
-) -> Iterator[dict[str, Any]]:
-    children = binding.model.meta.children
-    if binding.lines is None or children is None:
-        return
-    held = {line_key(line.values, binding.model): line for line in have.lines} if have else {}
-    wanted = {line_key(line.values, binding.model): line for line in want.lines} if want else {}
-
-    def key_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
-        return tuple(row[column] for column in children.match_on)
+) -> Sequence[Mapping[str, Any]]:
+    """All staged lines. Of more than `LINES`, unless `every_line`, only so many: those that differ from CRM first."""
+    if len(staged.lines) <= LINES or every_line:
+        return staged.lines
 
     def is_equal(row: Mapping[str, Any]) -> bool:
-        after, now = wanted.get(key_of(row)), held.get(key_of(row))
+        key = line_key(row, model)
+        after, now = wanted.get(key), held.get(key)
         return bool(after and now and all(now.values.get(name) == value for name, value in after.values.items()))
 
-    rows = staged.lines
-    if len(rows) > LINES and not every_line:
-        rows = sorted(rows, key=is_equal)[:LINES]
-    for start in range(0, len(rows), _TRACED):
-        some = rows[start : start + _TRACED]
-        values = in_gp.of_lines([key_of(row) for row in some])
-        for row in some:
-            key = key_of(row)
-            columns = _columns(row, binding.lines, wanted.get(key), held.get(key), values.get(key, {}), words)
-            yield {"line": line_value(key), "columns": list(columns)}
+    return sorted(staged.lines, key=is_equal)[:LINES]
+
+
+def _told(
+    lines: Sequence[Mapping[str, Any]],
+    binding: Binding,
+    wanted: Mapping[_LineKey, Desired],
+    held: Mapping[_LineKey, Current],
+    in_gp: Mapping[_LineKey, _Values],
+    words: Words,
+) -> Iterator[dict[str, Any]]:
+    if binding.lines is None:
+        return
+    for row in lines:
+        key = line_key(row, binding.model)
+        columns = _columns(row, binding.lines, wanted.get(key), held.get(key), in_gp.get(key, {}), words)
+        yield {"line": line_value(key), "columns": list(columns)}
 
 
 def _columns(
