@@ -48,6 +48,7 @@ def test_a_column_is_a_line_in_staging_and_one_in_the_crm_model(bench: Workbench
     bench.target_path = project / "target"
     shutil.copytree(built.target_path, bench.target_path)
     settings = {name: value for name, value in bench.environ.items() if name.startswith(("CRM_", "GP_CRM_", "DBT_"))}
+    bench.release()
     done = run(project, BUILD, **settings)
     assert done.returncode == 0, done.stdout[-3000:]
     assert re.search(r"PASS \S+::the_contact_at_the_ship_to_address_is_the_orders", done.stdout)

@@ -17,6 +17,7 @@ def at_a_terminal(bench: Workbench, *arguments: str, answer: str) -> tuple[int, 
     pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
     mine, its = pty.openpty()
     command = [sys.executable, "-m", "loader", *arguments]
+    bench.release()
     process = subprocess.Popen(command, cwd=PROJECT, env=bench.environ, stdin=its, stdout=its, stderr=its)
     os.close(its)
     shown = b""

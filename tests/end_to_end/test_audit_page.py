@@ -25,6 +25,7 @@ def test_the_pages_answers_are_the_samples(bench: Workbench, answers: ModuleType
     page = (PROJECT / "docs" / "audit.md").read_text(encoding="utf-8")
     bench.loader("push")
     bench.loader("reconcile")
+    bench.release()
     assert answers.answered(page, lambda sql: answers.ask(bench.path, sql)) == page, "Run: python docs/audit_answers.py"
 
 
@@ -35,6 +36,7 @@ def test_what_changed_in_an_order_comes_run_by_run_with_its_time(bench: Workbenc
     bench.loader("push", "--order", "ORDST2228")
     bench.execute("update gp.SOP10100 set FRTAMNT = 31, DOCAMNT = DOCAMNT + 1 where rtrim(SOPNUMBE) = 'ORDST2228'")
     bench.loader("push", "--order", "ORDST2228")
+    bench.release()
     names, rows = answers.ask(bench.path, asked)
     changed_at = [row[names.index("changed_at")] for row in rows]
     freight = [row[names.index("value_after")] for row in rows if row[names.index("crm_column")] == "freightamount"]

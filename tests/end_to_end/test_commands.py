@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from loader.context import Sources
+from loader.profile import Target
+from loader.warehouse.connection import Warehouse
 from tests.conftest import Workbench
 
 
@@ -217,3 +222,25 @@ def test_errors_have_a_code_a_message_and_a_remedy(bench: Workbench, arguments: 
     assert plain.exit_code == code
     assert "Traceback" not in plain.stderr
     assert plain.stderr.startswith("Error: ")
+
+
+def test_commands_that_only_show_open_the_warehouse_for_reading(bench: Workbench) -> None:
+    """A file that cannot be written is enough for them: DuckDB refuses every statement that would change it."""
+    bench.loader("push")
+    bench.release()
+    asked: list[bool] = []
+
+    def opened(target: Target, read_only: bool, for_run: bool) -> Warehouse:
+        asked.append(read_only)
+        return Sources().warehouse(target, read_only, for_run)
+
+    bench.sources = replace(bench.sources, warehouse=opened)
+    for command in (
+        *(["check"], ["plan"], ["explain", "ORDST2225"], ["status"], ["status", "--max-age", "1d"]),
+        *(["report", "--out", "-"], ["retry", "list"], ["xref", "check"]),
+    ):
+        asked.clear()
+        ended = bench.loader(*command, json_output=command[0] != "report")
+        assert ended.exit_code in (0, 1), (command, ended.stdout, ended.stderr)
+        assert asked, command
+        assert all(asked), command

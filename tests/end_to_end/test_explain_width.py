@@ -105,6 +105,7 @@ def test_a_pipe_gets_as_many_columns_as_are_asked_for_and_never_more_than_100(
 def test_a_terminal_says_how_wide_it_is(company: Workbench, columns: int) -> None:
     environ = {name: value for name, value in company.environ.items() if name != "COLUMNS"}
     command = [sys.executable, "-m", "loader", "explain", "ORDST2225", "--project-dir", str(PROJECT)]
+    company.release()
     drawn = drawn_at_a_terminal(command, columns, cwd=PROJECT, env={**environ, "PYTHONPATH": str(PROJECT)})
     assert "\nname " in drawn
     assert too_wide(drawn.splitlines(), columns) == []

@@ -53,6 +53,7 @@ def test_explain_and_plan_show_an_order_of_many_lines_in_short(bench: Workbench)
 def test_fifty_thousand_lines_take_bounded_memory(bench: Workbench) -> None:
     add_lines(bench, 50_000)
     code = f"import sys; from loader.cli import run_command; assert run_command(sys.argv[1:]) == 0\n{TELL_PEAK}"
+    bench.release()
     ended = subprocess.run(
         [sys.executable, "-c", code, "explain", ORDER, "--project-dir", str(PROJECT)],
         env={**bench.environ, "PYTHONPATH": str(PROJECT)},

@@ -37,6 +37,7 @@ def local_crm(bench: Workbench, *arguments: str) -> Iterator[dict[str, str]]:
     """`loader emulator` in a process of its own, and the settings that it wrote."""
     path = bench.path.parent / "crm.env"
     path.unlink(missing_ok=True)
+    bench.release()
     process = subprocess.Popen(
         [sys.executable, "-m", "loader", "emulator", "--port", "0", "--env-file", str(path), *arguments],
         cwd=PROJECT,

@@ -208,6 +208,7 @@ def test_what_changes_in_gp_later_arrives_and_closes(whole: Workbench, bare_proj
     warehouse.close()
     variables = json.dumps({**story.VARS, "deleted_orders": "cancel"})
     command = ["run", "--select", "crm_salesorder_deleted", "--project-dir", str(bare_project), "--vars", variables]
+    whole.release()
     exit_code, output = run_dbt(command, {**whole.environ, "DBT_TARGET_PATH": str(whole.path.parent / "target")})
     assert exit_code == 0, output
     ended = whole.loader("push")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -32,7 +31,7 @@ from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal
 from sample import organisation
 from sample.verify import StagedModel, staged, verify
-from tests.conftest import PROJECT, Built, Ended, Workbench, target_on_one_thread
+from tests.conftest import PROJECT, Built, Ended, KeptOpen, target_on_one_thread
 from tests.promises.atomicity import Atomicity
 from tests.promises.mortal import Hasty
 
@@ -46,35 +45,6 @@ GOING = frozenset((*NEW, *IN_CRM))
 CLIENT = "5a2d9c1e-0000-4000-8000-00000000c11e"
 SECRET = "s3cret~of.the-app+lication/=="
 PASSWORD = "pass phrase of the key"
-
-
-@dataclass
-class KeptOpen(Workbench):
-    """A workbench that keeps its file open between commands: to open one that nobody has open takes 25 ms."""
-
-    _kept: Warehouse | None = None
-
-    def __post_init__(self) -> None:
-        self.sources = replace(self.sources, warehouse=self._beside)
-
-    def _beside(self, target: Target, read_only: bool, for_run: bool) -> Warehouse:
-        """A connection of its own to the file that stays open."""
-        if self._kept is None:
-            self._kept = connect(target, for_run=True)
-        return self._kept.side()
-
-    def warehouse(self) -> Warehouse:
-        return self.sources.warehouse(known_target(PROJECT, None, None, self.environ), False, True)
-
-    def release(self) -> None:
-        """For another process, or another way to open the file."""
-        if self._kept is not None:
-            self._kept.close()
-        self._kept = None
-
-    def start(self, *arguments: str, json_output: bool = True) -> subprocess.Popen[str]:
-        self.release()
-        return super().start(*arguments, json_output=json_output)
 
 
 @dataclass
