@@ -272,7 +272,7 @@ def copy_without_unit_tests(folder: Path) -> None:
     """What dbt reads of the project, into an empty folder."""
     for path in PROJECT.glob("*.yml"):
         shutil.copy(path, folder)
-    for part in ("models", "macros", "seeds"):
+    for part in ("models", "macros", "seeds", "tests/dbt"):
         shutil.copytree(PROJECT / part, folder / part)
     for path in folder.glob("models/**/*.yml"):
         text = path.read_text(encoding="utf-8")

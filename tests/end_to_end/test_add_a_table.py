@@ -52,7 +52,6 @@ def copy_project(folder: Path) -> None:
     """What dbt reads of the project but its own unit tests, in a new folder."""
     folder.mkdir()
     copy_without_unit_tests(folder)
-    shutil.copytree(PROJECT / "tests" / "dbt", folder / "tests" / "dbt")
 
 
 @dataclass

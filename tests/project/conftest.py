@@ -34,9 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def on_sqlserver(tmp_path_factory: pytest.TempPathFactory) -> Dbt:
-    """The project compiled for SQL Server."""
-    return Dbt(tmp_path_factory.mktemp("sqlserver")).compile_for("sqlserver", "--exclude", "resource_type:unit_test")
+def on_sqlserver(bare_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
+    """The project without its unit tests, compiled for SQL Server."""
+    return Dbt(tmp_path_factory.mktemp("sqlserver"), bare_project).compile_for("sqlserver")
 
 
 @pytest.fixture(scope="session")

@@ -196,9 +196,9 @@ def test_only_keys_and_cross_references_stop_a_push(project: Dbt) -> None:
     }
 
 
-def test_every_rule_of_the_document_has_a_unit_test(project: Dbt) -> None:
+def test_every_rule_of_the_document_has_a_unit_test(built: Dbt) -> None:
     covered = itertools.chain.from_iterable(
-        test["config"]["meta"].get("covers", []) for test in project.nodes("unit_test").values()
+        test["config"]["meta"].get("covers", []) for test in built.nodes("unit_test").values()
     )
     assert set(covered) == RULES
 
@@ -301,10 +301,10 @@ def test_the_adapters_behaviour_flags_are_set_explicitly(project: Dbt) -> None:
         assert {node["config"]["as_columnstore"] for node in project.nodes(kind).values()} == {False}
 
 
-def test_fixtures_fit_gps_columns(project: Dbt) -> None:
+def test_fixtures_fit_gps_columns(built: Dbt) -> None:
     """On SQL Server a fixture is cast to the column's type: a longer text would be cut, not refused."""
-    sizes = staged_sizes(project)
-    for test in project.nodes("unit_test").values():
+    sizes = staged_sizes(built)
+    for test in built.nodes("unit_test").values():
         for given in test["given"]:
             columns = sizes.get(given["input"].split("'")[1], {})
             for row in given["rows"]:
