@@ -276,7 +276,7 @@ def test_an_invoice_and_its_lines_are_traced_to_history_and_receivables(
 
 def test_every_mapped_field_of_every_model_is_traced(built_whole: Built, tmp_path: Path) -> None:
     """Ended orders are traced while CRM has them open: the journal says so here, of all but one."""
-    with duckdb.connect(str(shutil.copy(built_whole.path, tmp_path))) as warehouse:
+    with duckdb.connect(str(shutil.copy(built_whole.as_tables.path, tmp_path))) as warehouse:
         ended = warehouse.execute(
             "select name from crm_salesorder_ended where name not in (select name from crm_salesorder) order by name"
         ).fetchall()
