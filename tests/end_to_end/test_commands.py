@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from loader.context import Sources
 from loader.profile import Target
-from loader.warehouse.connection import Warehouse
+from loader.warehouse.connection import Row, Warehouse
+from loader.warehouse.duckdb import DuckDBWarehouse
 from tests.conftest import Workbench
 
 
@@ -244,3 +246,20 @@ def test_commands_that_only_show_open_the_warehouse_for_reading(bench: Workbench
         assert ended.exit_code in (0, 1), (command, ended.stdout, ended.stderr)
         assert asked, command
         assert all(asked), command
+
+
+def test_explain_asks_for_gps_values_of_an_order_and_of_its_lines_at_once(bench: Workbench) -> None:
+    asked: list[str] = []
+
+    class Counting(DuckDBWarehouse):
+        def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
+            if "audit_field_trace" in sql:
+                asked.append(sql)
+            return super().query(sql, params)
+
+    bench.sources = replace(bench.sources, warehouse=lambda target, *_: Counting(target, read_only=True))
+    told = bench.loader("explain", "ORDST2226").data
+    values = [value for row in (told, *told["lines"]) for column in row["columns"] for value in column["gp_values"]]
+    assert len(told["lines"]) == 3
+    assert values.count("ORDST2226") == 2 + len(told["lines"])
+    assert len(asked) == 1
