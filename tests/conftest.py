@@ -269,7 +269,8 @@ def bare_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def copy_without_unit_tests(folder: Path) -> None:
-    """What dbt reads of the project, into an empty folder."""
+    """What dbt reads of the project, into an empty folder or a new one."""
+    folder.mkdir(exist_ok=True)
     for path in PROJECT.glob("*.yml"):
         shutil.copy(path, folder)
     for part in ("models", "macros", "seeds", "tests/dbt"):

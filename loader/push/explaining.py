@@ -205,7 +205,7 @@ def _in_gp(context: Context, model: Model, key: str, lines: Sequence[Mapping[str
 
 
 def _by_key(record: _Record | None, model: Model) -> dict[_LineKey, _Record]:
-    """A record's lines."""
+    """A record's lines by their keys."""
     return {line_key(line.values, model): line for line in record.lines} if record else {}
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from dbt.cli.main import dbtRunner
 
-from tests.conftest import PROJECT, Built, Workbench
-from tests.end_to_end.test_add_a_table import copy_project, run
+from tests.conftest import PROJECT, Built, Workbench, copy_without_unit_tests
+from tests.end_to_end.test_add_a_table import run
 
 PAGE = (PROJECT / "docs" / "add_a_column.md").read_text(encoding="utf-8")
 CHANGES = re.findall(r"^`([\w/.]+)`[^\n]*\n```diff\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -36,7 +36,7 @@ def follow(folder: Path) -> None:
 def project(tmp_path: Path) -> Path:
     """The project without its own unit tests."""
     folder = tmp_path / "project"
-    copy_project(folder)
+    copy_without_unit_tests(folder)
     return folder
 
 

@@ -48,12 +48,6 @@ def run(folder: Path, command: str, *flags: str, **settings: str) -> subprocess.
     )
 
 
-def copy_project(folder: Path) -> None:
-    """What dbt reads of the project but its own unit tests, in a new folder."""
-    folder.mkdir()
-    copy_without_unit_tests(folder)
-
-
 @dataclass
 class Project:
     """The copy of the project, built, and a CRM."""
@@ -84,7 +78,7 @@ class Project:
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project without its own unit tests, with units and products switched on, as the page leaves it."""
     folder = tmp_path_factory.mktemp("add_a_table") / "project"
-    copy_project(folder)
+    copy_without_unit_tests(folder)
     settings = folder / "dbt_project.yml"
     text = settings.read_text(encoding="utf-8")
     assert "sync: {units: false, products: false," in text
