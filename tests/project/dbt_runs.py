@@ -113,6 +113,7 @@ class Dbt:
         return {
             "DBT_TARGET_PATH": str(self.target_path),
             "DBT_LOG_PATH": str(self.folder / "logs"),
+            "DBT_LOG_LEVEL_FILE": "none",
             "DBT_PROFILES_DIR": str(PROJECT),
             **at_home(self.folder),
             **dict(self.environ),
