@@ -211,7 +211,7 @@ class Context:
             prefixes=model.meta.key_prefixes,
         )
         self._open.callback(rows.close)
-        return StagedRecords(model, rows, self._named(model, rows.keys()))
+        return StagedRecords(model, rows, self._named(model, rows.keys()), with_digests=self.access == "push")
 
     def _named(self, model: Model, keys: Sequence[str | None]) -> list[str]:
         nameless = sum(key is None for key in keys)
@@ -234,6 +234,8 @@ class StagedRecords:
     """Sorted; a key that is staged twice is there twice."""
     due: list[str] | None = None
     """The keys of the records that are compared, if these are not all; the others are as they should be in CRM."""
+    with_digests: bool = False
+    """Whether `records` gives each one's digest. Only a push enters it, as what the record was compared with."""
 
     @property
     def compared(self) -> list[str]:
@@ -256,12 +258,18 @@ class StagedRecords:
     def absent(self) -> Iterator[tuple[Staged, str, str]]:
         """The records that are not compared and that CRM does not get, with reason and message."""
         for record, lines, reason, message in self.rows.absent() if self.due is not None else ():
-            yield Staged(self.model.key_of(record), record, lines, ""), reason, message
+            yield Staged(self.model.key_of(record), record, lines), reason, message
 
     def records(self) -> Iterator[Staged]:
         """The records with their lines, sorted by key."""
-        for record, lines, digest in self.rows.digested() if self.compared else ():
-            yield Staged(self.model.key_of(record), record, lines, digest)
+        if not self.compared:
+            return
+        if not self.with_digests:
+            for record, lines in self.rows.records():
+                yield Staged(self.model.key_of(record), record, lines)
+        else:
+            for record, lines, digest in self.rows.digested():
+                yield Staged(self.model.key_of(record), record, lines, digest)
 
     def lookup_values(self) -> dict[LookupKey, set[str]]:
         """The distinct staged values of each look-up."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -246,6 +247,15 @@ def test_commands_that_only_show_open_the_warehouse_for_reading(bench: Workbench
         assert ended.exit_code in (0, 1), (command, ended.stdout, ended.stderr)
         assert asked, command
         assert all(asked), command
+
+
+@pytest.mark.parametrize(("access", "with_digests"), [("read", False), ("write", False), ("push", True)])
+def test_only_a_push_has_the_warehouse_hash_what_is_staged(
+    bench: Workbench, access: Literal["read", "write", "push"], with_digests: bool
+) -> None:
+    with bench.run(access) as run:
+        (model,) = run.contract.models
+        assert {bool(staged.digest) for staged in run.stage(model).records()} == {with_digests}
 
 
 def test_explain_asks_for_gps_values_of_an_order_and_of_its_lines_at_once(bench: Workbench) -> None:

@@ -61,16 +61,7 @@ def test_the_demo_runs_as_often_as_one_likes(built_whole: Built, tmp_path: Path,
         ended = demo(tmp_path, target)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert "All equal." in ended.stdout
-        for table in (
-            "account",
-            "uomschedule",
-            "uom",
-            "product",
-            "salesorder",
-            "salesorderdetail",
-            "invoice",
-            "invoicedetail",
-        ):
+        for table in TABLES:
             assert f"  {table}: " in ended.stdout
         assert "salesorder ORDST2240 statecode: Active → Fulfilled" in ended.stdout
         assert "invoice INVST2240: created" in ended.stdout
