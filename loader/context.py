@@ -264,12 +264,12 @@ class StagedRecords:
         """The records with their lines, sorted by key."""
         if not self.compared:
             return
-        if not self.with_digests:
-            for record, lines in self.rows.records():
-                yield Staged(self.model.key_of(record), record, lines)
-        else:
+        if self.with_digests:
             for record, lines, digest in self.rows.digested():
                 yield Staged(self.model.key_of(record), record, lines, digest)
+        else:
+            for record, lines in self.rows.records():
+                yield Staged(self.model.key_of(record), record, lines)
 
     def lookup_values(self) -> dict[LookupKey, set[str]]:
         """The distinct staged values of each look-up."""

@@ -1,4 +1,4 @@
-"""What `meta.crm` says against the columns that there are, and one model's against the others'. Pure.
+"""Checks that the columns which `meta.crm` names are there, and that the models of one table agree. Pure.
 
 Each check raises ContractError, which names the model, the word and the remedy.
 """
