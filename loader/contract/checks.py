@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from loader.contract.models import Column, Model
-from loader.contract.words import CURRENCY, Lookup
+from loader.contract.words import CURRENCY, ChildrenMeta, Lookup
 from loader.errors import ContractError
 
 
@@ -91,13 +91,11 @@ def check_key_and_noun(model: Model) -> None:
         )
 
 
-def check_lines(model: Model, lines: Model) -> None:
-    """Every column that `children` names must be a column of the lines' model."""
-    meta = model.meta.children
-    assert meta is not None
+def check_lines(model: Model, children: ChildrenMeta, lines: Model) -> None:
+    """Every column that the model's `children` names must be a column of the lines' model."""
     known = {column.name for column in lines.columns}
-    made = [meta.made_by_parent.column] if meta.made_by_parent else []
-    for name in [meta.via, *meta.match_on, *meta.named_by, *meta.shown_columns, *made]:
+    made = [children.made_by_parent.column] if children.made_by_parent else []
+    for name in [children.via, *children.match_on, *children.named_by, *children.shown_columns, *made]:
         if name not in known:
             raise ContractError(
                 f"Model {lines.name}: there is no column {name!r}, named by {model.name}.",

@@ -129,15 +129,15 @@ def _parents(models: Mapping[str, Model]) -> tuple[Model, ...]:
 
 def _with_children(model: Model, models: Mapping[str, Model]) -> Model:
     check_key_and_noun(model)
-    meta = model.meta.children
-    if meta is None:
+    children = model.meta.children
+    if children is None:
         return model
-    lines = models.get(meta.model)
+    lines = models.get(children.model)
     if lines is None:
         raise ContractError(
-            f"Model {model.name}: children.model {meta.model!r} has no meta.crm.", "Add it to that model."
+            f"Model {model.name}: children.model {children.model!r} has no meta.crm.", "Add it to that model."
         )
-    check_lines(model, lines)
+    check_lines(model, children, lines)
     zone = lines.meta.time_zone or model.meta.time_zone
     return replace(model, children=replace(lines, meta=lines.meta.model_copy(update={"time_zone": zone})))
 
