@@ -20,7 +20,7 @@ from filelock import FileLock
 from emulator import Emulator
 from emulator.certificates import Files, make
 from loader.context import Context, Sources
-from loader.contract import Contract, read_contract
+from loader.contract import Contract
 from loader.dataverse.client import Client
 from loader.dataverse.describe import read_tables
 from loader.dataverse.metadata import Table
@@ -31,7 +31,7 @@ from loader.warehouse.connection import Warehouse
 from loader.warehouse.journal import Journal
 from sample import organisation
 from sample.verify import StagedModel, staged, verify
-from tests.conftest import PROJECT, Built, Ended, KeptOpen, target_on_one_thread
+from tests.conftest import PROJECT, Built, Ended, KeptOpen, known_contract, target_on_one_thread
 from tests.promises.atomicity import Atomicity
 from tests.promises.mortal import Hasty
 
@@ -200,9 +200,8 @@ def staged_rows(warehouse: Warehouse, contract: Contract) -> tuple[list[dict[str
     return [dict(row) for row in orders.rows], [dict(line) for line in orders.lines]
 
 
-@cache
 def contract_of(target_path: Path) -> Contract:
-    return read_contract(target_path / "manifest.json", "duckdb")
+    return known_contract(target_path / "manifest.json", "duckdb")
 
 
 @pytest.fixture(scope="session")
@@ -356,10 +355,6 @@ def _duckdb_target() -> Target:
 def known_target(project: Path, profiles: Path | None, name: str | None, environ: Mapping[str, str]) -> Target:
     """The project's DuckDB target with another file; its YAML is read once per process."""
     return replace(_duckdb_target(), path=Path(environ["GP_CRM_DUCKDB_PATH"]))
-
-
-def known_contract(manifest: Path, adapter: str) -> Contract:
-    return contract_of(manifest.parent)
 
 
 KNOWN = Sources(target=known_target, contract=known_contract, tables=_known_tables)
